@@ -1,0 +1,21 @@
+"""Every error that a user can meet, one line each: what was given, what was expected, what to do."""
+
+
+class VideoStyleError(Exception):
+    """Base of all errors that this package raises on purpose; its text is one line fit for a terminal."""
+
+
+class UsageError(VideoStyleError):
+    """The request cannot be met as it stands (an option, a name or a path); exit status 2."""
+
+
+class MediaError(VideoStyleError):
+    """A clip or a picture cannot be read or written; carries FFmpeg's own words when it was FFmpeg that failed."""
+
+
+class WeightsError(VideoStyleError):
+    """A network's weights are missing, damaged, of the wrong shape, or of unknown preprocessing."""
+
+
+class DeviceError(VideoStyleError):
+    """The device that was asked for is not there, or has too little memory."""

@@ -1,0 +1,104 @@
+"""The values that the stages hand to one another: frames and what is known about a clip.
+
+Conventions (the only place where they are stated for pixels and time):
+
+- pixels: float32 RGB in [0, 1], shape (1, 3, H, W);
+- time: an integer timestamp ``pts`` with a Fraction ``time_base``, or a name ending in ``_seconds``;
+- frame rates: Fractions.
+"""
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import torch
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a clip.
+
+    ``pixels``: float32 RGB in [0, 1], shape (1, 3, H, W). ``pts * time_base`` is its time in seconds.
+    """
+
+    pixels: torch.Tensor
+    pts: int = 0
+    time_base: Fraction = Fraction(1, 1)
+
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 4 or self.pixels.shape[:2] != (1, 3) or self.pixels.dtype != torch.float32:
+            raise ValueError(
+                f"a frame is float32 of shape (1, 3, H, W), got {self.pixels.dtype} {tuple(self.pixels.shape)}"
+            )
+
+    @property
+    def time_seconds(self) -> Fraction:
+        return self.pts * self.time_base
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return self.pixels.shape[3], self.pixels.shape[2]
+
+
+@dataclass(frozen=True)
+class StylisedFrame(Frame):
+    """A finished frame, clamped to [0, 1], with what it cost. Losses are those of the clamped pixels."""
+
+    index: int = 0
+    shot: int = 0
+    start: str = "content"  # what the optimiser started from: content, noise, previous, warped or a picture's name
+    evaluations: int = 0
+    loss: float = 0.0
+    content_loss: float = 0.0
+    style_loss: float = 0.0
+    optimise_seconds: float = 0.0
+    wall_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class StreamInfo:
+    """An audio, subtitle, data or further video stream of the source, as the summary names it."""
+
+    index: int
+    kind: str  # "audio", "subtitle", "video", "attachment" or "data"
+    codec: str
+    language: str | None = None
+    start_seconds: Fraction | None = None
+    duration_seconds: Fraction | None = None
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What probing found about a clip and the video stream that was chosen in it.
+
+    ``width`` and ``height`` are what a viewer sees: rotated, with square pixels. The coded size, rotation and
+    sample aspect ratio are kept beside them. What the file does not say is None, never a guess.
+    """
+
+    path: Path
+    container: str
+    stream_index: int
+    codec: str
+    width: int
+    height: int
+    coded_width: int
+    coded_height: int
+    time_base: Fraction
+    rotation_degrees: int = 0  # clockwise, as a viewer must turn the coded picture: 0, 90, 180 or 270
+    mirrored: bool = False
+    sample_aspect_ratio: Fraction = Fraction(1, 1)
+    average_rate: Fraction | None = None
+    start_seconds: Fraction = Fraction(0)
+    duration_seconds: Fraction | None = None
+    frames: int | None = None  # from the container's header, an estimate
+    pixel_format: str = "yuv420p"
+    bit_depth: int = 8
+    has_alpha: bool = False
+    interlaced: bool = False
+    color_matrix: str | None = None  # FFmpeg's names: bt709, smpte170m, bt2020nc, ...
+    color_primaries: str | None = None
+    color_transfer: str | None = None
+    full_range: bool = False
+    streams: tuple[StreamInfo, ...] = ()  # every other stream of the file
+    notices: tuple[str, ...] = field(default=())  # what a careful user wants to know: assumptions, things left out
