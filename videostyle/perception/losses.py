@@ -1,0 +1,65 @@
+"""The losses as pure functions of features: the reference that the fast path is tested against.
+
+Source: Gatys, Ecker and Bethge, "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016. Two departures
+make the slides' numbers mean the same at every picture size; both are marked where they happen. With an output of
+512 x 512 and a style picture of the same size nothing differs from the paper's formulas.
+
+F, P: features of the picture and of the content, (N, C, H, W), after the ReLU. M = H * W positions. N_l: nominal number
+of channels of a layer (VGG-19's), which a smaller network behind the same layer name does not change.
+"""
+
+import torch
+
+# The picture size, in pixels a side, at which the content loss is the paper's own sum.
+REFERENCE_SIDE = 512
+
+
+def reference_positions(stride: int) -> float:
+    """M_ref: how many positions a layer of this stride has on a picture of 512 x 512."""
+    return (REFERENCE_SIDE / stride) ** 2
+
+
+def content_loss(features: torch.Tensor, target: torch.Tensor, stride: int) -> torch.Tensor:
+    """1/2 sum (F - P)^2 (Gatys eq. 1), per sample: (N, C, H, W) twice -> (N,).
+
+    Departure: times M_ref / M, so that the sum over positions does not grow with the picture.
+    """
+    positions = features.shape[2] * features.shape[3]
+    return 0.5 * (features - target).square().sum((1, 2, 3)) * (reference_positions(stride) / positions)
+
+
+def gram(features: torch.Tensor) -> torch.Tensor:
+    """G_ij = sum_k F_ik F_jk (Gatys eq. 3), per sample: (N, C, H, W) -> (N, C, C).
+
+    Departure: divided by the M positions, so that pictures of different sizes can be compared.
+    """
+    flat = features.flatten(2)
+    return flat @ flat.transpose(1, 2) / flat.shape[2]
+
+
+def style_loss(gram_: torch.Tensor, target: torch.Tensor, nominal_channels: int) -> torch.Tensor:
+    """E_l = 1/(4 N_l^2) sum (G / M_x - A / M_a)^2 (Gatys eq. 4): (N, C, C) and (N or 1, C, C) -> (N,).
+
+    Departure: the paper's 1/(4 N^2 M^2) sum (G - A)^2 whenever both pictures have M positions; each Gram has its own
+    M here.
+    """
+    return (gram_ - target).square().sum((1, 2)) / (4 * nominal_channels**2)
+
+
+def total_variation(x: torch.Tensor) -> torch.Tensor:
+    """Sum of squared differences of neighbouring pixels (Mahendran and Vedaldi 2015, beta = 2): (N, 3, H, W) -> (N,).
+
+    Departure: times 512^2 / (H W), as for the content.
+    """
+    across = (x[..., :, 1:] - x[..., :, :-1]).square().sum((1, 2, 3))
+    down = (x[..., 1:, :] - x[..., :-1, :]).square().sum((1, 2, 3))
+    return (across + down) * (reference_positions(1) / (x.shape[2] * x.shape[3]))
+
+
+def temporal_loss(x: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Mean over pixels of c (x - warp(x_prev))^2 (Ruder et al. 2016, eq. 7), per sample: -> (N,).
+
+    ``x``, ``target``: (N, 3, H, W) in [0, 1]; ``mask`` c: (N, 1, H, W), 1 where the warp is trusted. The mean runs over
+    all D = 3 H W values, trusted or not, as in the paper. Departure: pixels in [0, 1], not 0-255.
+    """
+    return (mask * (x - target).square()).mean((1, 2, 3))

@@ -1,0 +1,214 @@
+"""The objective of Gatys et al. as a number and its gradient: what optimisers minimise and benchmarks time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from videostyle.perception.backbones import layer_stride
+from videostyle.perception.losses import reference_positions, total_variation
+from videostyle.perception.trunk import Activations, Trunk
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """alpha, beta and the layers they act on. Each style layer has w_l = 1 / number of style layers."""
+
+    content: float
+    style: float
+    tv: float
+    content_layers: tuple[str, ...]
+    style_layers: tuple[str, ...]
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self.content_layers, *self.style_layers)))
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Losses of a batch, each (N,) float32. ``content`` and ``style`` are unweighted; ``total`` is what is minimised."""
+
+    total: torch.Tensor
+    content: torch.Tensor
+    style: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Where the world held still, so should the picture: weight * mean of mask (x - target)^2 (see temporal_loss).
+
+    ``target``: (N, 3, H, W) in [0, 1]. ``mask``: (N, 1, H, W) in [0, 1]; a zero mask switches the prior off.
+    """
+
+    target: torch.Tensor
+    mask: torch.Tensor
+    weight: float
+
+
+def positions_by_channels(features: torch.Tensor) -> torch.Tensor:
+    """(N, C, H, W) channels-last -> (N, M, C), a view."""
+    n, c, h, w = features.shape
+    return features.permute(0, 2, 3, 1).reshape(n, h * w, c)
+
+
+def mean_gram(features: torch.Tensor) -> torch.Tensor:
+    """G / M (``losses.gram``) of features in any precision, (N, C, H, W) -> (N, C, C), float32 or better.
+
+    A bf16 product rounds its result to 8 bits, too coarse for the difference of two Grams: the positions are cut into
+    slices, each accumulated in float32 inside the kernel, and their rounded results are averaged in float32.
+    """
+    flat = positions_by_channels(features)
+    n, m, c = flat.shape
+    if flat.dtype != torch.bfloat16:
+        return flat.transpose(1, 2) @ flat / m
+    slices = max(1, min(GRAM_SLICES, m // c))
+    whole = m // slices * slices
+    parts = flat[:, :whole].reshape(n * slices, whole // slices, c)
+    total = torch.bmm(parts.transpose(1, 2), parts).view(n, slices, c, c).float().sum(1)
+    if whole < m:
+        rest = flat[:, whole:]
+        total += torch.bmm(rest.transpose(1, 2), rest)
+    return total / m
+
+
+# 16 slices bring the rounding of a bf16 Gram from 2^-9 to about 2^-11 and cost nothing that can be measured.
+GRAM_SLICES = 16
+
+
+class StyleTarget:
+    """Mean Gram matrices of a style picture, by layer: computed once per picture and size."""
+
+    def __init__(self, trunk: Trunk, picture: torch.Tensor, layers: tuple[str, ...]) -> None:
+        activations = trunk.forward(picture, layers)
+        self.grams = {name: mean_gram(activations[name]) for name in layers}
+
+
+class ContentTarget:
+    """Features of a content picture, by layer: computed once per frame."""
+
+    def __init__(self, trunk: Trunk, picture: torch.Tensor, layers: tuple[str, ...]) -> None:
+        activations = trunk.forward(picture, layers)
+        self.features = {name: activations[name] for name in layers}
+
+
+class Objective:
+    """alpha L_content + beta L_style + tv L_tv + priors, with its gradient with respect to the picture.
+
+    ``trunk``: the network. ``content``: the content's features, ``style``: the style's Gram matrices, ``weights``:
+    alpha, beta, layers. ``priors``: targets of the temporal loss. Shapes are fixed by the content.
+    """
+
+    def __init__(
+        self,
+        trunk: Trunk,
+        content: ContentTarget,
+        style: StyleTarget,
+        weights: LossWeights,
+        priors: tuple[Prior, ...] = (),
+    ) -> None:
+        self.trunk, self.content, self.style, self.weights, self.priors = trunk, content, style, weights, priors
+        self._metrics = self._device_metrics()
+
+    def _device_metrics(self) -> Mapping[str, torch.Tensor | None]:
+        nominal = self.trunk.backbone.nominal
+        found = {name: nominal[name].metric() for name in self.weights.layers}
+        device = self.trunk.device
+        return {name: None if q is None else q.to(device) for name, q in found.items()}
+
+    @torch.no_grad()
+    def value(self, x: torch.Tensor) -> Losses:
+        """The losses of ``x`` (N, 3, H, W), float32 RGB in [0, 1]."""
+        losses, _ = self._losses(x, self.trunk.forward(x))
+        return losses
+
+    @torch.no_grad()
+    def value_and_gradient(self, x: torch.Tensor) -> tuple[Losses, torch.Tensor]:
+        """The losses of ``x`` and the gradient of their total, (N, 3, H, W) float32. Nothing is read back to the host."""
+        activations = self.trunk.forward(x)
+        losses, gradients = self._losses(x, activations)
+        g = activations.backward(gradients)
+        return losses, self._add_pixel_gradients(x, g)
+
+    def _losses(self, x: torch.Tensor, activations: Activations) -> tuple[Losses, "_TapGradients"]:
+        zero = torch.zeros(x.shape[0], device=self.trunk.device)
+        taps = _TapGradients()
+        content, style = zero, zero
+        for name in self.weights.content_layers:
+            content = content + self._content(name, activations[name], taps)
+        for name in self.weights.style_layers:
+            style = style + self._style(name, activations[name], taps)
+        total = self.weights.content * content + self.weights.style * style
+        if self.weights.tv:
+            total = total + self.weights.tv * total_variation(x)
+        for prior in self.priors:
+            total = total + prior.weight * (prior.mask * (x - prior.target).square()).mean((1, 2, 3))
+        return Losses(total, content, style), taps
+
+    def _content(self, name: str, features: torch.Tensor, taps: "_TapGradients") -> torch.Tensor:
+        """1/2 sum (F - P)^2 at the reference size; its gradient is (F - P), masked by the ReLU on the way down."""
+        nominal, q = self.trunk.backbone.nominal[name], self._metrics[name]
+        positions = features.shape[2] * features.shape[3]
+        factor = nominal.scale**2 * reference_positions(layer_stride(name)) / positions
+        difference = features - self.content.features[name]
+        flat = positions_by_channels(difference)
+        pulled = flat if q is None else flat @ q.to(flat.dtype)
+        taps.content[name] = pulled.mul(self.weights.content * factor)
+        return 0.5 * factor * _dot(flat, pulled)
+
+    def _style(self, name: str, features: torch.Tensor, taps: "_TapGradients") -> torch.Tensor:
+        """w_l E_l on the Gram matrix; the gradient w_l / (N^2 M) (G/M_x - A/M_a) F is one product with F."""
+        nominal, q = self.trunk.backbone.nominal[name], self._metrics[name]
+        difference = mean_gram(features) - self.style.grams[name]
+        pulled = difference if q is None else q @ difference @ q
+        factor = nominal.scale**4 / (nominal.channels**2 * len(self.weights.style_layers))
+        positions = features.shape[2] * features.shape[3]
+        taps.style[name] = pulled * (self.weights.style * factor / positions)
+        return factor / 4 * (difference * pulled).sum((1, 2))
+
+    def _add_pixel_gradients(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
+        if self.weights.tv:
+            g.add_(_total_variation_gradient(x), alpha=self.weights.tv)
+        for prior in self.priors:
+            g.add_(prior.mask * (x - prior.target), alpha=2 * prior.weight / x[0].numel())
+        return g
+
+
+class _TapGradients:
+    """The losses' gradients at the layers, applied on the way down: (N, M, C) for content, (N, C, C) for style."""
+
+    def __init__(self) -> None:
+        self.content: dict[str, torch.Tensor] = {}
+        self.style: dict[str, torch.Tensor] = {}
+
+    def __call__(self, name: str, features: torch.Tensor, g: torch.Tensor | None) -> torch.Tensor | None:
+        content, style = self.content.get(name), self.style.get(name)
+        if content is None and style is None:
+            return g
+        flat = positions_by_channels(features)
+        out = None if g is None else positions_by_channels(g)
+        if style is not None:
+            style = style.to(flat.dtype)
+            out = torch.bmm(flat, style) if out is None else torch.baddbmm(out, flat, style)
+        if content is not None:
+            out = content if out is None else out + content
+        assert out is not None
+        n, c, h, w = features.shape
+        return out.view(n, h, w, c).permute(0, 3, 1, 2)
+
+
+def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Per-sample sum of products, accumulated in float32 or better: (N, M, C) twice -> (N,)."""
+    wide = torch.promote_types(a.dtype, torch.float32)
+    return (a.to(wide) * b.to(wide)).sum((1, 2))
+
+
+def _total_variation_gradient(x: torch.Tensor) -> torch.Tensor:
+    """Gradient of ``losses.total_variation``."""
+    g = torch.zeros_like(x)
+    across, down = x[..., :, 1:] - x[..., :, :-1], x[..., 1:, :] - x[..., :-1, :]
+    g[..., :, 1:] += across
+    g[..., :, :-1] -= across
+    g[..., 1:, :] += down
+    g[..., :-1, :] -= down
+    return g.mul_(2 * reference_positions(1) / (x.shape[2] * x.shape[3]))

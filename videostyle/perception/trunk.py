@@ -1,0 +1,190 @@
+"""Forward and input gradient through a chain of convolutions, without autograd: the hot path of the whole product.
+
+The only place that knows ReLUs, poolings and memory formats. Everything is channels-last, so that a feature map is a
+(positions, channels) matrix without a copy and a Gram matrix is one product. The gradient with respect to the input of
+a stride-1 convolution is a convolution with the flipped kernel, so both directions use the same fast kernels, and no
+weight gradient is ever formed.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from videostyle.perception.backbones import Backbone, layer_stride
+
+CHANNELS_LAST = torch.channels_last
+
+# Adds a layer's own loss gradient: (layer, features, gradient from above or None) -> gradient. See ``Trunk.backward``.
+TapGradient = Callable[[str, torch.Tensor, torch.Tensor | None], torch.Tensor | None]
+
+
+class _Convolution:
+    """One convolution with a fixed weight in a fixed precision, on the CPU through a prepacked oneDNN kernel."""
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, padding: int, relu: bool) -> None:
+        self.weight = weight.contiguous(memory_format=CHANNELS_LAST)
+        self.bias, self.padding, self.relu = bias, padding, relu
+        self.packed = self._pack() if _can_pack(weight) else None
+
+    def _pack(self) -> torch.Tensor:
+        return torch.ops.mkldnn._reorder_convolution_weight(self.weight, [self.padding] * 2, [1, 1], [1, 1], 1, None)
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        if self.packed is None:
+            y = F.conv2d(x, self.weight, self.bias, padding=self.padding)
+            return y.relu_() if self.relu else y
+        activation = "relu" if self.relu else "none"
+        return torch.ops.mkldnn._convolution_pointwise(
+            x, self.packed, self.bias, [self.padding] * 2, [1, 1], [1, 1], 1, activation, [], ""
+        )
+
+
+def _can_pack(weight: torch.Tensor) -> bool:
+    """oneDNN's prepacked convolutions, which torch.compile uses too, exist for float32 and bf16 on x86 CPUs."""
+    return (
+        weight.device.type == "cpu"
+        and weight.dtype in (torch.float32, torch.bfloat16)
+        and torch.backends.mkldnn.is_available()
+        and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
+        and hasattr(torch.ops.mkldnn, "_reorder_convolution_weight")
+    )
+
+
+@dataclass
+class _Stage:
+    """A convolution with its ReLU, what runs before it, and how its gradient goes back."""
+
+    name: str
+    pool: bool
+    forward: _Convolution
+    backward: _Convolution
+
+
+class Trunk:
+    """A backbone made ready for one device, precision and pooling, up to the deepest of ``layers``.
+
+    ``dtype``: bfloat16 or float32 on any device (float64 on a CPU, for tests). Features are those of the convolutions
+    themselves, not the nominal ones: ``Objective`` applies scale and adapter where it is cheap, on the Gram matrix.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        layers: Collection[str],
+        *,
+        pooling: str = "average",
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        backbone.check(layers, pooling)
+        self.backbone, self.pooling = backbone, pooling
+        self.device, self.dtype = torch.device(device), dtype
+        names = [conv.name for conv in backbone.convs]
+        self.layers = tuple(sorted(layers, key=names.index))
+        depth = max(names.index(name) for name in layers) + 1
+        self.stages = [self._stage(i) for i in range(depth)]
+        self.centre = (
+            torch.tensor(backbone.centre, dtype=torch.float64)
+            .view(1, 3, 1, 1)
+            .to(self.device, torch.promote_types(dtype, torch.float32))
+        )
+
+    def _stage(self, i: int) -> _Stage:
+        conv = self.backbone.convs[i]
+        weight = conv.weight.to(self.device, self.dtype)
+        bias = conv.bias.to(self.device, self.dtype)
+        radius = weight.shape[-1] // 2
+        back = weight.flip(2, 3).transpose(0, 1)
+        if conv.pool and self.pooling == "average":
+            back = back / 4  # average pooling's own factor, exact in every precision
+        # The first convolution reads a picture already padded by its border; its gradient covers that border too.
+        pad_in, pad_back = (0, 2 * radius) if i == 0 else (radius, radius)
+        return _Stage(
+            conv.name,
+            conv.pool,
+            _Convolution(weight, bias, pad_in, relu=True),
+            _Convolution(back, None, pad_back, False),
+        )
+
+    @property
+    def smallest_side(self) -> int:
+        """A picture must have at least this many pixels a side, so that the deepest layer has one position."""
+        return layer_stride(self.stages[-1].name)
+
+    @torch.no_grad()
+    def forward(self, x: torch.Tensor, layers: Collection[str] | None = None) -> "Activations":
+        """Activations of RGB ``x`` (N, 3, H, W) in [0, 1], up to the deepest of ``layers`` (default: all)."""
+        wanted = set(self.layers if layers is None else layers)
+        acts = Activations(self, tuple(x.shape))
+        h = x.to(self.device) - self.centre.to(x.dtype)
+        radius = self.backbone.convs[0].weight.shape[-1] // 2
+        h = F.pad(h, (radius,) * 4, mode="replicate").to(self.dtype, memory_format=CHANNELS_LAST)
+        for stage in self.stages:
+            if stage.pool:
+                h = acts.pool(h)
+            h = stage.forward(h)
+            acts.outputs.append(h)
+            wanted.discard(stage.name)
+            if not wanted:
+                break
+        return acts
+
+
+class Activations:
+    """What a forward pass leaves behind: every layer's output, and what pooling needs to go back."""
+
+    def __init__(self, trunk: Trunk, shape: tuple[int, ...]) -> None:
+        self.trunk, self.shape = trunk, shape
+        self.outputs: list[torch.Tensor] = []
+        self._max_indices: list[torch.Tensor] = []
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        """Features (N, C, h, w) of a layer, channels-last, after the ReLU."""
+        for stage, output in zip(self.trunk.stages, self.outputs, strict=False):
+            if stage.name == name:
+                return output
+        raise KeyError(name)
+
+    def pool(self, h: torch.Tensor) -> torch.Tensor:
+        if self.trunk.pooling == "average":
+            return F.avg_pool2d(h, 2)
+        pooled, indices = F.max_pool2d(h, 2, return_indices=True)
+        self._max_indices.append(indices)
+        return pooled
+
+    def _unpool(self, g: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
+        """Gradient of the pooling. Average: its 1/4 sits in the convolution's weights, what is left is a repetition."""
+        if self.trunk.pooling == "max":
+            indices = self._max_indices.pop()
+            return torch.ops.aten.max_pool2d_with_indices_backward(
+                g, below, [2, 2], [2, 2], [0, 0], [1, 1], False, indices
+            )
+        up = F.interpolate(g, scale_factor=2, mode="nearest")
+        odd_rows, odd_columns = below.shape[2] - up.shape[2], below.shape[3] - up.shape[3]
+        return F.pad(up, (0, odd_columns, 0, odd_rows)) if odd_rows or odd_columns else up
+
+    @torch.no_grad()
+    def backward(self, tap: TapGradient) -> torch.Tensor:
+        """Gradient with respect to the picture, (N, 3, H, W) float32. May be called once.
+
+        ``tap(layer, features, g)`` returns ``g`` plus the gradient of the losses on that layer (it may change ``g`` in
+        place; ``g`` is None where nothing came from above, and stays None where there is nothing to add).
+        """
+        g: torch.Tensor | None = None
+        stages = self.trunk.stages[: len(self.outputs)]
+        for i in range(len(stages) - 1, -1, -1):
+            stage, output = stages[i], self.outputs[i]
+            g = tap(stage.name, output, g)
+            if g is None:
+                continue
+            g = torch.ops.aten.threshold_backward(g, output, 0)
+            g = stage.backward(g)
+            if stage.pool:
+                g = self._unpool(g, self.outputs[i - 1])
+        if g is None:
+            return torch.zeros(self.shape, device=self.trunk.device)
+        radius = (g.shape[2] - self.shape[2]) // 2
+        g = g.to(torch.promote_types(g.dtype, torch.float32)).contiguous()
+        return torch.ops.aten.replication_pad2d_backward(g, g.new_empty(self.shape), [radius] * 4)
