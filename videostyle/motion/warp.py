@@ -23,7 +23,7 @@ class Warp:
     mask: torch.Tensor
 
     def __call__(self, previous: torch.Tensor) -> torch.Tensor:
-        """Previous frame's values (N, C, H, W) at the current frame's pixels; outside the picture the border repeats."""
+        """The previous frame's values (N, C, H, W) at the current frame's pixels."""
         return warp(previous, self.flow)
 
     def to(self, device: torch.device | str) -> "Warp":
@@ -31,18 +31,23 @@ class Warp:
 
 
 def warp(previous: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
-    """Sample ``previous`` (N, C, H, W) at x + flow(x), bicubic, border repeated; pixels that stand still are copied.
+    """``sample`` bicubically, except that pixels that stand still are copied.
 
-    Bicubic (Keys, 1981, a = -0.75 as in ``grid_sample``) because a bilinear chain of warps blurs visibly within
-    seconds. In float: nothing is rounded to 1/32 pixel as OpenCV 4's ``remap`` does.
+    Bicubic (Keys 1981, a = -0.75 as in ``grid_sample``) because a bilinear chain of warps blurs visibly within seconds.
+    """
+    still = flow.square().sum(1, keepdim=True) < STATIC_PIXELS**2
+    return torch.where(still, previous, sample(previous, flow, mode="bicubic"))
+
+
+def sample(previous: torch.Tensor, flow: torch.Tensor, mode: str) -> torch.Tensor:
+    """``previous`` (N, C, H, W) at x + flow(x), flow (1, 2, H, W); outside the picture the border repeats.
+
+    In float: nothing is rounded to 1/32 pixel as OpenCV 4's ``remap`` does.
     """
     height, width = flow.shape[2:]
-    ys = torch.arange(height, device=flow.device, dtype=flow.dtype).view(1, -1, 1)
-    xs = torch.arange(width, device=flow.device, dtype=flow.dtype).view(1, 1, -1)
-    # align_corners=False: pixel centre i lies at (2 i + 1) / size - 1
-    grid = torch.stack(((2 * (xs + flow[:, 0]) + 1) / width - 1, (2 * (ys + flow[:, 1]) + 1) / height - 1), dim=-1)
-    moved = F.grid_sample(
-        previous, grid.expand(previous.shape[0], -1, -1, -1), mode="bicubic", padding_mode="border", align_corners=False
-    )
-    still = (flow.square().sum(1, keepdim=True) < STATIC_PIXELS**2).expand_as(moved)
-    return torch.where(still, previous, moved)
+    x = torch.arange(width, device=flow.device, dtype=flow.dtype) + flow[:, 0]
+    y = torch.arange(height, device=flow.device, dtype=flow.dtype).view(-1, 1) + flow[:, 1]
+    # align_corners=False: the centre of pixel i lies at (2 i + 1) / size - 1
+    grid = torch.stack(((2 * x + 1) / width - 1, (2 * y + 1) / height - 1), dim=-1)
+    grid = grid.expand(previous.shape[0], -1, -1, -1)
+    return F.grid_sample(previous, grid, mode=mode, padding_mode="border", align_corners=False)

@@ -1,0 +1,135 @@
+"""L-BFGS without a line search, in matrix form, with a history that is carried to the next frame and warped with it.
+
+The direction is -H g with the compact representation of the inverse Hessian (Byrd, Nocedal and Schnabel 1994, theorem
+2.2) instead of the two-loop recursion: two products over the pixels and a few small matrices, the same number of
+operations whatever the history holds. Nothing is read back to the host inside an iteration.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+# A pair (s, y) says something about the curvature only if s.y > PAIR_ANGLE |s||y|. The rule has no scale of its own:
+# torch's absolute 1e-10 drops every pair of a loss of small scale, and then L-BFGS stalls.
+PAIR_ANGLE = 1e-8
+
+# Without curvature pairs the first step changes pixels by this much on average (pixels in [0, 1]).
+FIRST_STEP = 1 / 255
+# No step changes pixels by more than this on average: there is no line search to catch a wild one.
+LONGEST_STEP = 32 / 255
+
+
+@dataclass(frozen=True)
+class History:
+    """Up to m pairs (s, y) of steps and gradient differences.
+
+    ``pairs``: float32 (2m, 3, H, W), the m steps first, then the m gradient differences, each a ring.
+    ``valid``: bool (m,), False where a slot is empty or its pair was rejected. Rejected pairs are masked, not removed:
+    shapes never change, which a captured CUDA graph needs.
+    ``newest``: int64 scalar tensor, the slot written last.
+    """
+
+    pairs: torch.Tensor
+    valid: torch.Tensor
+    newest: torch.Tensor
+
+    @classmethod
+    def empty(cls, size: int, shape: tuple[int, int], device: torch.device | str = "cpu") -> "History":
+        """No pairs yet: ``size`` slots for pictures of ``shape`` = (H, W)."""
+        return cls(
+            pairs=torch.zeros(2 * size, 3, *shape, device=device),
+            valid=torch.zeros(size, dtype=torch.bool, device=device),
+            newest=torch.full((), size - 1, dtype=torch.int64, device=device),
+        )
+
+    @property
+    def size(self) -> int:
+        return self.valid.shape[0]
+
+    def warped(self, warp: Callable[[torch.Tensor], torch.Tensor], mask: torch.Tensor | None = None) -> "History":
+        """The history moved along with the picture, zero where ``mask`` (1, 1, H, W) does not trust the warp."""
+        pairs = warp(self.pairs)
+        return History(pairs if mask is None else pairs * mask, self.valid, self.newest)
+
+
+class LBFGS:
+    """Takes gradients, gives the next picture. ``history`` is where it goes on from, and what it leaves behind."""
+
+    def __init__(self, history: History) -> None:
+        self.pairs = history.pairs.clone().flatten(1)
+        self.shape, self.newest = history.pairs.shape, history.newest.clone()
+        self.products = (self.pairs @ self.pairs.T).double()  # all dot products among s and y, (2m, 2m)
+        self.valid = history.valid & self._bends_upwards()
+        self.last_x: torch.Tensor | None = None
+        self.last_g: torch.Tensor | None = None
+
+    @property
+    def size(self) -> int:
+        return self.valid.shape[0]
+
+    def history(self) -> History:
+        """The pairs as they are now."""
+        return History(self.pairs.view(self.shape), self.valid, self.newest)
+
+    def step(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
+        """The picture to try next, from the picture ``x`` and its gradient ``g``, both (1, 3, H, W) float32."""
+        flat = g.flatten()
+        if self.last_x is not None and self.last_g is not None:
+            self._remember(x.flatten() - self.last_x, flat - self.last_g)
+        self.last_x, self.last_g = x.flatten(), flat
+        return x + self._limited(self.direction(flat), flat).view_as(x)
+
+    def _remember(self, s: torch.Tensor, y: torch.Tensor) -> None:
+        """Write a pair over the oldest one and bring the products up to date."""
+        m = self.size
+        self.newest = (self.newest + 1) % m
+        slots = torch.stack((self.newest, self.newest + m))
+        self.pairs.index_copy_(0, slots, torch.stack((s, y)))
+        rows = (torch.stack((s, y)) @ self.pairs.T).double()  # (2, 2m)
+        self.products.index_copy_(0, slots, rows)
+        self.products.index_copy_(1, slots, rows.T.contiguous())
+        written = torch.arange(m, device=s.device) == self.newest
+        self.valid = torch.where(written, self._bends_upwards(), self.valid)
+
+    def _bends_upwards(self) -> torch.Tensor:
+        """bool (m,): which pairs have s.y > PAIR_ANGLE |s||y|."""
+        m = self.pairs.shape[0] // 2
+        norms = self.products.diagonal().sqrt()
+        return self.products[:m, m:].diagonal() > PAIR_ANGLE * norms[:m] * norms[m:]
+
+    def direction(self, g: torch.Tensor) -> torch.Tensor:
+        """-H g for a flat gradient; -g where there is no valid pair.
+
+        H g = gamma g + S R^-T ((D + gamma Y'Y) R^-1 S'g - gamma Y'g) - gamma Y R^-1 S'g, where R is the upper triangle
+        of S'Y in order of time and D its diagonal. A rejected pair's row and column become the identity's.
+        """
+        m = self.size
+        order = (self.newest + 1 + torch.arange(m, device=g.device)) % m  # oldest first
+        valid = self.valid[order].double()
+        both = valid[:, None] * valid[None, :]
+        sy = self.products[:m, m:][order][:, order] * both
+        yy = self.products[m:, m:][order][:, order] * both
+        sg, yg = (self.pairs @ g).double().view(2, m)[:, order] * valid
+        gamma = self._scale()
+        r = torch.triu(sy) + torch.diag(1 - valid)
+        u = torch.linalg.solve_triangular(r, sg[:, None], upper=True)
+        inner = sy.diagonal()[:, None] * u + gamma * (yy @ u) - gamma * yg[:, None]
+        top = torch.linalg.solve_triangular(r.T, inner, upper=False)
+        coefficients = torch.zeros_like(self.products[0])
+        coefficients.index_copy_(0, torch.cat((order, order + m)), torch.cat((top, -gamma * u)).flatten())
+        return -(gamma.to(g.dtype) * g + coefficients.to(g.dtype) @ self.pairs)
+
+    def _scale(self) -> torch.Tensor:
+        """gamma = s.y / y.y of the newest valid pair (Nocedal and Wright, eq. 7.20); 1 where there is none."""
+        m = self.size
+        age = (self.newest - torch.arange(m, device=self.valid.device)) % m
+        youngest = torch.where(self.valid, age, m).argmin()
+        sy, yy = self.products[:m, m:].diagonal()[youngest], self.products[m:, m:].diagonal()[youngest]
+        return torch.where(self.valid.any(), sy / yy.clamp_min(torch.finfo(torch.float64).tiny), 1.0)
+
+    def _limited(self, d: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
+        """The direction as a step: as it is with curvature known, FIRST_STEP without, never above LONGEST_STEP."""
+        mean = d.abs().mean().clamp_min(torch.finfo(d.dtype).tiny)
+        known = (LONGEST_STEP / mean).clamp_max(1.0)
+        return d * torch.where(self.valid.any(), known, FIRST_STEP / mean)

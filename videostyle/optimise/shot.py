@@ -1,0 +1,92 @@
+"""Optimising the frames of one size: what is made once per size lives here, what belongs to a frame is passed in."""
+
+import time
+from dataclasses import dataclass
+
+import torch
+
+from videostyle.optimise.adam import Adam
+from videostyle.optimise.lbfgs import LBFGS, History
+from videostyle.perception.objective import ContentTarget, Losses, LossWeights, Objective, Prior, StyleTarget
+from videostyle.perception.trunk import Trunk
+from videostyle.settings import Settings
+
+# The relative decrease per evaluation is averaged over this many evaluations: single steps of L-BFGS are uneven.
+WINDOW = 5
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One optimised picture in [0, 1], with the losses of exactly these pixels and what they cost."""
+
+    pixels: torch.Tensor
+    losses: Losses
+    evaluations: int
+    seconds: float
+
+
+class ShotOptimiser:
+    """Optimises frame after frame of one size; lives as long as that size does.
+
+    ``trunk``: the network, ready for its device. ``style``: the style's statistics at this size. ``settings``: floor,
+    ceiling, tolerance and optimiser. Nothing of a shot is kept here: start, priors and history come with each frame.
+    """
+
+    def __init__(self, trunk: Trunk, style: StyleTarget, settings: Settings) -> None:
+        self.trunk, self.style, self.settings = trunk, style, settings
+        self.weights = loss_weights(settings)
+
+    def run(
+        self,
+        content: torch.Tensor,
+        start: torch.Tensor,
+        priors: tuple[Prior, ...] = (),
+        history: History | None = None,
+    ) -> tuple[Outcome, History | None]:
+        """Optimise one frame: ``content`` and ``start`` are (1, 3, H, W) float32 in [0, 1].
+
+        ``history``: where L-BFGS goes on from (already warped); None starts afresh. Returns the outcome and the history
+        to carry on (None with Adam). One iteration is one evaluation of value and gradient.
+
+        Every iterate is projected onto [0, 1]. Optimised freely and clamped at the end, the picture that is kept has a
+        4 to 10 % higher loss, which costs L-BFGS about half of its evaluations; projected, it falls as fast as free.
+        """
+        began = time.perf_counter()
+        target = ContentTarget(self.trunk, content, self.weights.content_layers)
+        objective = Objective(self.trunk, target, self.style, self.weights, priors)
+        stepper = self._stepper(start, history)
+        x, totals = start.to(self.trunk.device).clamp(0, 1), []
+        for evaluation in range(1, self.settings.iterations + 1):
+            losses, gradient = objective.value_and_gradient(x)
+            totals.append(losses.total)
+            if self._settled(totals) or evaluation == self.settings.iterations:
+                break
+            x = stepper.step(x, gradient).clamp(0, 1)
+        outcome = Outcome(x, losses, evaluation, time.perf_counter() - began)
+        return outcome, stepper.history() if isinstance(stepper, LBFGS) else None
+
+    def _stepper(self, start: torch.Tensor, history: History | None) -> LBFGS | Adam:
+        if self.settings.optimizer == "adam":
+            return Adam(self.settings.learning_rate)
+        shape = (start.shape[2], start.shape[3])
+        return LBFGS(history or History.empty(self.settings.history_size, shape, self.trunk.device))
+
+    def _settled(self, totals: list[torch.Tensor]) -> bool:
+        """Whether the loss falls by less than ``tolerance`` per evaluation, the lowest seen before against the lowest."""
+        done, s = len(totals), self.settings
+        if s.tolerance == 0 or done < max(s.min_iterations, WINDOW + 1):
+            return False
+        lowest = torch.cat(totals).cummin(0).values
+        before, now = lowest[-1 - WINDOW].item(), lowest[-1].item()
+        return (before - now) < s.tolerance * WINDOW * now
+
+
+def loss_weights(settings: Settings) -> LossWeights:
+    """alpha, beta and layers as the objective wants them."""
+    return LossWeights(
+        content=settings.content_weight,
+        style=settings.style_weight,
+        tv=settings.tv_weight,
+        content_layers=settings.content_layers,
+        style_layers=settings.style_layers,
+    )
