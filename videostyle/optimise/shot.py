@@ -72,7 +72,7 @@ class ShotOptimiser:
         return LBFGS(history or History.empty(self.settings.history_size, shape, self.trunk.device))
 
     def _settled(self, totals: list[torch.Tensor]) -> bool:
-        """Whether the loss falls by less than ``tolerance`` per evaluation, the lowest seen before against the lowest."""
+        """Whether the lowest loss so far falls by less than ``tolerance`` per evaluation."""
         done, s = len(totals), self.settings
         if s.tolerance == 0 or done < max(s.min_iterations, WINDOW + 1):
             return False

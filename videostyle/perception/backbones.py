@@ -91,7 +91,7 @@ class Backbone:
             )
         if pooling not in self.poolings:
             raise UsageError(
-                f"{self.name} works with {' or '.join(self.poolings)} pooling, not {pooling}; use --backbone vgg19 for it"
+                f"{self.name} works with {' or '.join(self.poolings)} pooling, not {pooling}; use --backbone vgg19"
             )
 
     def features(self, x: torch.Tensor, layers: Collection[str], pooling: str = "average") -> dict[str, torch.Tensor]:

@@ -27,7 +27,7 @@ class LossWeights:
 
 @dataclass(frozen=True)
 class Losses:
-    """Losses of a batch, each (N,) float32. ``content`` and ``style`` are unweighted; ``total`` is what is minimised."""
+    """Losses of a batch, each (N,) float32. ``content`` and ``style`` carry no weight; ``total`` is minimised."""
 
     total: torch.Tensor
     content: torch.Tensor
@@ -124,7 +124,7 @@ class Objective:
 
     @torch.no_grad()
     def value_and_gradient(self, x: torch.Tensor) -> tuple[Losses, torch.Tensor]:
-        """The losses of ``x`` and the gradient of their total, (N, 3, H, W) float32. Nothing is read back to the host."""
+        """The losses of ``x`` and the gradient of their total, (N, 3, H, W) float32; no host synchronisation."""
         activations = self.trunk.forward(x)
         losses, gradients = self._losses(x, activations)
         g = activations.backward(gradients)
