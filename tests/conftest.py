@@ -1,0 +1,24 @@
+"""What every test may use: the shared folder where it is there, and a random-number state that is put back."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with real weights, clips and paintings; tests that need it are skipped where it is absent."""
+    folder = Path(os.environ.get("VIDEOSTYLE_SHARED", Path(__file__).parents[2] / "shared"))
+    if not folder.is_dir():
+        pytest.skip("needs the shared folder with real weights and clips (set VIDEOSTYLE_SHARED)")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _same_random_state() -> Iterator[None]:
+    """No test leaks its seed into the next one."""
+    with torch.random.fork_rng(devices=[]):
+        yield
