@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import torch
 
+from videostyle.errors import WeightsError
 from videostyle.perception.backbones import Backbone
 
 # Mean activation of the original VGG-19 over ``calibration_pictures()``, average pooling, float32;
@@ -75,9 +76,14 @@ def mean_activations(backbone: Backbone) -> dict[str, float]:
 def calibrated(backbone: Backbone) -> Backbone:
     """The backbone with the scale of each layer set so that its mean activation is the original VGG-19's.
 
-    It answers to the layers whose original mean is known.
+    It answers to the layers whose original mean is known. Raises WeightsError where a layer gives nothing to scale.
     """
     means = mean_activations(backbone)
+    silent = [name for name, mean in means.items() if not 0 < mean < math.inf]
+    if silent:
+        raise WeightsError(
+            f"{backbone.name}: {silent[0]} is silent or overflows on ordinary pictures; these are no trained weights"
+        )
     nominal = {
         n: replace(v, scale=ORIGINAL_MEANS[n] / means[n]) for n, v in backbone.nominal.items() if n in ORIGINAL_MEANS
     }

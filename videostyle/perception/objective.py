@@ -113,8 +113,8 @@ class Objective:
     def _device_metrics(self) -> Mapping[str, torch.Tensor | None]:
         nominal = self.trunk.backbone.nominal
         found = {name: nominal[name].metric() for name in self.weights.layers}
-        device = self.trunk.device
-        return {name: None if q is None else q.to(device) for name, q in found.items()}
+        device, wide = self.trunk.device, torch.promote_types(self.trunk.dtype, torch.float32)
+        return {name: None if q is None else q.to(device, wide) for name, q in found.items()}
 
     @torch.no_grad()
     def value(self, x: torch.Tensor) -> Losses:

@@ -1,0 +1,206 @@
+"""The objective's value and gradient against autograd through the plain definitions, and what its numbers mean."""
+
+import pytest
+import torch
+from networks import CONTENT_LAYERS, STYLE_LAYERS, picture, pixel_backbone, small_backbone, smooth_picture
+
+from videostyle.perception import losses
+from videostyle.perception.backbones import layer_stride
+from videostyle.perception.objective import (
+    ContentTarget,
+    LossWeights,
+    Objective,
+    Prior,
+    StyleTarget,
+    mean_gram,
+)
+from videostyle.perception.trunk import Trunk
+from videostyle.perception.weights import from_file
+
+# On the small network's features this style weight makes both losses about equal, so that neither hides the other.
+WEIGHTS = LossWeights(content=1.5, style=1e6, tv=0.0, content_layers=CONTENT_LAYERS, style_layers=STYLE_LAYERS)
+
+
+def objective(backbone, content, style, weights=WEIGHTS, *, pooling="average", dtype=torch.float64, priors=()):
+    trunk = Trunk(backbone, weights.layers, pooling=pooling, dtype=dtype)
+    target = ContentTarget(trunk, content, weights.content_layers)
+    return Objective(trunk, target, StyleTarget(trunk, style, weights.style_layers), weights, priors)
+
+
+def plain_losses(backbone, x, content, style, weights, *, pooling="average", priors=()):
+    """(total, content, style) from ``Backbone.features`` and ``losses``, differentiable, in the input's precision."""
+    wanted = weights.layers
+    f, p, a = (backbone.features(t, wanted, pooling) for t in (x, content, style))
+    content_loss = style_loss = x.new_zeros(x.shape[0])
+    for n in weights.content_layers:
+        content_loss = content_loss + losses.content_loss(f[n], p[n], layer_stride(n))
+    for n in weights.style_layers:
+        grams = losses.gram(f[n]), losses.gram(a[n])
+        style_loss = style_loss + losses.style_loss(*grams, backbone.nominal[n].channels) / len(weights.style_layers)
+    total = weights.content * content_loss + weights.style * style_loss + weights.tv * losses.total_variation(x)
+    for prior in priors:
+        total = total + prior.weight * losses.temporal_loss(x, prior.target, prior.mask)
+    return total, content_loss, style_loss
+
+
+def assert_equals_autograd(backbone, size, *, count=1, pooling="average", weights=WEIGHTS, with_priors=False):
+    double = torch.float64
+    x, content = (picture(*size, seed=s, count=count, dtype=double) for s in (1, 2))
+    style = picture(21, 40, seed=3, dtype=double)
+    priors = ()
+    if with_priors:
+        masks = (picture(*size, seed=s, dtype=double)[:, :1].round() for s in (4, 5))
+        priors = tuple(
+            Prior(picture(*size, seed=6 + i, dtype=double), mask, weight=100.0 * (i + 1)) for i, mask in enumerate(masks)
+        )
+    made = objective(backbone, content, style, weights, pooling=pooling, priors=priors)
+    found, gradient = made.value_and_gradient(x)
+    leaf = x.clone().requires_grad_()
+    expected = plain_losses(backbone, leaf, content, style, weights, pooling=pooling, priors=priors)
+    (expected_gradient,) = torch.autograd.grad(expected[0].sum(), leaf)
+    for ours, theirs in zip((found.total, found.content, found.style), expected, strict=True):
+        assert ours.shape == (count,)
+        torch.testing.assert_close(ours.double(), theirs.detach(), rtol=1e-9, atol=0)
+    scale = expected_gradient.abs().max().item()
+    torch.testing.assert_close(gradient, expected_gradient, rtol=1e-7, atol=1e-9 * scale)
+    torch.testing.assert_close(made.value(x).total, found.total, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("pooling", ["average", "max"])
+@pytest.mark.parametrize("size", [(32, 48), (37, 51)], ids=str)
+@pytest.mark.parametrize("count", [1, 2])
+def test_equals_autograd(pooling, size, count):
+    assert_equals_autograd(small_backbone(), size, count=count, pooling=pooling)
+
+
+def test_equals_autograd_with_total_variation_and_priors():
+    weights = LossWeights(1.0, 1e6, 1e-4, CONTENT_LAYERS, STYLE_LAYERS)
+    assert_equals_autograd(small_backbone(), (19, 33), weights=weights, with_priors=True)
+    assert_equals_autograd(small_backbone(), (19, 33), count=2, weights=weights, with_priors=True)
+
+
+@pytest.mark.parametrize("adapters", [False, True])
+def test_equals_autograd_with_nominal_scale_and_adapters(adapters):
+    assert_equals_autograd(small_backbone(scale=1.7, adapters=adapters), (32, 37), count=2)
+
+
+def test_equals_autograd_when_layers_are_shared_or_missing():
+    shared = LossWeights(1.0, 1e6, 0.0, ("conv2_2", "conv3_1"), ("conv1_1", "conv2_2"))
+    content_only = LossWeights(2.0, 0.0, 0.0, ("conv3_1",), ())
+    style_only = LossWeights(0.0, 2.0, 0.0, (), ("conv2_1", "conv4_1"))
+    assert_equals_autograd(small_backbone(), (20, 24), weights=shared)
+    for weights in (content_only, style_only):
+        assert_equals_autograd(small_backbone(), (20, 24), weights=weights)
+
+
+def test_gradients_of_pre_activations_are_the_slides():
+    """Through the product's own path: with a layer that copies its input, x is the pre-activation."""
+    x, p, a = (picture(512, 512, seed=s, dtype=torch.float64) * 2 - 1 for s in range(3))
+    f, f_p, f_a = (t.relu() for t in (x, p, a))
+    for alpha, beta in ((1.0, 0.0), (0.0, 1.0)):
+        weights = LossWeights(alpha, beta, 0.0, ("conv1_1",), ("conv1_1",))
+        losses_, gradient = objective(pixel_backbone(), p, a, weights).value_and_gradient(x)
+        flat, flat_a = f[0].flatten(1), f_a[0].flatten(1)
+        n, m = 3, 512 * 512
+        big = flat @ flat.T - flat_a @ flat_a.T
+        style = (1 / (n**2 * m**2) * big @ flat).view_as(f)
+        torch.testing.assert_close(gradient, torch.where(f > 0, alpha * (f - f_p) + beta * style, 0.0))
+        torch.testing.assert_close(losses_.content[0], 0.5 * (f - f_p).square().sum())
+        torch.testing.assert_close(losses_.style[0], big.square().sum() / (4 * n**2 * m**2))
+
+
+def test_the_content_itself_has_no_content_loss_and_the_style_itself_no_style_loss():
+    content = picture(32, 32, seed=1)
+    made = objective(small_backbone(), content, content, dtype=torch.float32)
+    found, gradient = made.value_and_gradient(content)
+    assert found.content.item() == 0
+    assert found.style.item() == 0
+    assert not gradient.any()
+
+
+def test_a_prior_pulls_only_where_its_mask_is():
+    content = picture(24, 24)
+    mask = torch.zeros(1, 1, 24, 24)
+    mask[..., :10, :] = 1
+    none = LossWeights(0.0, 0.0, 0.0, CONTENT_LAYERS, STYLE_LAYERS)
+    prior = Prior(target=picture(24, 24, seed=1), mask=mask, weight=5.0)
+    made = objective(small_backbone(), content, content, none, dtype=torch.float32, priors=(prior,))
+    _, gradient = made.value_and_gradient(content)
+    assert not gradient[..., 10:, :].any()
+    assert gradient[..., :10, :].abs().min() > 0
+    switched_off = Prior(prior.target, torch.zeros_like(mask), weight=5.0)
+    made = objective(small_backbone(), content, content, none, dtype=torch.float32, priors=(switched_off,))
+    losses_, gradient = made.value_and_gradient(content)
+    assert losses_.total.item() == 0
+    assert not gradient.any()
+
+
+@pytest.mark.parametrize("adapters", [False, True])
+def test_bf16_agrees_with_fp32(adapters):
+    backbone = small_backbone(4, adapters=adapters)
+    content, style = (smooth_picture(64, 81, seed=s) for s in range(2))
+    x = (smooth_picture(64, 81, seed=2) + picture(64, 81)) / 2
+    exact, exact_gradient = objective(backbone, content, style, dtype=torch.float32).value_and_gradient(x)
+    found, gradient = objective(backbone, content, style, dtype=torch.bfloat16).value_and_gradient(x)
+    assert gradient.dtype == found.total.dtype == torch.float32
+    assert torch.cosine_similarity(gradient.flatten(), exact_gradient.flatten(), dim=0) > 0.995
+    torch.testing.assert_close(found.content, exact.content, rtol=0.02, atol=0)
+    torch.testing.assert_close(found.style, exact.style, rtol=0.02, atol=0)
+
+
+def test_the_balance_does_not_depend_on_the_size():
+    """The same scene and style at twice the size: content and style losses stay within a few per cent."""
+    weights = LossWeights(1.0, 1.0, 0.0, ("conv3_1",), STYLE_LAYERS)
+    values = []
+    for side in (320, 640):  # the zero padding of small feature maps is what keeps this from being exact
+        x, content, style = (smooth_picture(side, side, seed=s) for s in range(3))
+        found = objective(small_backbone(), content, style, weights, dtype=torch.float32).value(x)
+        values.append((found.content.item(), found.style.item()))
+    (content_small, style_small), (content_large, style_large) = values
+    assert content_large == pytest.approx(content_small, rel=0.05)
+    assert style_large == pytest.approx(style_small, rel=0.03)
+
+
+@pytest.mark.shared
+def test_the_real_network_in_bf16_agrees_with_fp32(shared):
+    backbone = from_file(shared / "weights" / "vgg19_features_fp16.npz")
+    content, style = (smooth_picture(96, 80, seed=s) for s in range(2))
+    x = (3 * content + picture(96, 80)) / 4
+    weights = LossWeights(1.0, 2000.0, 0.0, CONTENT_LAYERS, STYLE_LAYERS)
+    exact, exact_gradient = objective(backbone, content, style, weights, dtype=torch.float32).value_and_gradient(x)
+    found, gradient = objective(backbone, content, style, weights, dtype=torch.bfloat16).value_and_gradient(x)
+    assert torch.cosine_similarity(gradient.flatten(), exact_gradient.flatten(), dim=0) > 0.99
+    torch.testing.assert_close(found.total, exact.total, rtol=0.02, atol=0)
+
+
+def test_the_style_picture_may_have_another_size():
+    x, content, style = (smooth_picture(128, 128, seed=s) for s in range(3))
+    same = objective(small_backbone(), content, style, dtype=torch.float32).value(x)
+    larger = objective(small_backbone(), content, smooth_picture(192, 192, seed=2), dtype=torch.float32).value(x)
+    assert larger.style.item() == pytest.approx(same.style.item(), rel=0.05)
+
+
+@pytest.mark.parametrize("shape", [(1, 6, 40, 40), (2, 6, 13, 11), (1, 12, 2, 3)], ids=str)
+def test_mean_gram_in_bf16_is_the_exact_gram_of_the_rounded_features(shape):
+    features = torch.randn(shape, generator=torch.Generator().manual_seed(0)).relu()
+    rounded = features.to(torch.bfloat16, memory_format=torch.channels_last)
+    exact = losses.gram(rounded.double())
+    error = (mean_gram(rounded).double() - exact).norm() / exact.norm()
+    assert error < 2**-8
+    torch.testing.assert_close(mean_gram(rounded.double()), exact, rtol=1e-12, atol=1e-12)
+    assert mean_gram(rounded).dtype == torch.float32
+
+
+def test_slicing_makes_a_bf16_gram_finer_than_one_product():
+    features = torch.randn(1, 8, 64, 64, generator=torch.Generator().manual_seed(1)).relu()
+    rounded = features.to(torch.bfloat16, memory_format=torch.channels_last)
+    exact = losses.gram(rounded.double())
+    flat = rounded.permute(0, 2, 3, 1).reshape(1, -1, 8)
+    one_product = (flat.transpose(1, 2) @ flat).double() / flat.shape[1]
+    sliced, whole = ((g - exact).norm() / exact.norm() for g in (mean_gram(rounded).double(), one_product))
+    assert sliced < whole / 2
+    assert sliced < 2**-10
+
+
+def test_layers_are_named_once():
+    assert LossWeights(1, 1, 0, ("conv2_1",), ("conv1_1", "conv2_1")).layers == ("conv2_1", "conv1_1")
