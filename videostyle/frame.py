@@ -86,10 +86,10 @@ class VideoInfo:
     coded_height: int
     time_base: Fraction
     rotation_degrees: int = 0  # clockwise, as a viewer must turn the coded picture: 0, 90, 180 or 270
-    mirrored: bool = False
+    mirrored: bool = False  # left to right, before it is turned
     sample_aspect_ratio: Fraction = Fraction(1, 1)
     average_rate: Fraction | None = None
-    start_seconds: Fraction = Fraction(0)
+    start_seconds: Fraction = Fraction(0)  # the container's clock at the clip's beginning; frames count from here
     duration_seconds: Fraction | None = None
     frames: int | None = None  # from the container's header, an estimate
     pixel_format: str = "yuv420p"
@@ -100,5 +100,6 @@ class VideoInfo:
     color_primaries: str | None = None
     color_transfer: str | None = None
     full_range: bool = False
+    chapters: int = 0
     streams: tuple[StreamInfo, ...] = ()  # every other stream of the file
     notices: tuple[str, ...] = field(default=())  # what a careful user wants to know: assumptions, things left out

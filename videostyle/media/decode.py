@@ -1,0 +1,234 @@
+"""Frames of a clip, one after the other, with their exact times.
+
+FFmpeg decodes, turns, scales and converts; the frames come through a pipe as NUT, which keeps timestamps, and PyAV
+reads them. Memory does not grow with the clip.
+"""
+
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+from types import TracebackType
+from typing import Any, Self
+
+import av
+import ffmpeg
+import numpy as np
+import torch
+
+from videostyle.errors import MediaError, UsageError
+from videostyle.frame import Frame, VideoInfo
+from videostyle.media import colour
+from videostyle.media.ffmpeg import STALL_SECONDS, Child, file_argument, find_ffmpeg
+from videostyle.media.survey import MAX_PIXELS
+
+FINEST_SECONDS = Fraction(1, 90_000)  # times are kept in ticks at least this fine: then a repeated one can be moved
+FIRST_FRAME_SECONDS = 600.0  # seeking in a clip without an index decodes everything before
+ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own decoders drop the alpha plane
+
+
+def fine_time_base(time_base: Fraction) -> Fraction:
+    """A whole tick 1/n that divides ``time_base`` and is no longer than 1/90000 s; sources finer than 1 us get 1 us."""
+    denominator = time_base.denominator * math.ceil(Fraction(1, time_base.denominator) / FINEST_SECONDS)
+    return Fraction(1, min(denominator, 1_000_000))
+
+
+def output_size(info: VideoInfo, longest: int | None, even: bool) -> tuple[int, int]:
+    """(width, height) whose longer side is ``longest``, aspect kept, never above the source's.
+
+    ``even``: both sides even, the nearest such number that is not above the source's (2 for a source of one pixel).
+    """
+    scale = min(Fraction(1), Fraction(longest or max(info.width, info.height), max(info.width, info.height)))
+    return _side(info.width, scale, even), _side(info.height, scale, even)
+
+
+def _side(source: int, scale: Fraction, even: bool) -> int:
+    if not even:
+        return max(1, round(source * scale))
+    return max(2, min(2 * round(source * scale / 2), source // 2 * 2))
+
+
+def decode(
+    info: VideoInfo,
+    *,
+    size: tuple[int, int] | None = None,
+    start_seconds: float = 0,
+    duration_seconds: float | None = None,
+) -> Iterator[Frame]:
+    """The frames of `Decoder`, for a caller who has no use for its counts; closing the generator ends FFmpeg."""
+    with Decoder(info, size=size, start_seconds=start_seconds, duration_seconds=duration_seconds) as decoder:
+        yield from decoder
+
+
+class Decoder:
+    """Iterates over the frames of a clip; a context manager whose end is also FFmpeg's.
+
+    ``size``: (width, height) of the frames, by default the clip's as seen. ``start_seconds`` and ``duration_seconds``
+    count from the clip's beginning, as a player shows them, and so do the frames' times. Timestamps are strictly
+    increasing: a repeated one is moved by one tick of ``time_base``.
+
+    ``frames`` counts what was delivered; after the last one ``warnings`` says what was wrong with the clip. Raises
+    MediaError when FFmpeg dies, stalls or finds no frame at all.
+    """
+
+    def __init__(
+        self,
+        info: VideoInfo,
+        *,
+        size: tuple[int, int] | None = None,
+        start_seconds: float = 0,
+        duration_seconds: float | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self.info = info
+        self.size = size or (info.width, info.height)
+        self.time_base = fine_time_base(info.time_base)
+        self.frames = 0
+        self.warnings: list[str] = []
+        self._start = as_spoken(start_seconds)
+        self._end = None if duration_seconds is None else self._start + as_spoken(duration_seconds)
+        self._check_start()
+        # FFmpeg's own cut would drop or move the first frame: it seeks to a second earlier, and we cut by timestamp.
+        self._offset = self._seconds_subtracted()
+        self._child = Child(self._command(threads), stdout=True)
+        self._container: Any = None
+
+    def _check_start(self) -> None:
+        length = self.info.duration_seconds
+        if length is not None and self._start >= length > 0:
+            raise UsageError(
+                f"start is {float(self._start):g} s and {self.info.path} lasts {float(length):.2f} s; begin earlier"
+            )
+
+    def _seeks(self) -> bool:
+        """Only to after the first timestamp: before it a transport stream finds nothing."""
+        return self._start >= 2 and self.info.start_seconds + self._start >= 2
+
+    def _seconds_subtracted(self) -> int:
+        """What FFmpeg takes off the container's clock. Without a seek that is the clip's start: NUT has no times
+        before zero, and FFmpeg holds a clock that starts after 10 s for broken and sets it to zero."""
+        if self._seeks():
+            return math.floor(self.info.start_seconds + self._start) - 1
+        return math.floor(self.info.start_seconds)
+
+    def _command(self, threads: int | None) -> list[str]:
+        info = self.info
+        options: dict[str, Any] = {
+            "f": info.container.split(",")[0],
+            "protocol_whitelist": "file",
+            "max_pixels": MAX_PIXELS,
+            "seek_timestamp": 1,
+            "noautorotate": None,
+        }
+        if self._offset:
+            options |= {"ss": self._offset} if self._seeks() else {"itsoffset": -self._offset}
+        if info.has_alpha and info.codec in ALPHA_DECODERS:
+            options["c:v"] = ALPHA_DECODERS[info.codec]
+        if threads:
+            options["threads"] = threads
+        source = ffmpeg.input(file_argument(info.path), **options)
+        pixel_format = "rgb48le" if info.bit_depth > 8 else "rgb24"
+        video = colour.to_rgb(source[str(info.stream_index)], info, self.size, pixel_format)
+        output = video.output(
+            "pipe:1",
+            f="nut",
+            fps_mode="passthrough",
+            enc_time_base=f"{self.time_base.numerator}/{self.time_base.denominator}",
+            write_index=0,
+            **{"c:v": "rawvideo"},
+        )
+        return [find_ffmpeg().path, "-nostdin", "-hide_banner", "-v", "error", *output.get_args()]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End FFmpeg, wherever it is; may be called again."""
+        self._child.close()
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    def __iter__(self) -> Iterator[Frame]:
+        last = -1
+        for pixels, time in self._read():
+            if self._end is not None and time >= self._end:
+                break
+            if time < self._start:
+                continue
+            last = next_timestamp(time, self.time_base, last)
+            self.frames += 1
+            yield Frame(pixels(), last, self.time_base)
+        else:
+            self._finish()
+        if self.frames == 0:
+            raise MediaError(f"{self.info.path}: no frame was decoded in the part asked for{self._said()}")
+
+    def _read(self) -> Iterator[tuple[Any, Fraction]]:
+        """(a function that makes the pixels, seconds from the clip's beginning) of every frame that comes through."""
+        frames = self._packets()
+        limit = FIRST_FRAME_SECONDS
+        while True:
+            with self._child.deadline(limit):
+                frame = next(frames, None)
+            if frame is None:
+                return
+            limit = STALL_SECONDS
+            time = self._time(frame.pts * frame.time_base)
+            yield (lambda frame=frame: to_tensor(frame.to_ndarray())), time
+
+    def _time(self, delivered: Fraction) -> Fraction:
+        """Seconds from the clip's beginning. FFmpeg rounds what it subtracts to the source's ticks; a source's time is
+        a whole number of them, which takes that error back."""
+        ticks = round((delivered + self._offset) / self.info.time_base)
+        origin = round(self.info.start_seconds / self.time_base) * self.time_base
+        return ticks * self.info.time_base - origin
+
+    def _packets(self) -> Iterator[Any]:
+        options = {"probesize": "32", "analyzeduration": "0"}
+        try:
+            self._container = av.open(self._child.process.stdout, format="nut", options=options, buffer_size=1 << 20)
+            yield from self._container.decode(video=0)
+        except av.FFmpegError:  # an empty or cut pipe: FFmpeg's status and words tell more
+            return
+
+    def _finish(self) -> None:
+        """FFmpeg closed its end: find out whether that was the end of the clip."""
+        status = self._child.wait()
+        if self._child.expired:
+            raise MediaError(f"{self.info.path}: FFmpeg stalled after {self.frames} frames and was stopped")
+        if status < 0 or (status > 0 and self.frames == 0):
+            raise MediaError(f"{self.info.path}: FFmpeg ended with status {status}{self._said()}")
+        if status > 0:
+            self.warnings.append(f"the clip could not be read to its end{self._said()}")
+        if self._child.line_count:
+            self.warnings.append(
+                f"the clip is damaged: {self._child.line_count} complaints of the decoder{self._said()}"
+            )
+        whole = self._start == 0 and self._end is None
+        if whole and self.info.frames is not None and self.frames < self.info.frames:
+            self.warnings.append(f"{self.frames} of {self.info.frames} frames could be decoded")
+
+    def _said(self) -> str:
+        return f": {self._child.last_words}" if self._child.lines else ""
+
+
+def as_spoken(seconds: float) -> Fraction:
+    """0.2 as a fifth, not as the double that is a little more and would let one more frame in."""
+    return Fraction(seconds).limit_denominator(1_000_000)
+
+
+def next_timestamp(time: Fraction, time_base: Fraction, last: int) -> int:
+    """``time`` in ticks, but later than ``last``: a repeated or backward time is moved to the next tick."""
+    return max(round(time / time_base), last + 1)
+
+
+def to_tensor(array: np.ndarray) -> torch.Tensor:
+    """(H, W, 3) of uint8 or uint16 to float32 (1, 3, H, W) in [0, 1]."""
+    scale = float(np.iinfo(array.dtype).max)
+    pixels = torch.from_numpy(array.astype(np.float32) if array.dtype == np.uint16 else array)
+    return pixels.permute(2, 0, 1)[None].to(torch.float32, memory_format=torch.contiguous_format).div_(scale)

@@ -1,0 +1,222 @@
+"""Frames into a file, with everything else that the source carries; whole, checked, or not there at all.
+
+    with Encoder("out.mp4", info, size=(640, 360), time_base=decoder.time_base, settings=MediaSettings()) as encoder:
+        for frame in frames:
+            encoder.write(frame)
+
+Frames go through a pipe as NUT to one FFmpeg that encodes them and takes sound, subtitles, chapters and metadata from
+the source in the same pass. `rehearse` does it with two grey frames first, so what cannot work fails before any work.
+"""
+
+import math
+import tempfile
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+import torch
+
+from videostyle.errors import MediaError, UsageError
+from videostyle.frame import Frame, VideoInfo
+from videostyle.media import publish
+from videostyle.media.decode import as_spoken
+from videostyle.media.folder import FolderSink
+from videostyle.media.formats import Codec, Container, codec_of, container_of, is_folder
+from videostyle.media.mux import FfmpegSink, Job
+from videostyle.media.streams import StreamPlan, plan_streams
+from videostyle.settings import MediaSettings
+
+GIF_TIME_BASE = Fraction(1, 100)
+GIF_SHORTEST = 2  # in hundredths: browsers show anything faster at a tenth of the speed
+
+
+class Sink(Protocol):
+    """Where an encoder's frames go: `FfmpegSink` or `FolderSink`."""
+
+    def write(self, pixels: torch.Tensor, pts: int) -> None: ...
+
+    def finish(self) -> None: ...
+
+    def verify(self, timestamps: list[int]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def check_output(output: str | Path, settings: MediaSettings, source: Path | None = None) -> None:
+    """Refuse an output that could not be written, before any work. Raises UsageError; changes nothing on the disk."""
+    codec_of(container_of(output), settings)
+    publish.check_place(Path(output), overwrite=settings.overwrite, source=source)
+
+
+def rehearse(
+    output: str | Path, info: VideoInfo, *, size: tuple[int, int], time_base: Fraction, settings: MediaSettings
+) -> StreamPlan:
+    """Write two frames with the real streams and options to a scratch file; the plan that worked.
+
+    What a table cannot know is found here: sound that the container refuses after all is transcoded instead; subtitles
+    that it refuses are left out and named. Raises UsageError for a request that cannot be met, MediaError with
+    FFmpeg's words.
+    """
+    container = container_of(output)
+    plan = plan_streams(info, container, settings)
+    if is_folder(output):
+        return plan
+    failure: MediaError | None = None
+    for attempt in _attempts(plan, info, container, settings):
+        try:
+            _try(output, info, size, time_base, settings, attempt)
+            return attempt
+        except MediaError as error:
+            failure = failure or error
+    assert failure is not None
+    raise failure
+
+
+def _attempts(plan: StreamPlan, info: VideoInfo, container: Container, settings: MediaSettings) -> Iterator[StreamPlan]:
+    """The plan, the plan with every sound transcoded, and the picture alone with its sound."""
+    yield plan
+    if not plan.carried or settings.audio == "copy":
+        return
+    safe = plan_streams(info, container, settings, safe=True)
+    if safe != plan:
+        yield safe
+    sound = tuple(stream for stream in safe.carried if stream.kind == "audio")
+    if sound != safe.carried:
+        yield StreamPlan(sound, (*safe.notices, f"subtitles are left out: {container.name} could not take them"))
+
+
+def _try(
+    output: str | Path,
+    info: VideoInfo,
+    size: tuple[int, int],
+    time_base: Fraction,
+    settings: MediaSettings,
+    plan: StreamPlan,
+) -> None:
+    grey = torch.full((1, 3, size[1], size[0]), 0.5)
+    tick = max(1, round(Fraction(1, 25) / time_base))
+    begin = math.ceil(as_spoken(settings.start_seconds) / time_base)
+    with tempfile.TemporaryDirectory(prefix="videostyle-") as folder:
+        # A part of its own, so that nothing that the user asked for about the place is in the way
+        place = Path(folder) / f"rehearsal{Path(output).suffix}"
+        with Encoder(
+            place, info, size=size, time_base=time_base, settings=settings, plan=plan, source_seconds=1.0
+        ) as encoder:
+            for number in range(2):
+                encoder.write(Frame(grey, begin + number * tick, time_base))
+
+
+class Encoder:
+    """A context manager that writes frames and publishes the output when its body ends without an exception.
+
+    ``size``: (width, height) of every frame. ``time_base``: of the output's timestamps (a container may be coarser).
+    ``settings.start_seconds`` and ``duration_seconds`` must be those of the decoder: the source's other streams are cut
+    to them. ``comment`` goes into the container's comment tag. ``threads`` limits the video encoder. ``plan`` is what
+    `rehearse` returned. ``source_seconds`` limits what is taken from the source's other streams.
+
+    ``notices`` names every stream that is transcoded or left out. On an exception, and when the check of the finished
+    file fails, nothing stays behind and an existing output is as it was. Raises UsageError, MediaError.
+    """
+
+    def __init__(
+        self,
+        output: str | Path,
+        info: VideoInfo,
+        *,
+        size: tuple[int, int],
+        time_base: Fraction,
+        settings: MediaSettings,
+        comment: str | None = None,
+        threads: int | None = None,
+        plan: StreamPlan | None = None,
+        source_seconds: float | None = None,
+    ) -> None:
+        check_output(output, settings, info.path)
+        container = container_of(output)
+        codec = codec_of(container, settings)
+        if codec.even and (size[0] % 2 or size[1] % 2):
+            raise UsageError(f"size is {size[0]}x{size[1]}; {codec.name} takes even sides only")
+        plan = plan if plan is not None else plan_streams(info, container, settings)
+        self.output = Path(output)
+        self.size = size
+        self.notices = [*plan.notices]
+        self.frames = 0
+        self._settings = settings
+        self._time_base = GIF_TIME_BASE if container.name == "gif" else time_base
+        self._shortest = GIF_SHORTEST if container.name == "gif" else 1
+        self._begin = as_spoken(settings.start_seconds)
+        self._timestamps: list[int] = []
+        self._dropped = 0
+        self._part = publish.part_name(self.output)
+        self._sink = self._open_sink(info, container, codec, plan, comment, threads, source_seconds)
+
+    def _open_sink(
+        self,
+        info: VideoInfo,
+        container: Container,
+        codec: Codec,
+        plan: StreamPlan,
+        comment: str | None,
+        threads: int | None,
+        source_seconds: float | None,
+    ) -> Sink:
+        if container.muxer == "png":
+            return FolderSink(self._part, self._time_base, comment)
+        return FfmpegSink(
+            Job(
+                part=self._part,
+                info=info,
+                container=container,
+                codec=codec,
+                size=self.size,
+                time_base=self._time_base,
+                plan=plan,
+                settings=self._settings,
+                comment=comment,
+                threads=threads,
+                source_seconds=source_seconds,
+            )
+        )
+
+    def write(self, frame: Frame) -> None:
+        """Append a frame. Its time counts from the source's beginning, as the decoder gives it."""
+        if frame.size != self.size:
+            raise MediaError(f"a frame of {frame.size[0]}x{frame.size[1]} came; {self.size[0]}x{self.size[1]} expected")
+        pts = round((frame.time_seconds - self._begin) / self._time_base)
+        if self._timestamps and pts < self._timestamps[-1] + self._shortest:
+            if self._shortest > 1:
+                self._dropped += 1
+                return
+            pts = self._timestamps[-1] + 1
+        self._sink.write(frame.pixels, pts)
+        self._timestamps.append(pts)
+        self.frames += 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._complete()
+        finally:
+            self._sink.close()
+            publish.remove(self._part)
+
+    def _complete(self) -> None:
+        if not self._timestamps:
+            raise MediaError(f"{self.output}: there is no frame to write")
+        self._sink.finish()
+        self._sink.verify(self._timestamps)
+        publish.publish(self._part, self.output, overwrite=self._settings.overwrite)
+        if self._dropped:
+            self.notices.append(f"{self._dropped} frames are left out: a GIF shows at most 50 a second")
+
+    def abort(self) -> None:
+        """Stop and leave nothing behind, for an owner that does not use ``with``."""
+        self._sink.close()
+        publish.remove(self._part)
