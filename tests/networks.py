@@ -47,7 +47,9 @@ def pixel_backbone() -> Backbone:
     return Backbone("pixels", (conv,), {"conv1_1": Nominal(channels=3)}, centre=(0.0, 0.0, 0.0))
 
 
-def picture(height: int, width: int, *, seed: int = 0, count: int = 1, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+def picture(
+    height: int, width: int, *, seed: int = 0, count: int = 1, dtype: torch.dtype = torch.float32
+) -> torch.Tensor:
     """Noise in [0, 1], (count, 3, height, width)."""
     generator = torch.Generator().manual_seed(1000 + seed)
     return torch.rand(count, 3, height, width, generator=generator, dtype=dtype)

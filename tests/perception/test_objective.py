@@ -51,7 +51,8 @@ def assert_equals_autograd(backbone, size, *, count=1, pooling="average", weight
     if with_priors:
         masks = (picture(*size, seed=s, dtype=double)[:, :1].round() for s in (4, 5))
         priors = tuple(
-            Prior(picture(*size, seed=6 + i, dtype=double), mask, weight=100.0 * (i + 1)) for i, mask in enumerate(masks)
+            Prior(picture(*size, seed=6 + i, dtype=double), mask, weight=100.0 * (i + 1))
+            for i, mask in enumerate(masks)
         )
     made = objective(backbone, content, style, weights, pooling=pooling, priors=priors)
     found, gradient = made.value_and_gradient(x)
@@ -138,8 +139,8 @@ def test_a_prior_pulls_only_where_its_mask_is():
 @pytest.mark.parametrize("adapters", [False, True])
 def test_bf16_agrees_with_fp32(adapters):
     backbone = small_backbone(4, adapters=adapters)
-    content, style = (smooth_picture(64, 81, seed=s) for s in range(2))
-    x = (smooth_picture(64, 81, seed=2) + picture(64, 81)) / 2
+    other, content, style = (smooth_picture(64, 81, seed=s) for s in range(3))
+    x = (other + picture(64, 81)) / 2
     exact, exact_gradient = objective(backbone, content, style, dtype=torch.float32).value_and_gradient(x)
     found, gradient = objective(backbone, content, style, dtype=torch.bfloat16).value_and_gradient(x)
     assert gradient.dtype == found.total.dtype == torch.float32

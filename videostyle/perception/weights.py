@@ -5,8 +5,10 @@ tensors (``weights_only``), and a download reaches its place only whole and with
 """
 
 import hashlib
+import http.client
 import json
 import os
+import pickle
 import urllib.error
 import urllib.request
 import zipfile
@@ -154,7 +156,10 @@ def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, st
 
 
 def _read_pth(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    loaded = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as e:  # torch's own words advise to switch the check off
+        raise ValueError("it is no PyTorch file or holds more than tensors (nothing in it was executed)") from e
     if not isinstance(loaded, Mapping):
         raise ValueError(f"it holds a {type(loaded).__name__}, not a state dict")
     return {k: v for k, v in loaded.items() if isinstance(v, torch.Tensor)}, {}
@@ -168,8 +173,9 @@ def sha256_of(path: Path) -> str:
 def _check_shapes(file: WeightsFile) -> None:
     if "features.0.weight" not in file.tensors:
         raise WeightsError(f"{file.path.name} holds no features.0.weight; expected VGG-19 in torchvision's numbering")
+    deepest = max(index for index, _, _ in VGG19_LAYERS.values() if f"features.{index}.weight" in file.tensors)
     for layer, (index, inputs, outputs) in VGG19_LAYERS.items():
-        if f"features.{index}.weight" not in file.tensors:
+        if index > deepest:
             return
         expected = {"weight": (outputs, inputs, 3, 3), "bias": (outputs,)}
         for kind, shape in expected.items():
@@ -260,10 +266,10 @@ def fetch(url: str, path: Path, hash_prefix: str, on_progress: Progress | None =
     An interrupted download stays beside its place as ``.part`` and is gone on with the next time.
     """
     part = path.with_name(path.name + ".part")
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         _download(url, part, on_progress)
-    except (OSError, urllib.error.URLError, ValueError) as e:
+    except (OSError, http.client.HTTPException, ValueError) as e:  # URLError is an OSError
         raise WeightsError(
             f"{path.name} could not be fetched from {url}: {e}; run again to go on, or use --weights"
         ) from e

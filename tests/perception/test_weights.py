@@ -1,0 +1,444 @@
+"""Weights files: read without executing anything, identified or refused, and fetched whole or not at all."""
+
+import hashlib
+import json
+import pickle
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from networks import picture
+
+from videostyle.errors import UsageError, WeightsError
+from videostyle.perception import calibration, weights
+from videostyle.perception.backbones import (
+    CAFFE_MEAN_BGR,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    PREPROCESSING,
+    VGG19_LAYERS,
+    vgg19,
+)
+
+RGB, BGR = "rgb-0-1-imagenet-mean-std", "bgr-0-255-caffe-mean"
+FORMATS = (".npz", ".safetensors", ".pth")
+
+
+@pytest.fixture(autouse=True)
+def _own_hub_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the user's weights nor his cache of scales are read or written."""
+    monkeypatch.setattr(torch.hub, "_hub_dir", None)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch-home"))
+
+
+def tensors(layers: int = 2, seed: int = 0) -> dict[str, torch.Tensor]:
+    """The first ``layers`` convolutions of a random network with VGG-19's true shapes."""
+    generator = torch.Generator().manual_seed(seed)
+    found = {}
+    for index, inputs, outputs in list(VGG19_LAYERS.values())[:layers]:
+        weight = torch.randn(outputs, inputs, 3, 3, generator=generator)
+        found[f"features.{index}.weight"] = weight * (2 / (9 * inputs)) ** 0.5
+        found[f"features.{index}.bias"] = 0.1 * torch.randn(outputs, generator=generator)
+    return found
+
+
+def at_original_scale(found: dict[str, torch.Tensor], preprocessing: str) -> dict[str, torch.Tensor]:
+    """The same with every layer brought to the original's mean activation, as the original's weights would have it."""
+    found = dict(found)
+    for name, (index, _, _) in VGG19_LAYERS.items():
+        if f"features.{index}.weight" not in found:
+            break
+        gain = (
+            calibration.ORIGINAL_MEANS[name]
+            / calibration.mean_activations(
+                vgg19({k: v for k, v in found.items() if int(k.split(".")[1]) <= index}, preprocessing=preprocessing)
+            )[name]
+        )
+        for kind in ("weight", "bias"):
+            found[f"features.{index}.{kind}"] = found[f"features.{index}.{kind}"] * gain
+    return found
+
+
+def save(path: Path, found: dict[str, torch.Tensor], metadata: dict[str, str] | None = None) -> Path:
+    if path.suffix == ".npz":
+        np.savez(path, **{k: v.numpy() for k, v in found.items()}, **(metadata or {}))
+    elif path.suffix == ".safetensors":
+        safetensors.torch.save_file(found, path, metadata=metadata)
+    else:
+        torch.save(found, path)
+    return path
+
+
+# --- reading
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_every_format_gives_the_same_tensors(tmp_path, suffix):
+    found = tensors()
+    file = weights.read_file(save(tmp_path / f"w{suffix}", found, {"preprocessing": RGB}))
+    assert set(file.tensors) == set(found)
+    assert all(torch.equal(file.tensors[k], found[k]) for k in found)
+    assert file.metadata == ({} if suffix == ".pth" else {"preprocessing": RGB})
+    assert file.sha256 == hashlib.sha256(file.path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("damage", ["garbage", "cut", "empty"])
+def test_damaged_files_are_refused_in_one_line(tmp_path, suffix, damage):
+    path = save(tmp_path / f"w{suffix}", tensors())
+    whole = path.read_bytes()
+    path.write_bytes({"garbage": b"\x93 no weights \x00" * 99, "cut": whole[: len(whole) // 2], "empty": b""}[damage])
+    with pytest.raises(WeightsError, match=f"^w{suffix} cannot be read as weights: .*; fetch it again$"):
+        weights.from_file(path)
+
+
+class Payload:
+    """Pickled, it makes a file when it is unpickled."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # the control at the end leaves its file object behind
+def test_code_in_a_pickle_is_not_executed(tmp_path):
+    trap = tmp_path / "executed"
+    path = tmp_path / "w.pth"
+    torch.save({**tensors(), "code": Payload(str(trap))}, path)
+    with pytest.raises(WeightsError, match="nothing in it was executed"):
+        weights.from_file(path)
+    assert not trap.exists()
+    torch.load(path, weights_only=False)["code"].close()
+    assert trap.exists()  # the payload is a working one
+
+
+def test_objects_in_an_npz_are_not_unpickled(tmp_path):
+    trap = tmp_path / "executed"
+    arrays = {k: v.numpy() for k, v in tensors().items()}
+    np.savez(tmp_path / "w.npz", **arrays, code=np.array([Payload(str(trap))], dtype=object))
+    with pytest.raises(WeightsError, match="cannot be read as weights"):
+        weights.from_file(tmp_path / "w.npz")
+    assert not trap.exists()
+
+
+def test_a_bare_pickle_and_a_pth_that_is_no_state_dict_are_refused(tmp_path):
+    (tmp_path / "bare.pth").write_bytes(pickle.dumps({"features.0.weight": "text"}))
+    torch.save([1, 2], tmp_path / "list.pth")
+    with pytest.raises(WeightsError):
+        weights.from_file(tmp_path / "bare.pth")
+    with pytest.raises(WeightsError, match="holds a list, not a state dict"):
+        weights.from_file(tmp_path / "list.pth")
+
+
+def test_other_names_and_absent_files_are_refused(tmp_path):
+    (tmp_path / "w.onnx").write_bytes(b"x")
+    with pytest.raises(WeightsError, match=r"w.onnx is not a weights file: expected .pth, .safetensors or .npz"):
+        weights.from_file(tmp_path / "w.onnx")
+    with pytest.raises(WeightsError, match="no weights file .*absent.pth"):
+        weights.from_file(tmp_path / "absent.pth")
+
+
+# --- shapes
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_wrong_shapes_are_refused_by_layer(tmp_path, suffix):
+    found = tensors()
+    found["features.2.weight"] = found["features.2.weight"][:, :32].contiguous()
+    path = save(tmp_path / f"w{suffix}", found, {"preprocessing": RGB})
+    with pytest.raises(
+        WeightsError, match=r"features.2.weight \(conv1_2\) is \(64, 32, 3, 3\), expected \(64, 64, 3, 3\)"
+    ):
+        weights.from_file(path)
+
+
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [
+        (("features.0.weight",), "holds no features.0.weight"),
+        (("features.2.bias",), r"features.2.bias \(conv1_2\) is None"),
+        (("features.2.weight", "features.2.bias"), r"features.2.weight \(conv1_2\) is None"),  # a hole in the chain
+    ],
+)
+def test_missing_keys_are_refused(tmp_path, missing, words):
+    found = {k: v for k, v in tensors(3).items() if k not in missing}
+    with pytest.raises(WeightsError, match=words):
+        weights.from_file(save(tmp_path / "w.safetensors", found, {"preprocessing": RGB}))
+
+
+def test_another_network_is_refused(tmp_path):
+    with pytest.raises(WeightsError, match="expected VGG-19"):
+        weights.from_file(save(tmp_path / "w.pth", {"conv1.weight": torch.zeros(64, 3, 7, 7)}))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_that_are_not_finite_are_refused(tmp_path, value):
+    found = tensors()
+    found["features.2.bias"][5] = value
+    with pytest.raises(WeightsError, match=r"features.2.bias \(conv1_2\) holds values that are not finite"):
+        weights.from_file(save(tmp_path / "w.npz", found, {"preprocessing": RGB}))
+
+
+# --- preprocessing
+
+
+@pytest.mark.parametrize("preprocessing", PREPROCESSING)
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+def test_metadata_tell_the_preprocessing(tmp_path, suffix, preprocessing):
+    file = weights.read_file(save(tmp_path / f"w{suffix}", tensors(), {"preprocessing": preprocessing}))
+    assert weights.identify(file) == preprocessing
+
+
+def test_unknown_metadata_are_refused_even_if_the_gain_would_fit(tmp_path):
+    found = at_original_scale(tensors(), RGB)
+    with pytest.raises(WeightsError, match=r"cannot tell what input.*preprocessing: yuv.*store `preprocessing`"):
+        weights.from_file(save(tmp_path / "w.npz", found, {"preprocessing": "yuv"}))
+
+
+@pytest.mark.parametrize("preprocessing", PREPROCESSING)
+def test_the_gain_tells_the_preprocessing(tmp_path, preprocessing):
+    path = save(tmp_path / "w.pth", at_original_scale(tensors(), preprocessing))
+    assert weights.identify(weights.read_file(path)) == preprocessing
+    backbone = weights.from_file(path)
+    assert backbone.name == "vgg19-caffe"
+    assert {n.scale for n in backbone.nominal.values()} == {1.0}
+
+
+@pytest.mark.parametrize("factor", [3.0, 1 / 3])
+@pytest.mark.parametrize("preprocessing", PREPROCESSING)
+def test_what_cannot_be_told_is_refused(tmp_path, preprocessing, factor):
+    found = {k: v * factor for k, v in at_original_scale(tensors(), preprocessing).items()}
+    with pytest.raises(WeightsError, match="cannot tell what input these weights expect .*not said"):
+        weights.from_file(save(tmp_path / "w.pth", found))
+
+
+def test_torchvisions_own_are_known_by_their_first_values(tmp_path):
+    found = tensors()
+    found["features.0.weight"].view(-1)[:3] = torch.tensor(weights.TORCHVISION_FIRST_WEIGHTS)
+    backbone = weights.from_file(save(tmp_path / "w.safetensors", found))
+    assert backbone.name == "vgg19"
+    assert weights.identify(weights.read_file(tmp_path / "w.safetensors")) == RGB
+
+
+@pytest.mark.parametrize("name", ["vgg19", "vgg19-caffe"])
+def test_a_known_hash_tells_the_preprocessing_whatever_the_values(tmp_path, name):
+    known = weights.KNOWN[name]
+    file = weights.WeightsFile(tmp_path / "w.pth", tensors(), {}, known.hash_prefix + "0" * 56)
+    assert weights.identify(file) == known.preprocessing
+    assert len(known.hash_prefix) == 8
+
+
+def test_weights_at_another_scale_are_calibrated_and_the_scales_remembered(tmp_path):
+    original = at_original_scale(tensors(3), RGB)
+    factors = [11.0, 23.0, 41.0]
+    found, before = {}, 1.0
+    for (index, _, _), f in zip(list(VGG19_LAYERS.values())[:3], factors, strict=True):
+        found[f"features.{index}.weight"] = original[f"features.{index}.weight"] * before / f
+        found[f"features.{index}.bias"] = original[f"features.{index}.bias"] / f
+        before = f
+    path = save(tmp_path / "w.safetensors", found, {"preprocessing": RGB})
+    backbone = weights.from_file(path)
+    assert backbone.name == "vgg19"
+    assert [n.scale for n in backbone.nominal.values()] == pytest.approx(factors, rel=1e-4)
+    (cache,) = Path(torch.hub.get_dir()).glob("videostyle/scales-*.json")
+    assert backbone.sha256 in cache.name
+    cache.write_text(json.dumps({"conv1_1": 5.0}))  # what was remembered is what is used
+    assert weights.from_file(path).nominal["conv1_1"].scale == 5.0
+    cache.write_text("{damaged")
+    assert [n.scale for n in weights.from_file(path).nominal.values()] == pytest.approx(factors, rel=1e-4)
+
+
+@pytest.mark.shared
+def test_the_real_weights_in_caffe_form_give_the_same_features(shared, tmp_path):
+    """The shared file is the original refolded to torchvision's input: folded back, without metadata, it is known."""
+    here = shared / "weights" / "vgg19_features_fp16.npz"
+    file = weights.read_file(here)
+    found = {k: v.float() for k, v in file.tensors.items()}
+    std, mean = torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), torch.tensor(IMAGENET_MEAN)
+    rgb = found["features.0.weight"] / std / 255
+    offset = 255 * mean - torch.tensor(CAFFE_MEAN_BGR).flip(0)
+    found["features.0.bias"] = found["features.0.bias"] - torch.einsum("oikl,i->o", rgb, offset)
+    found["features.0.weight"] = rgb.flip(1).contiguous()
+    caffe = weights.from_file(save(tmp_path / "caffe.pth", found))
+    assert caffe.name == "vgg19-caffe"
+    assert weights.identify(weights.read_file(tmp_path / "caffe.pth")) == BGR
+    layers, x = ["conv1_1", "conv3_1", "conv4_2"], picture(40, 48)
+    with torch.no_grad():
+        expected, got = weights.from_file(here).features(x, layers), caffe.features(x, layers)
+    for name in layers:
+        assert (got[name] - expected[name]).norm() < 1e-4 * expected[name].norm()
+    tripled = {k: 3 * v for k, v in found.items()}
+    with pytest.raises(WeightsError, match="cannot tell"):
+        weights.from_file(save(tmp_path / "tripled.pth", tripled))
+
+
+# --- by name
+
+
+def test_names_that_do_not_fit_the_file(tmp_path):
+    path = save(tmp_path / "w.npz", at_original_scale(tensors(), RGB))
+    assert weights.load_backbone("vgg19-caffe", path).name == "vgg19-caffe"
+    with pytest.raises(WeightsError, match="w.npz holds vgg19-caffe, not vgg19; use --backbone vgg19-caffe or auto"):
+        weights.load_backbone("vgg19", path)
+    with pytest.raises(UsageError, match="--backbone compact, which has its own"):
+        weights.load_backbone("compact", path)
+
+
+def test_weights_that_are_not_here():
+    with pytest.raises(UsageError, match="no backbone is called 'resnet'; there are vgg19, vgg19-caffe, compact"):
+        weights.load_backbone("resnet")
+    with pytest.raises(WeightsError, match="574 MB.*--download.*--weights.*--backbone compact"):
+        weights.load_backbone("vgg19")
+    with pytest.raises(WeightsError, match="--weights vgg19-d01eb7cb.pth"):
+        weights.load_backbone("vgg19-caffe", download=True)
+    assert not weights.weights_are_here("vgg19")
+    assert weights.weights_are_here("compact")
+
+
+def test_weights_in_the_hub_folder_are_found_by_name():
+    path = weights.KNOWN["vgg19-caffe"].path
+    path.parent.mkdir(parents=True)
+    save(path, at_original_scale(tensors(), BGR))
+    assert weights.weights_are_here("vgg19-caffe")
+    assert weights.load_backbone("vgg19-caffe").name == "vgg19-caffe"
+
+
+def test_download_fetches_torchvisions_file_once(monkeypatch):
+    found = tensors()
+    found["features.0.weight"].view(-1)[:3] = torch.tensor(weights.TORCHVISION_FIRST_WEIGHTS)
+    calls = []
+
+    def fetch(url, path, prefix, on_progress):
+        calls.append((url, path, prefix))
+        path.parent.mkdir(parents=True)
+        save(path, found)
+
+    monkeypatch.setattr(weights, "fetch", fetch)
+    monkeypatch.setattr(weights, "torchvision_url", lambda: "https://example.org/vgg19-dcbb9e9d.pth")
+    for _ in range(2):
+        assert weights.load_backbone("vgg19", download=True).name == "vgg19"
+    known = weights.KNOWN["vgg19"]
+    assert calls == [("https://example.org/vgg19-dcbb9e9d.pth", known.path, "dcbb9e9d")]
+
+
+def test_torchvisions_address_ends_with_the_known_name():
+    assert weights.torchvision_url().endswith("/" + weights.KNOWN["vgg19"].file_name)
+
+
+# --- fetching
+
+BODY = bytes(range(256)) * 9000  # 2.3 MB, more than two chunks
+DIGEST = hashlib.sha256(BODY).hexdigest()
+
+
+class Server(ThreadingHTTPServer):
+    """Serves BODY; ``ranges``: whether it honours Range; ``cut``: how many bytes come before the line goes dead."""
+
+    ranges, cut = True, None
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.seen: list[str | None] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/weights.pth"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        wanted = self.headers.get("Range")
+        self.server.seen.append(wanted)
+        if self.path != "/weights.pth":
+            self.send_error(404)
+            return
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and self.server.ranges else 0
+        if start >= len(BODY):
+            self.send_error(416)
+            return
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(BODY) - start))
+        self.end_headers()
+        self.wfile.write(BODY[start : self.server.cut])
+
+    def log_message(self, *args) -> None:
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch) -> Iterator[Server]:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with Server() as made:
+        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield made
+        made.shutdown()
+        thread.join()
+
+
+def test_fetch_whole_with_progress(server, tmp_path):
+    path, seen = tmp_path / "new" / "folder" / "w.pth", []
+    weights.fetch(server.url, path, DIGEST[:8], lambda done, total: seen.append((done, total)))
+    assert path.read_bytes() == BODY
+    assert [p.name for p in path.parent.iterdir()] == ["w.pth"]
+    assert seen[-1] == (len(BODY), len(BODY))
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert len(seen) > 1
+
+
+def test_a_wrong_hash_leaves_nothing(server, tmp_path):
+    with pytest.raises(WeightsError, match=rf"came with sha256 {DIGEST[:16]}\.\.\., expected 00000000"):
+        weights.fetch(server.url, tmp_path / "w.pth", "00000000")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_connection_cut_short_is_gone_on_with(server, tmp_path):
+    path = tmp_path / "w.pth"
+    server.cut = 1_500_000
+    with pytest.raises(WeightsError, match="run again to go on"):
+        weights.fetch(server.url, path, DIGEST[:8])
+    assert [p.name for p in tmp_path.iterdir()] == ["w.pth.part"]
+    assert (tmp_path / "w.pth.part").read_bytes() == BODY[:1_500_000]
+    server.cut, totals = None, []
+    weights.fetch(server.url, path, DIGEST[:8], lambda done, total: totals.append(total))
+    assert server.seen == [None, "bytes=1500000-"]
+    assert path.read_bytes() == BODY
+    assert set(totals) == {len(BODY)}
+
+
+def test_a_server_without_ranges_starts_over(server, tmp_path):
+    server.ranges = False
+    (tmp_path / "w.pth.part").write_bytes(b"an older beginning")
+    weights.fetch(server.url, tmp_path / "w.pth", DIGEST[:8])
+    assert server.seen == ["bytes=18-"]
+    assert (tmp_path / "w.pth").read_bytes() == BODY
+
+
+def test_a_complete_part_is_taken_as_it_is(server, tmp_path):
+    (tmp_path / "w.pth.part").write_bytes(BODY)
+    weights.fetch(server.url, tmp_path / "w.pth", DIGEST[:8])
+    assert (tmp_path / "w.pth").read_bytes() == BODY
+
+
+def test_a_part_of_something_else_is_removed(server, tmp_path):
+    (tmp_path / "w.pth.part").write_bytes(b"x" * (len(BODY) + 10))
+    with pytest.raises(WeightsError, match="the file was removed, try again"):
+        weights.fetch(server.url, tmp_path / "w.pth", DIGEST[:8])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_not_found_and_unreachable(server, tmp_path):
+    with pytest.raises(WeightsError, match=r"w.pth could not be fetched from .*: HTTP Error 404"):
+        weights.fetch(server.url + "x", tmp_path / "w.pth", DIGEST[:8])
+    with pytest.raises(WeightsError, match="could not be fetched"):
+        weights.fetch("http://127.0.0.1:1/w.pth", tmp_path / "w.pth", DIGEST[:8])
+    assert list(tmp_path.iterdir()) == []
