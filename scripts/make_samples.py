@@ -12,12 +12,14 @@ from pathlib import Path
 
 from samples_art import clip, cubist, glass, paint, tools, town, watercolour, woodcut
 
-STILLS: dict[str, Callable[..., tools.Bytes]] = {
+Draw = Callable[..., tools.Bytes]
+
+STILLS: dict[str, Draw] = {
     "photo": town.photo,
     "dark": town.dark,
     "reference": town.reference,
 }
-STYLES: dict[str, Callable[..., tools.Bytes]] = {
+STYLES: dict[str, Draw] = {
     "brush": paint.brush,
     "pointillism": paint.pointillism,
     "stained_glass": glass.stained_glass,

@@ -13,7 +13,7 @@ import numpy as np
 
 from samples_art import tools
 from samples_art.heights import HeightMap, camera_rays, march, mountains, normals, sunlight
-from samples_art.tools import Array, blur, colour, grid, mix, noise, sample, smoothstep
+from samples_art.tools import Array, blur, colour, f32, grid, mix, noise, sample, smoothstep
 
 WIDTH, HEIGHT, RATE, SECONDS = 640, 360, 24, 4
 FRAMES = RATE * SECONDS
@@ -58,7 +58,7 @@ def _ridge(
     field = 2 * np.degrees(np.arctan(np.tan(np.radians(24)) * columns / WIDTH))
     rays = camera_rays(columns * scale, 2 * rows * scale, (0, 0, 14), (0, 1000, 14), field)[: (rows) * scale]
     flat = rays.reshape(-1, 3)
-    origin = np.zeros_like(flat) + np.float32([0, 0, 14])
+    origin = np.zeros_like(flat) + f32([0, 0, 14])
     t = march(ground, origin, flat, distance * 0.9, distance * 2.6, 700, cell * 0.35)
     hit = np.flatnonzero(np.isfinite(t) & (t * flat[:, 2] + 14 > 0))
     p = flat[hit] * t[hit, None] + origin[hit]
@@ -90,9 +90,9 @@ def _ridge(
     shade = albedo * dome * colour("8fa6c8") * 0.55 * (1 - air) + colour("7f97b4") * 0.42 * air
     sunny = albedo * sun[:, None] * colour("ffd49a") * 2.9 * (1 - air) + colour("ffc489") * 0.30 * air
     sunny += albedo * dome * colour("ffe0b8") * 0.12 * (1 - air)
-    cut = np.zeros((len(flat), 7), np.float32)
-    cut[hit] = np.concatenate([shade, sunny, np.ones((len(hit), 1))], 1)
-    cut = cut.reshape(rows * scale, columns * scale, 7)
+    traced = np.zeros((len(flat), 7), np.float32)
+    traced[hit] = np.concatenate([shade, sunny, np.ones((len(hit), 1))], 1)
+    cut: Array = traced.reshape(rows * scale, columns * scale, 7)
     cut = np.dstack([tools.shrink(cut[..., i], columns, rows) for i in range(7)])
     return Layer(cut[..., :3].copy(), cut[..., 3:6].copy(), cut[..., 6].copy(), 0.0)
 
@@ -147,9 +147,9 @@ def _empty(parallax: float, extra: int) -> Layer:
 def _bank(layer: Layer, rng: np.random.Generator, foot: Array, tall: Array, rock: str) -> None:
     """Fill a strip of land: rows from foot - tall down to foot, per column, with grass above and stones below."""
     h, w = layer.cover.shape
-    x, y = grid(h, w)
+    _x, y = grid(h, w)
     texture = noise(rng, (h, w), 9, 1.7)
-    coarse = noise(rng, (h, w), 40, 2.6)
+    coarse = noise(rng, (h, w), 40, 2.6)[:1]  # one value per column, or the top would break up into islands
     top = foot - tall * (1 + 0.12 * coarse)
     cover = smoothstep(-0.6, 0.6, y - top) * smoothstep(0.8, -0.8, y - foot - 0.8 * texture) * (tall > 0.3)
     down = np.clip((y - top) / np.maximum(tall, 1), 0, 1)
@@ -182,7 +182,13 @@ def _cabin(rng: np.random.Generator, wide: int) -> Array:
     albedo = np.zeros((h, w, 3), np.float32)
     light = np.zeros((h, w), np.float32)
     own = np.zeros((h, w, 3), np.float32)
-    for mask, paint, sun in ((chimney, colour("8b7d70"), 0.8), (flank, red * 0.8, 0.18), (front, red, 0.95), (roof, colour("4b4744"), 0.55), (edge, pale, 0.8)):  # fmt: skip
+    for mask, paint, sun in (
+        (chimney, colour("8b7d70"), 0.8),
+        (flank, red * 0.8, 0.18),
+        (front, red, 0.95),
+        (roof, colour("4b4744"), 0.55),
+        (edge, pale, 0.8),
+    ):
         albedo[mask] = (planks[..., None] * paint)[mask]
         light[mask] = sun
     for cx, cy, r in ((0.20, 0.66, 0.065), (0.41, 0.66, 0.065), (0.74, 0.66, 0.06)):
@@ -352,7 +358,7 @@ class Lake:
 
 def _shift(image: Array, columns: float) -> Array:
     """Move an image to the left by a fraction of columns and cut it to the picture's width."""
-    offset = np.float32([[1, 0, -columns], [0, 1, 0]])
+    offset = f32([[1, 0, -columns], [0, 1, 0]])
     return cv2.warpAffine(image, offset, (WIDTH, image.shape[0]), flags=cv2.INTER_CUBIC)
 
 
@@ -416,7 +422,7 @@ def _boat(x: float, foot: float, size: float, time: float, shine: float) -> Arra
         lay(edge(r - np.hypot((u - cx) * 1.25, v - cy)), colour(paint) + 0 * u[..., None], 0.7)
     small = np.dstack([picture * mask[..., None], mask])
     small = tools.shrink(small, w // s, h // s)
-    matrix = np.float32([[1, 0, x - small.shape[1] / 2], [0, 1, foot - small.shape[0]]])
+    matrix = f32([[1, 0, x - small.shape[1] / 2], [0, 1, foot - small.shape[0]]])
     return cv2.warpAffine(small, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR)
 
 
@@ -459,8 +465,8 @@ class Reeds:
                 tone = colour("6b4324") * light * 1.2
                 cv2.line(large, a, b, (*tone.tolist(), 1.0), int((3 + 3 * self.near[i]) * s), cv2.LINE_AA, 3)
         small = blur(tools.shrink(large, WIDTH, HEIGHT - h0), 0.7)
-        a = np.clip(small[..., 3:], 0, 1)
-        picture[h0:] = picture[h0:] * (1 - a) + small[..., :3]
+        cover = np.clip(small[..., 3:], 0, 1)
+        picture[h0:] = picture[h0:] * (1 - cover) + small[..., :3]
         return picture
 
 
@@ -472,7 +478,7 @@ def _reeds(rng: np.random.Generator) -> Reeds:
     )
     clump = np.exp(-(((x - 30) / 110) ** 2)) + np.exp(-(((x - 665) / 105) ** 2))
     near = rng.random(n) ** 1.5
-    tall = rng.uniform(24, 56, n) + clump * rng.uniform(20, 125, n)
+    tall = rng.uniform(24, 56, n) + clump * rng.uniform(20, 160, n)
     tint = mix(colour("4f6b2c"), colour("c2a552"), rng.random(n).astype(np.float32))
     return Reeds(
         x.astype(np.float32),
@@ -489,8 +495,8 @@ def _reeds(rng: np.random.Generator) -> Reeds:
 def _birds(picture: Array, time: float, shine: float) -> None:
     """Draw five gulls that cross the sky, each beating its wings in its own time."""
     mask = np.zeros((HEIGHT * 2, WIDTH * 2), np.uint8)
-    for i, (x, y, size) in enumerate(((90, 92, 8.5), (122, 80, 7), (66, 74, 6.2), (150, 100, 5.6), (104, 112, 5.2))):
-        x, y = x + 165 * time, y - 26 * time + 3 * np.sin(time * 6 + i)
+    for i, (x0, y0, size) in enumerate(((90, 92, 8.5), (122, 80, 7), (66, 74, 6.2), (150, 100, 5.6), (104, 112, 5.2))):
+        x, y = x0 + 165 * time, y0 - 26 * time + 3 * np.sin(time * 6 + i)
         beat = np.sin(time * 26 + i * 1.7)
         wing = [
             (-1, -0.55 * beat),
@@ -499,7 +505,7 @@ def _birds(picture: Array, time: float, shine: float) -> None:
             (0.45, -0.35 - 0.15 * beat),
             (1, -0.55 * beat),
         ]
-        points = np.round((np.float32(wing) * size + (x, y)) * 2 * 8).astype(np.int32).reshape(-1, 1, 2)
+        points = np.round((f32(wing) * size + (x, y)) * 2 * 8).astype(np.int32).reshape(-1, 1, 2)
         cv2.polylines(mask, [points], False, 255, 2, cv2.LINE_AA, 3)
     a = tools.shrink(mask.astype(np.float32) / 255, WIDTH, HEIGHT) * 0.85
     picture[:] = mix(picture, mix(colour("2c3440") * 0.5, colour("4a3a34") * 0.8, np.float32(shine)) + 0 * picture, a)
@@ -591,7 +597,15 @@ def sound(seed: int = 7, rate: int = 48000) -> Array:
         swell = 0.6 + 0.4 * np.sin(2 * np.pi * 0.21 * t - 0.8 + 0.5 * channel)
         out[:, channel] += 0.16 * hiss(300, 2600, 0.5) * np.clip(lap, 0, 1) ** 1.6
         out[:, channel] += 0.15 * hiss(90, 520, 0.9) * swell
-    for start, pitch, loud in ((0.25, 293.66, 0.8), (0.95, 369.99, 0.7), (1.6, 440.0, 0.75), (2.15, 587.33, 0.9), (2.15, 146.83, 0.7), (2.9, 554.37, 0.5), (3.1, 440.0, 0.5)):  # fmt: skip
+    for start, pitch, loud in (
+        (0.25, 293.66, 0.8),
+        (0.95, 369.99, 0.7),
+        (1.6, 440.0, 0.75),
+        (2.15, 587.33, 0.9),
+        (2.15, 146.83, 0.7),
+        (2.9, 554.37, 0.5),
+        (3.1, 440.0, 0.5),
+    ):
         age = np.clip(t - start, 0, None)
         shape = (1 - np.exp(-age * 40)) * np.exp(-age * 1.5) * (t >= start)
         tone = sum(
@@ -615,6 +629,7 @@ def write(path: Path, seed: int = 7) -> None:
             out.setsampwidth(2)
             out.setframerate(48000)
             out.writeframes((sound(seed) * 32767).astype("<i2").tobytes())
+        tags = "color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=tv"
         command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-loglevel", "error"]
         command += [
             "-f",
@@ -630,9 +645,13 @@ def write(path: Path, seed: int = 7) -> None:
             "-i",
             str(track),
         ]
-        command += ["-vf", "scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd", "-pix_fmt", "yuv420p"]
+        command += [
+            "-vf",
+            f"scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd,setparams={tags}",
+            "-pix_fmt",
+            "yuv420p",
+        ]
         command += ["-c:v", "libx264", "-preset", "slow", "-crf", "20", "-threads", "1", "-bf", "2", "-g", "48"]
-        command += ["-color_primaries", "bt709", "-color_trc", "bt709", "-colorspace", "bt709", "-color_range", "tv"]
         command += ["-c:a", "aac", "-b:a", "128k", "-shortest", "-movflags", "+faststart", str(path)]
         encoder = subprocess.Popen(command, stdin=subprocess.PIPE)
         assert encoder.stdin is not None

@@ -52,7 +52,12 @@ def _still_life(size: int, rng: np.random.Generator) -> tuple[Array, Array]:
     lay(handle & (x > 0.78), "9fb0b8", "3a5266", smoothstep(0.4, 0.6, y))
     lay((np.abs(x - 0.68) < bulge) & (y > 0.345) & (y < 0.80), "c6d2d2", "35506b", smoothstep(-0.09, 0.14, x - 0.68))
     lay(((x - 0.68) / 0.078) ** 2 + ((y - 0.348) / 0.022) ** 2 < 1, "4a5f70", "1f2f40", smoothstep(0.6, 0.76, x))
-    for cx, cy, r, lit, dark in ((0.245, 0.735, 0.092, "e0a04a", "8a4a26"), (0.52, 0.79, 0.080, "c9603a", "6b2c26"), (0.385, 0.83, 0.084, "d9b24f", "8a6a2c"), (0.82, 0.80, 0.062, "b54a34", "5a2424")):  # fmt: skip
+    for cx, cy, r, lit, dark in (
+        (0.245, 0.735, 0.092, "e0a04a", "8a4a26"),
+        (0.52, 0.79, 0.080, "c9603a", "6b2c26"),
+        (0.385, 0.83, 0.084, "d9b24f", "8a6a2c"),
+        (0.82, 0.80, 0.062, "b54a34", "5a2424"),
+    ):
         shape = ((x - cx) / r) ** 2 + ((y - cy) / (r * 0.93)) ** 2 < 1
         lay(shape, lit, dark, smoothstep(-0.6 * r, 1.1 * r, x - cx + y - cy))
         lay(
@@ -122,11 +127,12 @@ def cubist(size: int = 640) -> np.ndarray:
     for width, length, n in ((26, 70, 5200), (15, 44, 9500), (9, 28, 9000)):
         px, py = rng.uniform(0, big, (2, n)).astype(np.float32)
         _strokes(rng, canvas, height, target.astype(np.float32), angle, px, py, width * unit, length * unit)
-    canvas = canvas * 0.72 + target * 0.28
+    canvas = (canvas * 0.72 + target * 0.28).astype(np.float32)
     relief = blur(height - blur(height, 12), 0.9)
     gy, gx = np.gradient(relief)
     weave = np.sin(x * 1.35) * np.sin(y * 1.35) * 0.5 + noise(rng, (big, big), 5, 1.6) * 0.35
-    canvas = canvas * (1 + 0.20 * np.clip(-gx - gy, -0.8, 0.8) + 0.022 * weave)[..., None]
+    bumps = (1 + 0.20 * np.clip(-gx - gy, -0.8, 0.8) + 0.022 * weave).astype(np.float32)
+    canvas = canvas * bumps[..., None]
     grit = 0.75 + 0.25 * smoothstep(-1, 0.6, noise(rng, (big, big), 4, 1.6))
     line = np.maximum(0.80 * drawn, 0.9 * np.clip(blur(seen[..., 3], 1.2) * 1.6, 0, 1)) * grit
     canvas = mix(canvas, tools.to_srgb(colour("231c18")), line * 0.85)

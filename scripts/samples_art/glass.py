@@ -5,7 +5,9 @@ import numpy as np
 
 from samples_art import tools
 from samples_art.paint import gradient
-from samples_art.tools import Array, blur, colour, mix, noise, sample, smoothstep
+from samples_art.tools import Array, blur, colour, f32, mix, noise, sample, smoothstep
+
+Plan = dict[int, tuple[float, list[tuple[float, str]]]]  # per region: its panes' size, and its colours
 
 
 def _petal(x: Array, y: Array, cx: float, cy: float, turn: float, long: float, wide: float) -> np.ndarray:
@@ -17,12 +19,10 @@ def _petal(x: Array, y: Array, cx: float, cy: float, turn: float, long: float, w
     return (along > 0) & (along < long) & (np.abs(across) < wide * np.sin(np.pi * t**0.75) ** 0.8)
 
 
-def _regions(
-    x: Array, y: Array, rng: np.random.Generator
-) -> tuple[np.ndarray, dict[int, tuple[float, list[tuple[float, str]]]]]:
+def _regions(x: Array, y: Array, rng: np.random.Generator) -> tuple[np.ndarray, Plan]:
     """Return a map of region numbers and, per region, its panes' size and the colours they are drawn from."""
     region = np.zeros(x.shape, np.int32)
-    plan: dict[int, tuple[float, list[tuple[float, str]]]] = {}
+    plan: Plan = {}
 
     def lay(shape: np.ndarray, size: float, stops: list[tuple[float, str]]) -> None:
         number = len(plan) + 1
@@ -42,8 +42,7 @@ def _regions(
                 else (0.32 + 0.3 * ring + rng.uniform(-0.06, 0.16))
             )
             here = (sector == k) & (r >= inner) & (r < outer)
-            code = [(0.0, sky[0][1]), *sky[1:]]
-            flat = gradient(np.float32(min(tone, 1)), code)
+            flat = gradient(f32(min(tone, 1)), sky)
             lay(here, 0.16, [(0, _code(flat)), (1, _code(flat * 0.8))])
     lay(r < 0.155, 0.2, [(0, "f9a63a"), (1, "f5c24a")])
     for k in range(16):
@@ -86,7 +85,11 @@ def _regions(
         out = np.arctan2(px - 0.205, -(py - 0.45)) + rng.normal(0, 0.35)
         lay(_petal(x, y, px, py, out, rng.uniform(0.085, 0.115), 0.030), 0.5, [(0, code), (1, code)])
     # Lilies in the foreground: stems, leaves, then petals.
-    for fx, fy, size, inks in ((0.80, 0.70, 0.145, ("d8264a", "b01840", "f0506a")), (0.90, 0.80, 0.115, ("e86a2a", "f09a3a", "c8481f")), (0.66, 0.83, 0.11, ("b02a7a", "d04a9a", "8a1f6a"))):  # fmt: skip
+    for fx, fy, size, inks in (
+        (0.80, 0.70, 0.145, ("d8264a", "b01840", "f0506a")),
+        (0.90, 0.80, 0.115, ("e86a2a", "f09a3a", "c8481f")),
+        (0.66, 0.83, 0.11, ("b02a7a", "d04a9a", "8a1f6a")),
+    ):
         lay(
             (np.abs(x - fx - 0.02 * np.sin((y - fy) * 14)) < 0.0095) & (y > fy) & (y < 0.97),
             0.2,
@@ -122,9 +125,7 @@ def _code(linear: Array) -> str:
     return "".join(f"{v:02x}" for v in tools.to_bytes(tools.to_srgb(linear)))
 
 
-def _panes(
-    region: np.ndarray, plan: dict[int, tuple[float, list[tuple[float, str]]]], rng: np.random.Generator
-) -> tuple[np.ndarray, Array]:
+def _panes(region: np.ndarray, plan: Plan, rng: np.random.Generator) -> tuple[np.ndarray, Array]:
     """Cut every region into panes; return the map of pane numbers and the panes' linear colours [panes, 3]."""
     size = len(region)
     pane = np.zeros(region.shape, np.int32)

@@ -84,10 +84,11 @@ def march(
         if not alive.size:
             break
     hit = np.flatnonzero(np.isfinite(found))
-    low, high = before[hit], found[hit]
+    low: Array = before[hit]
+    high: Array = found[hit]
     o, d = origin[hit], rays[hit]
     for _ in range(9):  # halve the last step until the surface is known closely
-        middle = (low + high) / 2
+        middle = ((low + high) / 2).astype(np.float32)
         x, y, z = (o[:, i] + d[:, i] * middle for i in range(3))
         under = z < ground.at(ground.z, x, y)
         high, low = np.where(under, middle, high), np.where(under, low, middle)
@@ -132,9 +133,9 @@ def mountains(rng: np.random.Generator, shape: tuple[int, int], wavelength: floa
             1 - np.sqrt(layer**2 + 0.02) * 0.8 if amplitude > 0.1 else layer
         )  # creases make the ridges of the large octaves
         gy, gx = np.gradient(layer)
-        slope_x += gx * amplitude * 30
-        slope_y += gy * amplitude * 30
-        total += amplitude * layer / (1 + slope_x**2 + slope_y**2)
+        total += amplitude * layer / (1 + slope_x**2 + slope_y**2)  # by the slope so far: else crests grow needles
+        slope_x += gx * amplitude * 34
+        slope_y += gy * amplitude * 34
         amplitude *= 0.45
         wavelength *= 0.5
     total -= np.percentile(total, 1)

@@ -38,7 +38,7 @@ def _storm_valley(size: int, rng: np.random.Generator) -> tuple[Array, Array]:
         pull = np.exp(-((r / radius) ** 2)) * 4.5
         flow_x += -turn * (y - cy) / (r + 0.02) * pull
         flow_y += turn * (x - cx) / (r + 0.02) * pull
-        swirl += turn * pull * np.sin(r * 75 - np.arctan2(y - cy, x - cx) * turn)
+        swirl += (radius == 0.17) * turn * pull * np.sin(r * 75 - np.arctan2(y - cy, x - cx) * turn)
     angle = np.arctan2(flow_y, flow_x)
     sun = np.hypot(x - 0.66, (y - 0.24) * 1.05)
     t = np.clip(y / 0.5 + 0.10 * swirl / 4.5 + 0.05 * soft, 0, 1)
@@ -73,7 +73,14 @@ def _storm_valley(size: int, rng: np.random.Generator) -> tuple[Array, Array]:
     )
     picture = np.where(trunk[..., None], colour("54281c") + 0.1 * smoothstep(0, 0.02, x - lean)[..., None], picture)
     angle = np.where(trunk, -1.4, angle)
-    for cx, cy, w, h in ((0.25, 0.36, 0.13, 0.05), (0.17, 0.44, 0.12, 0.045), (0.33, 0.45, 0.11, 0.04), (0.30, 0.29, 0.08, 0.035), (0.15, 0.53, 0.09, 0.035), (0.32, 0.54, 0.08, 0.03)):  # fmt: skip
+    for cx, cy, w, h in (
+        (0.25, 0.36, 0.13, 0.05),
+        (0.17, 0.44, 0.12, 0.045),
+        (0.33, 0.45, 0.11, 0.04),
+        (0.30, 0.29, 0.08, 0.035),
+        (0.15, 0.53, 0.09, 0.035),
+        (0.32, 0.54, 0.08, 0.03),
+    ):
         edge = ((x - cx) / w) ** 2 + ((y - cy) / h) ** 2 + 0.25 * soft
         inside = smoothstep(1.1, 0.85, edge)
         leaf = gradient(np.clip((y - cy) / h * 0.5 + 0.5, 0, 1), [(0, "a8b04a"), (0.35, "2f6b4c"), (1, "0f2f38")])
@@ -132,8 +139,8 @@ def brush(size: int = 640) -> np.ndarray:
     relief = height - blur(height, 14)
     relief = blur(relief, 0.8)
     dy, dx = np.gradient(relief)
-    shade = np.clip((-dx - dy * 1.2) * 0.55, -0.55, 0.8)
-    gloss = np.clip((-dx - dy * 1.2) * 0.8 - 0.35, 0, 1)
+    facing = np.asarray(-dx - dy * 1.2)
+    shade, gloss = np.clip(facing * 0.55, -0.55, 0.8), np.clip(facing * 0.8 - 0.35, 0, 1)
     lit = canvas * (1 + 0.55 * shade[..., None]) + 0.16 * gloss[..., None]
     return tools.to_bytes(tools.shrink(lit.astype(np.float32), size, size))
 
@@ -193,7 +200,14 @@ def _river_morning(size: int, rng: np.random.Generator) -> Array:
     bank = 0.485 + 0.008 * np.sin(x * 17)
     far = gradient(np.clip((y - bank) / 0.05 + 0.2 * fine, 0, 1), [(0, "7da65a"), (1, "c9cf6a")])
     picture = _layers(sky, [(y - hill, hills), (y - bank, far)])
-    for cx, top, w in ((0.07, 0.10, 0.035), (0.15, 0.05, 0.04), (0.235, 0.13, 0.036), (0.31, 0.2, 0.03), (0.375, 0.27, 0.022), (0.425, 0.31, 0.018)):  # fmt: skip
+    for cx, top, w in (
+        (0.07, 0.10, 0.035),
+        (0.15, 0.05, 0.04),
+        (0.235, 0.13, 0.036),
+        (0.31, 0.2, 0.03),
+        (0.375, 0.27, 0.022),
+        (0.425, 0.31, 0.018),
+    ):
         rise = (y - top) / (0.53 - top)
         body = w * np.sqrt(np.clip(rise * (1.12 - rise) * 3.4, 0, None)) * (1 + 0.25 * fine)
         tree = smoothstep(0.004, -0.004, np.abs(x - cx - 0.008 * soft) - body) * (rise > 0) * (rise < 1)
@@ -239,7 +253,24 @@ def _triangle(x: Array, y: Array, a: tuple[float, float], b: tuple[float, float]
     return ((one >= 0) & (two >= 0) & (three >= 0)) | ((one <= 0) & (two <= 0) & (three <= 0))
 
 
-DOTS = "f7f2e0 f6d84e f2a23a e2603a d23a5a a8429a 5a4aa8 2f5fb4 3f94cf 8cc4dc 2f8a5a 6fae46 b8cf52 f4b8a8 c9b4dc 1f2f5f".split()
+DOTS = [
+    "f7f2e0",
+    "f6d84e",
+    "f2a23a",
+    "e2603a",
+    "d23a5a",
+    "a8429a",
+    "5a4aa8",
+    "2f5fb4",
+    "3f94cf",
+    "8cc4dc",
+    "2f8a5a",
+    "6fae46",
+    "b8cf52",
+    "f4b8a8",
+    "c9b4dc",
+    "1f2f5f",
+]
 
 
 def pointillism(size: int = 640) -> np.ndarray:

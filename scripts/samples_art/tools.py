@@ -1,13 +1,15 @@
 """What every picture here needs: noise, smooth steps, sampling, tone curves and saving."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-Array = NDArray[np.float32]
+Array = NDArray[Any]  # float32 unless a docstring says otherwise
+Number = float | np.floating[Any]
 Bytes = NDArray[np.uint8]
 
 
@@ -15,6 +17,11 @@ def colour(code: str) -> Array:
     """Return the linear-light RGB, shape [3], of a hexadecimal sRGB code such as "e0a458"."""
     srgb = np.array([int(code[i : i + 2], 16) for i in (0, 2, 4)], np.float32) / 255
     return to_linear(srgb)
+
+
+def f32(values: Any) -> Array:
+    """Return numbers, lists or arrays as a float32 array."""
+    return np.asarray(values, np.float32)
 
 
 def to_linear(srgb: Array) -> Array:
@@ -33,13 +40,13 @@ def filmic(linear: Array) -> Array:
     return np.clip(x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14), 0, 1).astype(np.float32)
 
 
-def smoothstep(low: float, high: float, x: Array) -> Array:
+def smoothstep(low: float, high: float, x: Array | Number) -> Array:
     """Rise smoothly from 0 at `low` to 1 at `high` (either may be the greater)."""
     t = np.clip((x - low) / (high - low), 0, 1)
     return (t * t * (3 - 2 * t)).astype(np.float32)
 
 
-def mix(a: Array, b: Array, weight: Array | float) -> Array:
+def mix(a: Array, b: Array, weight: Array | Number) -> Array:
     """Return a where weight is 0 and b where it is 1; a weight of shape [...] meets colours of shape [..., 3]."""
     w = np.asarray(weight, np.float32)
     if w.ndim and (w.ndim < np.ndim(a) or w.ndim < np.ndim(b) or np.shape(a)[-1:] == (3,) == np.shape(b)[-1:]):

@@ -7,12 +7,25 @@ import numpy as np
 
 from samples_art import tools
 from samples_art.heights import HeightMap, camera_rays, march, mountains, normals, sunlight, with_clearance
-from samples_art.tools import Array, colour, mix, noise, sample, smoothstep
+from samples_art.tools import Array, colour, f32, mix, noise, sample, smoothstep
 
 LAND, TREE, QUAY, BOAT, CHIMNEY = 0, 1, 2, 3, 4
-WALLS = "e8d6ae e3b877 d9916a c9694f f0e6d2 b9c3a0 8fa7b5 efd9c3 d8a24a a8553f ded5c4 9fb3a7".split()
-ROOFS = "a4553a b0643f 8f4a38 7a4a40 9c5b45 5d5a5e".split()
-HULLS = "f2efe6 2f4f6e a83a2c e9e2cf 2f6a5e d59a35".split()
+WALLS = [
+    "e8d6ae",
+    "e3b877",
+    "d9916a",
+    "c9694f",
+    "f0e6d2",
+    "b9c3a0",
+    "8fa7b5",
+    "efd9c3",
+    "d8a24a",
+    "a8553f",
+    "ded5c4",
+    "9fb3a7",
+]
+ROOFS = ["a4553a", "b0643f", "8f4a38", "7a4a40", "9c5b45", "5d5a5e"]
+HULLS = ["f2efe6", "2f4f6e", "a83a2c", "e9e2cf", "2f6a5e", "d59a35"]
 
 
 @dataclass(frozen=True)
@@ -98,7 +111,7 @@ def build(seed: int, cell: float = 0.125, hill: float = 0.2, chapel_x: float = 2
     _stamp_trees(rng, z, kind, house, bare, bumps, boxes)
     hulls, masts = _boats(rng, z, kind, cell, x0, y0)
     smooth = HeightMap(np.where(house >= 0, bare.z, z), cell, x0, y0)
-    lamp_x = np.arange(-150, 150, 11.0, np.float32) + rng.uniform(-1, 1, 28).astype(np.float32)
+    lamp_x = np.arange(-150, 150, 11).astype(np.float32) + rng.uniform(-1, 1, 28).astype(np.float32)
     lamp_y = shore(lamp_x) + 2.5
     up = rng.uniform(-110, 110, 26).astype(np.float32), rng.uniform(25, 130, 26).astype(np.float32)
     lamp_x, lamp_y = np.concatenate([lamp_x, up[0]]), np.concatenate([lamp_y, up[1]])
@@ -107,6 +120,8 @@ def build(seed: int, cell: float = 0.125, hill: float = 0.2, chapel_x: float = 2
     fy, fx = np.mgrid[0:512, 0:768].astype(np.float32)
     swell = 0.62 + 0.38 * np.cos((fx / 768 - 0.36) * 2 * np.pi)
     far_z = peaks * smoothstep(20, 340, fy) * 820 * swell + smoothstep(0, 120, fy) * 260 * (0.5 + 0.5 * swell) + 30
+    wooded = np.clip(noise(rng, far_z.shape, 3.0, 2.0) + 0.7 * noise(rng, far_z.shape, 26, 3.0), 0, 2)
+    far_z = far_z + 9 * wooded * smoothstep(700, 300, far_z)
     far = HeightMap(far_z.astype(np.float32), 10.0, -3840.0, 250.0)
     crowd = tools.blur(z, 4 / cell)
     texture = np.dstack([noise(rng, (1024, 1024), w, b) for w, b in ((60, 2.2), (8, 1.6), (260, 3.0))])
@@ -144,7 +159,7 @@ def _houses(rng: np.random.Generator, bare: HeightMap, chapel_x: float) -> Array
     found: list[tuple[float, ...]] = []
 
     def add(x: float, y: float, yaw: float, half: tuple[float, float], eaves: float, rise: float) -> None:
-        base = float(bare.at(bare.z, np.float32([x]), np.float32([y - half[1]]))[0]) - 0.2
+        base = float(bare.at(bare.z, f32([x]), f32([y - half[1]]))[0]) - 0.2
         found.append((x, y, yaw, *half, base, eaves, rise))
 
     chapel_y = float(shore(chapel_x)) + 62
@@ -177,7 +192,9 @@ def _window(z: Array, x: float, y: float, size: float, cell: float, x0: float, y
     return slice(max(r0, 0), max(r1, 0)), slice(max(c0, 0), max(c1, 0))
 
 
-def _local(window: tuple[slice, slice], x: float, y: float, yaw: float, cell: float, x0: float, y0: float):  # type: ignore[no-untyped-def]
+def _local(
+    window: tuple[slice, slice], x: float, y: float, yaw: float, cell: float, x0: float, y0: float
+) -> tuple[Array, Array]:
     """Return the coordinates of a window's cells along and across an object that is turned by `yaw`."""
     dy = np.arange(window[0].start, window[0].stop)[:, None] * cell + y0 - y
     dx = np.arange(window[1].start, window[1].stop)[None, :] * cell + x0 - x
@@ -249,7 +266,8 @@ def _boats(
     rng: np.random.Generator, z: Array, kind: Array, cell: float, x0: float, y0: float
 ) -> tuple[Array, list[tuple[Array, Array]]]:
     """Moor boats along the quay and a few further out; return the hulls and the ends of every mast."""
-    hulls, masts = [], []
+    hulls: list[tuple[float, ...]] = []
+    masts: list[tuple[Array, Array]] = []
     palette = np.stack([colour(c) for c in HULLS])
     x = -95.0
     places = []
@@ -408,7 +426,7 @@ def _house_surface(town: Town, light: Light, p: Array, number: Array) -> tuple[A
 def _surface(town: Town, light: Light, p: Array, rays: Array) -> tuple[Array, Array, Array]:
     """Return albedo, normal and own light of points on the town's map."""
     ground = town.ground
-    inner = p + rays * np.float32([1, 1, 0]) * 0.22  # a step into whatever was hit
+    inner = p + rays * f32([1, 1, 0]) * 0.22  # a step into whatever was hit
     column = np.clip(np.rint((inner[:, 0] - ground.x0) / ground.cell).astype(int), 0, ground.z.shape[1] - 1)
     row = np.clip(np.rint((inner[:, 1] - ground.y0) / ground.cell).astype(int), 0, ground.z.shape[0] - 1)
     number, kind = town.house[row, column].astype(int), town.kind[row, column].astype(int)
@@ -448,7 +466,7 @@ def _surface(town: Town, light: Light, p: Array, rays: Array) -> tuple[Array, Ar
         cos, sin = np.cos(hull[:, 2]), np.sin(hull[:, 2])
         v = -(p[:, 0] - hull[:, 0]) * sin + (p[:, 1] - hull[:, 1]) * cos
         outward = np.stack([-sin * np.sign(v), cos * np.sign(v), 0.25 + 0 * v], 1) / 1.03
-        n = np.where(side[:, None], outward, np.where(boat[:, None], np.float32([0, 0, 1]), n)).astype(np.float32)
+        n = np.where(side[:, None], outward, np.where(boat[:, None], f32([0, 0, 1]), n)).astype(np.float32)
     houses = np.flatnonzero((number >= 0) & (kind != CHIMNEY))
     if houses.size:
         albedo[houses], n[houses], own[houses] = _house_surface(town, light, p[houses], number[houses])
@@ -466,7 +484,7 @@ def _far_surface(town: Town, p: Array) -> tuple[Array, Array]:
     albedo = mix(wood, meadow, smoothstep(0.2, 1.0, rough[:, 2] + 0.4 * rough[:, 0]) * smoothstep(0.72, 0.9, n[:, 2]))
     bare = smoothstep(430, 720, p[:, 2] + 90 * rough[:, 0]) + smoothstep(0.62, 0.5, n[:, 2])
     albedo = mix(albedo, rock, np.clip(bare, 0, 1))
-    bumpy = n + 0.16 * rough[:, [1, 0, 2]] * np.float32([1, 1, 0])
+    bumpy = n + 0.16 * rough[:, [1, 0, 2]] * f32([1, 1, 0])
     return albedo, (bumpy / np.linalg.norm(bumpy, axis=1, keepdims=True)).astype(np.float32)
 
 
@@ -546,7 +564,7 @@ def photograph(
     """Render the town and develop the picture: glow, film curve, vignette and grain; uint8 RGB [h, w, 3]."""
     width, height = size
     rays = camera_rays(width * samples, height * samples, eye, target, view).reshape(-1, 3)
-    origin = np.broadcast_to(np.float32(eye), rays.shape)
+    origin = np.broadcast_to(f32(eye), rays.shape)
     rows = [trace(town, light, o, r) for o, r in zip(np.array_split(origin, 6), np.array_split(rays, 6), strict=True)]
     linear = np.concatenate(rows).reshape(height * samples, width * samples, 3)
     _draw_masts(linear, town, light, eye, target, view)
@@ -578,16 +596,16 @@ def _draw_masts(
     scale = width / 2 / np.tan(np.radians(view) / 2)
 
     def project(point: Array) -> tuple[int, int]:
-        d = point - np.float32(eye)
+        d = point - f32(eye)
         depth = d @ forward
         return int(16 * (width / 2 + d @ right / depth * scale)), int(16 * (height / 2 - d @ up / depth * scale))
 
     wood = mix(light.horizon * 0.3, colour("d8c6a4") * (light.sun * 0.5 + light.zenith), 0.6)
     for foot, head in town.masts:
-        if (foot - np.float32(eye)) @ forward < 5:
+        if (foot - f32(eye)) @ forward < 5 or project(foot)[1] > height * 16:
             continue
         canvas = np.zeros(linear.shape[:2], np.uint8)
-        near = np.linalg.norm(foot - np.float32(eye))
+        near = np.linalg.norm(foot - f32(eye))
         cv2.line(canvas, project(foot), project(head), 255, 2 if near < 75 else 1, cv2.LINE_AA, 4)
         linear[:] = mix(linear, wood + 0 * linear, canvas.astype(np.float32) / 255 * 0.85)
 
@@ -609,7 +627,7 @@ GOLDEN = Light(
     colour("6f93c4") * 0.7,
     colour("f3d3ae") * 0.95,
     colour("ffb46a") * 0.7,
-    haze=0.0004,
+    haze=0.00018,
     clouds=0.5,
     exposure=1.0,
 )
@@ -622,8 +640,8 @@ DUSK = Light(
     colour("f0823c") * 0.5,
     haze=0.0005,
     clouds=0.6,
-    lamps=0.6,
-    exposure=0.8,
+    lamps=0.55,
+    exposure=0.95,
 )
 
 

@@ -59,7 +59,7 @@ class Sheet:
             ink = -np.log(np.clip(colour(pigment), 0.015, 1)) * np.ones_like(self.absorbed)
         else:
             total = sum(w for w, _ in pigment)
-            ink = sum((w / total)[..., None] * -np.log(np.clip(colour(c), 0.015, 1)) for w, c in pigment)  # type: ignore[assignment]
+            ink = sum((w / total)[..., None] * -np.log(np.clip(colour(c), 0.015, 1)) for w, c in pigment)
         self.absorbed += (body * np.clip(density, 0.05, 3) * strength * 0.68)[..., None] * ink
 
     def lift(self, field: Array, amount: float, soft: float = 0.004) -> None:
@@ -156,13 +156,19 @@ def watercolour(size: int = 640) -> np.ndarray:
         sheet.wash(_box(sheet, wx - 0.009, wx + 0.009, wy - 0.014, wy + 0.014), "5a6a8a", 0.9, ragged=0.002)
     sheet.wash(_box(sheet, 0.562, 0.584, 0.505, 0.556), "6b5a6a", 0.9, ragged=0.002)
     # Trees: round ones wet in wet, cypresses drier and dark.
-    for cx, cy, w, h, light, dark in ((0.83, 0.47, 0.085, 0.085, "b4c25a", "4f8258"), (0.90, 0.51, 0.07, 0.06, "9cb455", "3f7560"), (0.43, 0.505, 0.05, 0.05, "a9bb58", "4a7f5a"), (0.13, 0.47, 0.09, 0.08, "b9b850", "547f50"), (0.22, 0.515, 0.06, 0.045, "8fae55", "3f7a62")):  # fmt: skip
+    for cx, cy, w, h, light, dark in (
+        (0.83, 0.47, 0.085, 0.085, "b4c25a", "4f8258"),
+        (0.90, 0.51, 0.07, 0.06, "9cb455", "3f7560"),
+        (0.43, 0.505, 0.05, 0.05, "a9bb58", "4a7f5a"),
+        (0.13, 0.47, 0.09, 0.08, "b9b850", "547f50"),
+        (0.22, 0.515, 0.06, 0.045, "8fae55", "3f7a62"),
+    ):
         side = smoothstep(-w, w, x - cx + 0.02 * sway)
         for _ in range(2):
             blob = np.minimum(_blob(sheet, cx, cy, w, h), inside)
-            sheet.wash(blob, [(1.05 - side, light), (side + 0.05, dark)], 0.55, wet=0.06, ragged=0.013)
+            sheet.wash(blob, [(1.05 - side, light), (side + 0.05, dark)], 0.42, wet=0.06, ragged=0.013)
         shadow = _blob(sheet, cx + 0.3 * w, cy + 0.4 * h, w * 0.7, h * 0.55)
-        sheet.wash(np.minimum(shadow, inside), "3a5f6a", 0.5, wet=0.25, ragged=0.016)
+        sheet.wash(np.minimum(shadow, inside), "3a5f6a", 0.28, wet=0.25, ragged=0.016)
         sheet.wash(_box(sheet, cx - 0.005, cx + 0.005, cy + 0.4 * h, cy + h * 1.05), "5a4a4a", 0.8, ragged=0.003)
     for cx, top, w in ((0.345, 0.235, 0.027), (0.295, 0.295, 0.025), (0.388, 0.33, 0.020), (0.475, 0.30, 0.021)):
         t = np.clip((y - top) / (0.555 - top), 0, 1)
@@ -205,7 +211,7 @@ def _poppies(sheet: Sheet, inside: Array) -> None:
         if r > 0.008:
             shade = 0.62 * r - np.hypot(bx - 0.25 * r, by - 0.3 * r)
             deep[box] = np.maximum(deep[box], shade)
-            heart[box] = np.maximum(heart[box], 0.26 * r - np.hypot(bx, by + 0.08 * r))
+            heart[box] = np.maximum(heart[box], 0.18 * r - np.hypot(bx, by + 0.08 * r))
             bow = bx - 0.2 * r * np.sin(by / r)
             stems[box] = np.maximum(
                 stems[box], np.minimum(0.0022 - np.abs(bow), np.minimum(by - 0.5 * r, 3.3 * r - by))
@@ -229,7 +235,7 @@ def _poppies(sheet: Sheet, inside: Array) -> None:
         ragged=0.0015,
         rim=0.75,
     )
-    sheet.wash(np.minimum(deep, inside), "c8303f", 0.6, wet=0.06, ragged=0.003)
+    sheet.wash(np.minimum(deep, inside), "c8303f", 0.4, wet=0.06, ragged=0.003)
     sheet.wash(np.minimum(heart, inside), "35263f", 1.0, wet=0.03, ragged=0.002)
 
 

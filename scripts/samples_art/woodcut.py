@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from samples_art import tools
-from samples_art.tools import Array, blur, colour, mix, noise, smoothstep
+from samples_art.tools import Array, blur, colour, f32, mix, noise, smoothstep
 
 
 def _facets(rng: np.random.Generator, size: int, spacing: float) -> tuple[np.ndarray, int]:
@@ -94,8 +94,7 @@ def woodcut(size: int = 640) -> np.ndarray:
     red = np.where(roof, 1, red)
     chimney = (np.abs(x - 0.86) < 0.012) & (y > 0.285) & (y < 0.34)
     tone, phase = np.where(chimney, 0.3, tone), np.where(chimney, py / 7, phase)
-    half = 0.034 + 0.032 * np.clip((y - 0.25) / 0.21, 0, 1.2)
-    side = (x - lamp[0]) / half
+    side = (x - lamp[0]) / (0.034 + 0.032 * np.clip((y - 0.25) / 0.21, 0, 1.2))
     tower = (np.abs(side) < 1) & (y > 0.25) & (y < 0.455)
     band = tower & (np.floor((y + 0.008 * side**2 - 0.25) / 0.041) % 2 == 0)
     phase = np.where(tower, (py + 16 * side**2) / 8.5, phase)
@@ -132,7 +131,7 @@ def woodcut(size: int = 640) -> np.ndarray:
     blue, red = np.where(sail | jib | boat, 0, blue), np.where(jib, 1, red)
     birds = np.zeros((big, big), np.uint8)
     for bx, by, s in ((0.44, 0.22, 0.030), (0.39, 0.27, 0.022), (0.48, 0.29, 0.018), (0.32, 0.22, 0.016)):
-        wing = np.float32([(-1, -0.28), (-0.5, -0.5), (0, 0), (0.5, -0.55), (1, -0.35)]) * s + (bx, by)
+        wing = f32([(-1, -0.28), (-0.5, -0.5), (0, 0), (0.5, -0.55), (1, -0.35)]) * s + (bx, by)
         cv2.polylines(
             birds, [np.round(wing * big * 8).astype(np.int32).reshape(-1, 1, 2)], False, 255, 5, cv2.LINE_AA, 3
         )
