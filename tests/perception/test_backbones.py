@@ -1,5 +1,7 @@
 """Networks as data: names, refusals in words, and both kinds of preprocessing folded into the first convolution."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -116,17 +118,17 @@ def test_check_names_what_is_unknown_and_what_there_is():
 
 def test_check_of_the_compact_network_points_to_vgg19():
     backbone = small_backbone(deepest="conv2_1", name="compact", poolings=("average",))
-    with pytest.raises(UsageError, match="compact has no layer conv5_1.*use --backbone vgg19"):
+    with pytest.raises(UsageError, match=r"compact has no layer conv5_1.*use --backbone vgg19"):
         backbone.check(("conv5_1",), "average")
     with pytest.raises(UsageError) as caught:  # VGG-19 has no such layer either
         backbone.check(("conv5_9",), "average")
     assert "use --backbone" not in str(caught.value)
-    with pytest.raises(UsageError, match="average pooling, not max; use --backbone vgg19"):
+    with pytest.raises(UsageError, match=r"average pooling, not max; use --backbone vgg19"):
         backbone.check(("conv1_1",), "max")
 
 
 def test_features_refuse_an_unknown_layer():
-    with pytest.raises(UsageError, match="no layer conv7_1"):
+    with pytest.raises(UsageError, match=r"no layer conv7_1"):
         small_backbone().features(picture(16, 16), ["conv7_1"])
 
 
@@ -134,5 +136,5 @@ def test_the_table_is_a_chain():
     rows = list(VGG19_LAYERS.values())
     assert len(rows) == 16
     assert rows[0][1] == 3
-    assert all(before[2] == after[1] for before, after in zip(rows, rows[1:], strict=False))
+    assert all(before[2] == after[1] for before, after in pairwise(rows))
     assert [layer_stride(n) for n in ("conv1_2", "conv2_1", "conv3_4", "conv4_2", "conv5_4")] == [1, 2, 4, 8, 16]

@@ -74,7 +74,7 @@ def test_calibration_undoes_a_rescaling():
 def test_a_silent_layer_is_refused():
     backbone = small_backbone(deepest="conv1_2")
     dead = replace(backbone.convs[1], bias=torch.full((6,), -1e6))
-    with pytest.raises(WeightsError, match="conv1_2"):
+    with pytest.raises(WeightsError, match=r"conv1_2"):
         calibration.calibrated(replace(backbone, convs=(backbone.convs[0], dead)))
 
 

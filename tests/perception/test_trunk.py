@@ -119,7 +119,7 @@ def test_first_layer_repeats_the_border():
 
 
 def test_an_unknown_layer_and_an_unknown_name_of_an_activation():
-    with pytest.raises(UsageError, match="no layer conv9_9"):
+    with pytest.raises(UsageError, match=r"no layer conv9_9"):
         Trunk(small_backbone(), ("conv9_9",))
     with pytest.raises(KeyError):
         Trunk(pixel_backbone(), ("conv1_1",)).forward(picture(4, 4))["conv2_1"]

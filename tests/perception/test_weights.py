@@ -112,7 +112,7 @@ def test_code_in_a_pickle_is_not_executed(tmp_path):
     trap = tmp_path / "executed"
     path = tmp_path / "w.pth"
     torch.save({**tensors(), "code": Payload(str(trap))}, path)
-    with pytest.raises(WeightsError, match="nothing in it was executed"):
+    with pytest.raises(WeightsError, match=r"nothing in it was executed"):
         weights.from_file(path)
     assert not trap.exists()
     torch.load(path, weights_only=False)["code"].close()
@@ -123,7 +123,7 @@ def test_objects_in_an_npz_are_not_unpickled(tmp_path):
     trap = tmp_path / "executed"
     arrays = {k: v.numpy() for k, v in tensors().items()}
     np.savez(tmp_path / "w.npz", **arrays, code=np.array([Payload(str(trap))], dtype=object))
-    with pytest.raises(WeightsError, match="cannot be read as weights"):
+    with pytest.raises(WeightsError, match=r"cannot be read as weights"):
         weights.from_file(tmp_path / "w.npz")
     assert not trap.exists()
 
@@ -133,7 +133,7 @@ def test_a_bare_pickle_and_a_pth_that_is_no_state_dict_are_refused(tmp_path):
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(WeightsError):
         weights.from_file(tmp_path / "bare.pth")
-    with pytest.raises(WeightsError, match="holds a list, not a state dict"):
+    with pytest.raises(WeightsError, match=r"holds a list, not a state dict"):
         weights.from_file(tmp_path / "list.pth")
 
 
@@ -141,7 +141,7 @@ def test_other_names_and_absent_files_are_refused(tmp_path):
     (tmp_path / "w.onnx").write_bytes(b"x")
     with pytest.raises(WeightsError, match=r"w.onnx is not a weights file: expected .pth, .safetensors or .npz"):
         weights.from_file(tmp_path / "w.onnx")
-    with pytest.raises(WeightsError, match="no weights file .*absent.pth"):
+    with pytest.raises(WeightsError, match=r"no weights file .*absent.pth"):
         weights.from_file(tmp_path / "absent.pth")
 
 
@@ -174,7 +174,7 @@ def test_missing_keys_are_refused(tmp_path, missing, words):
 
 
 def test_another_network_is_refused(tmp_path):
-    with pytest.raises(WeightsError, match="expected VGG-19"):
+    with pytest.raises(WeightsError, match=r"expected VGG-19"):
         weights.from_file(save(tmp_path / "w.pth", {"conv1.weight": torch.zeros(64, 3, 7, 7)}))
 
 
@@ -215,7 +215,7 @@ def test_the_gain_tells_the_preprocessing(tmp_path, preprocessing):
 @pytest.mark.parametrize("preprocessing", PREPROCESSING)
 def test_what_cannot_be_told_is_refused(tmp_path, preprocessing, factor):
     found = {k: v * factor for k, v in at_original_scale(tensors(), preprocessing).items()}
-    with pytest.raises(WeightsError, match="cannot tell what input these weights expect .*not said"):
+    with pytest.raises(WeightsError, match=r"cannot tell what input these weights expect .*not said"):
         weights.from_file(save(tmp_path / "w.pth", found))
 
 
@@ -275,7 +275,7 @@ def test_the_real_weights_in_caffe_form_give_the_same_features(shared, tmp_path)
     for name in layers:
         assert (got[name] - expected[name]).norm() < 1e-4 * expected[name].norm()
     tripled = {k: 3 * v for k, v in found.items()}
-    with pytest.raises(WeightsError, match="cannot tell"):
+    with pytest.raises(WeightsError, match=r"cannot tell"):
         weights.from_file(save(tmp_path / "tripled.pth", tripled))
 
 
@@ -285,18 +285,18 @@ def test_the_real_weights_in_caffe_form_give_the_same_features(shared, tmp_path)
 def test_names_that_do_not_fit_the_file(tmp_path):
     path = save(tmp_path / "w.npz", at_original_scale(tensors(), RGB))
     assert weights.load_backbone("vgg19-caffe", path).name == "vgg19-caffe"
-    with pytest.raises(WeightsError, match="w.npz holds vgg19-caffe, not vgg19; use --backbone vgg19-caffe or auto"):
+    with pytest.raises(WeightsError, match=r"w.npz holds vgg19-caffe, not vgg19; use --backbone vgg19-caffe or auto"):
         weights.load_backbone("vgg19", path)
-    with pytest.raises(UsageError, match="--backbone compact, which has its own"):
+    with pytest.raises(UsageError, match=r"--backbone compact, which has its own"):
         weights.load_backbone("compact", path)
 
 
 def test_weights_that_are_not_here():
-    with pytest.raises(UsageError, match="no backbone is called 'resnet'; there are vgg19, vgg19-caffe, compact"):
+    with pytest.raises(UsageError, match=r"no backbone is called 'resnet'; there are vgg19, vgg19-caffe, compact"):
         weights.load_backbone("resnet")
-    with pytest.raises(WeightsError, match="574 MB.*--download.*--weights.*--backbone compact"):
+    with pytest.raises(WeightsError, match=r"574 MB.*--download.*--weights.*--backbone compact"):
         weights.load_backbone("vgg19")
-    with pytest.raises(WeightsError, match="--weights vgg19-d01eb7cb.pth"):
+    with pytest.raises(WeightsError, match=r"--weights vgg19-d01eb7cb.pth"):
         weights.load_backbone("vgg19-caffe", download=True)
     assert not weights.weights_are_here("vgg19")
     assert weights.weights_are_here("compact")
@@ -404,7 +404,7 @@ def test_a_wrong_hash_leaves_nothing(server, tmp_path):
 def test_a_connection_cut_short_is_gone_on_with(server, tmp_path):
     path = tmp_path / "w.pth"
     server.cut = 1_500_000
-    with pytest.raises(WeightsError, match="run again to go on"):
+    with pytest.raises(WeightsError, match=r"run again to go on"):
         weights.fetch(server.url, path, DIGEST[:8])
     assert [p.name for p in tmp_path.iterdir()] == ["w.pth.part"]
     assert (tmp_path / "w.pth.part").read_bytes() == BODY[:1_500_000]
@@ -431,7 +431,7 @@ def test_a_complete_part_is_taken_as_it_is(server, tmp_path):
 
 def test_a_part_of_something_else_is_removed(server, tmp_path):
     (tmp_path / "w.pth.part").write_bytes(b"x" * (len(BODY) + 10))
-    with pytest.raises(WeightsError, match="the file was removed, try again"):
+    with pytest.raises(WeightsError, match=r"the file was removed, try again"):
         weights.fetch(server.url, tmp_path / "w.pth", DIGEST[:8])
     assert list(tmp_path.iterdir()) == []
 
@@ -439,6 +439,6 @@ def test_a_part_of_something_else_is_removed(server, tmp_path):
 def test_not_found_and_unreachable(server, tmp_path):
     with pytest.raises(WeightsError, match=r"w.pth could not be fetched from .*: HTTP Error 404"):
         weights.fetch(server.url + "x", tmp_path / "w.pth", DIGEST[:8])
-    with pytest.raises(WeightsError, match="could not be fetched"):
+    with pytest.raises(WeightsError, match=r"could not be fetched"):
         weights.fetch("http://127.0.0.1:1/w.pth", tmp_path / "w.pth", DIGEST[:8])
     assert list(tmp_path.iterdir()) == []

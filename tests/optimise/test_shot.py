@@ -1,0 +1,158 @@
+"""Optimising a frame: when it stops, what it reports, and that it does the same again."""
+
+import pytest
+import torch
+from networks import picture, small_backbone, smooth_picture
+
+from videostyle.optimise.lbfgs import History
+from videostyle.optimise.shot import WINDOW, ShotOptimiser, loss_weights
+from videostyle.perception.objective import ContentTarget, Objective, Prior, StyleTarget
+from videostyle.perception.trunk import Trunk
+from videostyle.settings import Settings
+
+SIZE = (24, 31)
+SETTINGS = Settings(
+    content_layers=("conv2_2",),
+    style_layers=("conv1_1", "conv2_1", "conv3_1"),
+    style_weight=1e7,
+    iterations=30,
+    min_iterations=3,
+    tolerance=0.0,
+    history_size=5,
+)
+CONTENT = smooth_picture(*SIZE, seed=1)
+STYLE = picture(20, 26, seed=2).square()
+
+
+def optimiser(**changes) -> ShotOptimiser:
+    settings = SETTINGS.but(**changes)
+    trunk = Trunk(small_backbone(), loss_weights(settings).layers)
+    return ShotOptimiser(trunk, StyleTarget(trunk, STYLE, settings.style_layers), settings)
+
+
+def objective(made: ShotOptimiser) -> Objective:
+    return Objective(
+        made.trunk, ContentTarget(made.trunk, CONTENT, made.weights.content_layers), made.style, made.weights
+    )
+
+
+def test_the_settings_reach_the_objective():
+    weights = loss_weights(Settings(content_weight=2.0, style_weight=3.0, tv_weight=4.0, content_layers=("conv1_1",)))
+    assert (weights.content, weights.style, weights.tv) == (2.0, 3.0, 4.0)
+    assert weights.content_layers == ("conv1_1",)
+    assert weights.style_layers == Settings().style_layers
+
+
+@pytest.mark.parametrize("name", ["lbfgs", "adam"])
+def test_the_loss_falls_and_the_losses_are_those_of_the_returned_pixels(name):
+    made = optimiser(optimizer=name)
+    before = objective(made).value(CONTENT)
+    outcome, _ = made.run(CONTENT, CONTENT)
+    assert outcome.losses.total < 0.3 * before.total
+    again = objective(made).value(outcome.pixels)
+    for field in ("total", "content", "style"):
+        torch.testing.assert_close(getattr(outcome.losses, field), getattr(again, field), rtol=1e-6, atol=0)
+    assert outcome.seconds > 0
+
+
+@pytest.mark.parametrize("name", ["lbfgs", "adam"])
+def test_every_pixel_stays_in_range(name):
+    """Towards a style of black and white points the free optimum lies outside of [0, 1]."""
+    made = optimiser(optimizer=name)
+    made.style = StyleTarget(made.trunk, 20 * picture(*SIZE).round() - 10, made.settings.style_layers)
+    outcome, _ = made.run(CONTENT, picture(*SIZE, seed=5))
+    assert outcome.pixels.min() == 0
+    assert outcome.pixels.max() == 1
+    outcome, _ = optimiser(optimizer=name, iterations=1, min_iterations=1).run(CONTENT, CONTENT * 3 - 1)
+    assert 0 <= outcome.pixels.min() <= outcome.pixels.max() <= 1
+
+
+@pytest.mark.parametrize("name", ["lbfgs", "adam"])
+def test_the_same_again(name):
+    made = optimiser(optimizer=name, iterations=12)
+    first, history = made.run(CONTENT, CONTENT)
+    second, _ = made.run(CONTENT, CONTENT)
+    fresh, _ = optimiser(optimizer=name, iterations=12).run(CONTENT, CONTENT)
+    assert torch.equal(first.pixels, second.pixels)
+    assert torch.equal(first.pixels, fresh.pixels)
+    assert (history is None) == (name == "adam")
+
+
+def test_the_ceiling_counts_evaluations():
+    for ceiling in (1, 2, 7):
+        outcome, _ = optimiser(iterations=ceiling, min_iterations=1).run(CONTENT, CONTENT)
+        assert outcome.evaluations == ceiling
+    outcome, _ = optimiser(iterations=1, min_iterations=1).run(CONTENT, CONTENT)
+    assert torch.equal(outcome.pixels, CONTENT)  # one evaluation looks, and does not move
+
+
+def test_the_floor_holds_however_lax_the_tolerance():
+    for floor in (1, WINDOW + 1, 11):
+        outcome, _ = optimiser(min_iterations=floor, tolerance=1e6).run(CONTENT, CONTENT)
+        assert outcome.evaluations == max(floor, WINDOW + 1)
+
+
+def test_tolerance_zero_never_stops_early():
+    """Even where nothing falls any more: content against itself, without style."""
+    made = optimiser(style_weight=0.0, iterations=20)
+    outcome, _ = made.run(CONTENT, CONTENT)
+    assert outcome.evaluations == 20
+    assert outcome.losses.total == 0
+
+
+def test_a_finer_tolerance_takes_longer_and_falls_lower():
+    coarse, _ = optimiser(tolerance=0.02, iterations=200).run(CONTENT, CONTENT)
+    fine, _ = optimiser(tolerance=0.002, iterations=200).run(CONTENT, CONTENT)
+    assert coarse.evaluations < fine.evaluations < 200
+    assert fine.losses.total < coarse.losses.total
+
+
+def test_the_stopping_rule_is_the_relative_fall_of_the_lowest_loss():
+    made = optimiser(tolerance=0.01)
+    falling = [torch.tensor([100.0 * 0.98**i]) for i in range(10)]
+    assert not made._settled(falling)  # 2 % an evaluation
+    assert made._settled([torch.tensor([100.0 * 0.995**i]) for i in range(10)])
+    spike = falling[:-1] + [torch.tensor([1e6])]
+    assert not made._settled(spike)  # one bad step is no end
+    assert not made._settled([torch.tensor([1.0])] * WINDOW)  # too short to tell
+    assert made._settled([torch.tensor([1.0])] * (WINDOW + 1))
+
+
+def test_a_carried_history_saves_evaluations():
+    made = optimiser(iterations=15)
+    first, history = made.run(CONTENT, CONTENT)
+    assert history is not None
+    assert int(history.valid.sum()) == 5
+    warm, _ = made.run(CONTENT, first.pixels, history=history)
+    cold, _ = made.run(CONTENT, first.pixels)
+    assert warm.losses.total < cold.losses.total < first.losses.total
+
+
+def test_the_given_history_is_left_alone():
+    made = optimiser(iterations=8)
+    first, history = made.run(CONTENT, CONTENT)
+    before = history.pairs.clone()
+    made.run(CONTENT, first.pixels, history=history)
+    assert torch.equal(history.pairs, before)
+
+
+def test_priors_hold_the_picture():
+    made = optimiser(iterations=15)
+    target, mask = picture(*SIZE, seed=8), torch.ones(1, 1, *SIZE)
+    free, _ = made.run(CONTENT, CONTENT)
+    held, _ = made.run(CONTENT, CONTENT, priors=(Prior(target, mask, weight=1e9),))
+    assert (held.pixels - target).abs().mean() < 0.1 * (free.pixels - target).abs().mean()
+    off, _ = made.run(CONTENT, CONTENT, priors=(Prior(target, 0 * mask, weight=1e9),))
+    torch.testing.assert_close(off.pixels, free.pixels)
+
+
+def test_bf16_reaches_the_loss_of_fp32():
+    losses = []
+    for dtype in (torch.float32, torch.bfloat16):
+        trunk = Trunk(small_backbone(), loss_weights(SETTINGS).layers, dtype=dtype)
+        made = ShotOptimiser(trunk, StyleTarget(trunk, STYLE, SETTINGS.style_layers), SETTINGS)
+        outcome, history = made.run(CONTENT, CONTENT)
+        assert isinstance(history, History)
+        assert outcome.pixels.dtype == torch.float32
+        losses.append(objective(optimiser()).value(outcome.pixels).total.item())  # both judged in float32
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)
