@@ -4,13 +4,15 @@
 unknown name or a value out of range is refused with a UsageError when they are made.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, Self
 
 from videostyle.errors import UsageError
 
-INITS = ("content", "noise", "previous", "warped")
+# What a frame can start from without a picture being named.
+NAMED_STARTS = ("content", "noise", "previous", "warped")
 
 
 def setting(default: Any, help: str, **metadata: Any) -> Any:
@@ -32,8 +34,8 @@ class CheckedSettings:
             return
         if "choices" in rule and value not in rule["choices"]:
             raise UsageError(f"{option} is {value!r}; it can be {', '.join(map(str, rule['choices']))}")
-        if isinstance(value, float) and value != value:
-            raise UsageError(f"{option} is not a number")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"{option} is not a finite number")
         if "minimum" in rule and value < rule["minimum"]:
             raise UsageError(f"{option} is {value}; it must be at least {rule['minimum']}")
         if "above" in rule and value <= rule["above"]:
@@ -94,7 +96,7 @@ class Settings(CheckedSettings):
     )
     history_size: int = setting(8, "curvature pairs that L-BFGS keeps", minimum=1, maximum=100)
     learning_rate: float = setting(0.05, "Adam's step size, in pixel values of [0, 1]", above=0.0)
-    init: str = setting("warped", f"what a frame starts from: {', '.join(INITS)}, or a picture", metavar="START")
+    init: str = setting("warped", f"what a frame starts from: {', '.join(NAMED_STARTS)}, or a picture", metavar="START")
     first_init: str = setting(
         "content", "what the first frame of a shot starts from: content, noise, or a picture", metavar="START"
     )

@@ -112,7 +112,7 @@ def test_the_stopping_rule_is_the_relative_fall_of_the_lowest_loss():
     falling = [torch.tensor([100.0 * 0.98**i]) for i in range(10)]
     assert not made._settled(falling)  # 2 % an evaluation
     assert made._settled([torch.tensor([100.0 * 0.995**i]) for i in range(10)])
-    spike = falling[:-1] + [torch.tensor([1e6])]
+    spike = [*falling[:-1], torch.tensor([1e6])]
     assert not made._settled(spike)  # one bad step is no end
     assert not made._settled([torch.tensor([1.0])] * WINDOW)  # too short to tell
     assert made._settled([torch.tensor([1.0])] * (WINDOW + 1))

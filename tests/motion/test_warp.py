@@ -1,0 +1,84 @@
+"""Moving a picture along the flow: the convention, exactness, and pixels that stand still."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from networks import picture, smooth_picture
+
+from videostyle.motion.warp import STATIC_PIXELS, Warp, sample, warp
+
+
+def constant_flow(dx: float, dy: float, height: int, width: int) -> torch.Tensor:
+    return torch.tensor([dx, dy]).view(1, 2, 1, 1).expand(1, 2, height, width).contiguous()
+
+
+@settings(max_examples=40, deadline=None)
+@given(dx=st.integers(-6, 6), dy=st.integers(-6, 6), height=st.integers(8, 30), width=st.integers(8, 30))
+def test_integer_shifts_are_exact_inside_and_repeat_the_border_outside(dx, dy, height, width):
+    """The convention: the current pixel (x, y) was at (x + dx, y + dy) in the previous frame."""
+    previous = picture(height, width)
+    xs = (torch.arange(width) + dx).clamp(0, width - 1)
+    ys = (torch.arange(height) + dy).clamp(0, height - 1)
+    found = warp(previous, constant_flow(dx, dy, height, width))
+    torch.testing.assert_close(found, previous[:, :, ys][..., xs], rtol=0, atol=1e-4)
+
+
+def test_static_pixels_are_bit_identical_after_a_hundred_warps():
+    previous = picture(17, 23)
+    flow = constant_flow(0.0, 0.0, 17, 23)
+    flow[:, :, :, 12:] = STATIC_PIXELS * 0.7  # |flow| = 0.99 of the threshold
+    moved = previous
+    for _ in range(100):
+        moved = warp(moved, flow)
+    assert torch.equal(moved, previous)
+
+
+def test_pixels_that_move_are_resampled_beside_those_that_do_not():
+    previous = picture(10, 12)
+    flow = constant_flow(0.0, 0.0, 10, 12)
+    flow[:, 0, :, 6:] = -1.0
+    found = warp(previous, flow)
+    assert torch.equal(found[..., :6], previous[..., :6])
+    torch.testing.assert_close(found[..., 6:], previous[..., 5:-1], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(0.5, 0.0), (0.25, -0.75), (-1.4, 2.3)])
+def test_a_fraction_of_a_pixel_on_a_smooth_picture(dx, dy):
+    """Against the scene itself, drawn at the shifted place."""
+    height, width = 60, 80
+    ys, xs = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+
+    def scene(x, y):
+        return (torch.sin(x / 7) + torch.cos(y / 9 + x / 20)).expand(1, 3, -1, -1)
+
+    found = warp(scene(xs, ys), constant_flow(dx, dy, height, width))[..., 4:-4, 4:-4]
+    exact = scene(xs + dx, ys + dy)[..., 4:-4, 4:-4]
+    assert (found - exact).abs().max() < 0.02  # a = -0.75 places a ramp up to 0.05 pixels off
+    assert (scene(xs, ys)[..., 4:-4, 4:-4] - exact).abs().max() > 5 * (found - exact).abs().max()
+
+
+def test_bicubic_blurs_a_chain_less_than_bilinear():
+    bicubic = bilinear = start = smooth_picture(40, 40) * 0.5 + picture(40, 40) * 0.5
+    for i in range(20):
+        flow = constant_flow(0.5 if i % 2 else -0.5, 0.0, 40, 40)
+        bicubic, bilinear = warp(bicubic, flow), sample(bilinear, flow, mode="bilinear")
+    inside = (..., slice(8, -8), slice(8, -8))
+    assert (bicubic - start)[inside].square().mean() < (bilinear - start)[inside].square().mean()
+
+
+def test_a_warp_moves_any_number_of_pictures_and_channels():
+    pairs = torch.randn(6, 3, 9, 11)
+    made = Warp(constant_flow(2.0, 0.0, 9, 11), torch.ones(1, 1, 9, 11))
+    torch.testing.assert_close(made(pairs)[..., :-2], pairs[..., 2:], rtol=0, atol=1e-4)
+    one_channel = made(torch.ones(1, 1, 9, 11))
+    torch.testing.assert_close(one_channel, torch.ones(1, 1, 9, 11))
+    assert made.to("cpu").mask.device.type == "cpu"
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 999), value=st.floats(0, 1))
+def test_a_plain_picture_stays_plain_under_any_flow(seed, value):
+    flow = torch.randn(1, 2, 9, 13, generator=torch.Generator().manual_seed(seed)) * 5
+    plain = torch.full((1, 3, 9, 13), value)
+    torch.testing.assert_close(warp(plain, flow), plain, rtol=0, atol=1e-5)
