@@ -219,7 +219,7 @@ def _scenery(rng: np.random.Generator) -> list[Layer]:
     x = np.arange(w, dtype=np.float32)
     bumps = noise(rng, (1, w), 60, 3)[0]
     tall = np.clip(3.5 + 4 * bumps + 10 * smoothstep(520, 760, x) + 8 * smoothstep(330, 120, x), 1.5, 30)
-    firs = [_fir(rng, int(t)) for t in (16, 20, 24, 28, 32, 38)]
+    firs = [_fir(rng, int(t)) for t in (23, 25, 27, 30, 34, 40)]
     _bank(shore, rng, np.full(w, HORIZON + 1.5, np.float32), tall, "8d8377")
     for _ in range(330):
         column = int(rng.uniform(0, w))

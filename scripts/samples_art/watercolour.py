@@ -193,10 +193,11 @@ def watercolour(size: int = 640) -> np.ndarray:
 def _poppies(sheet: Sheet, inside: Array) -> None:
     """Touch in the poppies in three coats: stems, blots of vermilion, and their dark hearts."""
     rng, x, y = sheet.rng, sheet.x, sheet.y
-    stems, petals, deep, heart = (np.full_like(x, -1) for _ in range(4))
+    stems = np.full_like(x, -1)
+    coats = [[np.full_like(x, -1) for _ in range(3)] for _ in range(5)]  # petals, shade, heart; far ones first
     size = sheet.size
-    for _ in range(150):
-        near = rng.random() ** 0.75
+    for near in np.sort(rng.random(150) ** 0.75):
+        petals, deep, heart = coats[min(int(near**2 * 5), 4)]
         cy = 0.575 + 0.335 * near
         cx = 0.06 + 0.88 * rng.random()
         cx += 0.10 * np.sin(cy * 9) * (1 - near)
@@ -227,16 +228,13 @@ def _poppies(sheet: Sheet, inside: Array) -> None:
         ragged=0.001,
         rim=0.2,
     )
-    sheet.lift(np.minimum(petals, inside), 0.93, 0.0015)
-    sheet.wash(
-        np.minimum(petals, inside),
-        [(0.6 + 0.5 * np.sin(x * 60), "f0603a"), (0.6 + 0.5 * np.cos(x * 43 + y * 51), "de3a34")],
-        0.95,
-        ragged=0.0015,
-        rim=0.75,
-    )
-    sheet.wash(np.minimum(deep, inside), "c8303f", 0.4, wet=0.06, ragged=0.003)
-    sheet.wash(np.minimum(heart, inside), "35263f", 1.0, wet=0.03, ragged=0.002)
+    for coat, (petals, deep, heart) in enumerate(coats):
+        hot, cool = ("f2663c", "e03c34") if coat % 2 else ("ee5238", "cf3038")
+        sheet.lift(np.minimum(petals, inside), 0.9, 0.0015)
+        inks = [(0.6 + 0.5 * np.sin(x * 60), hot), (0.6 + 0.5 * np.cos(x * 43 + y * 51), cool)]
+        sheet.wash(np.minimum(petals, inside), inks, 0.95, ragged=0.0015, rim=0.9)
+        sheet.wash(np.minimum(deep, inside), "c8303f", 0.4, wet=0.06, ragged=0.003)
+        sheet.wash(np.minimum(heart, inside), "35263f", 1.0, wet=0.03, ragged=0.002)
 
 
 def _splatter(sheet: Sheet) -> None:

@@ -112,7 +112,7 @@ def woodcut(size: int = 640) -> np.ndarray:
     panes = (np.abs(np.abs(x - 0.828) - 0.034) < 0.012) & (np.abs(y - 0.425) < 0.018)
     panes |= (np.abs(side - 0.1) < 0.14) & ((np.abs(y - 0.312) < 0.012) | (np.abs(y - 0.395) < 0.012))
     # Contours: every change of part is cut as a black line, thicker to the right.
-    parts = np.stack([cliff, house, roof, tower, dome, lantern, grass, chimney]).astype(np.float32)
+    parts = np.stack([cliff | house | tower, house, roof, tower, dome, lantern, chimney]).astype(np.float32)
     border = np.zeros_like(x)
     for part in parts:
         ring = cv2.morphologyEx(part, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
@@ -146,9 +146,7 @@ def woodcut(size: int = 640) -> np.ndarray:
     ink = np.maximum(np.maximum(ink, blur(solid.astype(np.float32), 0.8)), birds / 255)
     rim = np.minimum(np.minimum(x, 1 - x), np.minimum(y, 1 - y)) + 0.0016 * mid + 0.0006 * fine
     ink = np.maximum(ink, smoothstep(0.040, 0.038, rim)) * smoothstep(0.0275, 0.029, rim)
-    return _print(
-        rng, ink.astype(np.float32), blue, red, lantern | (beam * smoothstep(1.0, 0.2, r) > 0.5), rim, y, size
-    )
+    return _print(rng, ink.astype(np.float32), blue, red, lantern | (beam > 0.5), rim, y, size)
 
 
 def _print(
