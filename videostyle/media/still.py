@@ -13,7 +13,7 @@ from videostyle.media import publish
 
 MAX_PIXELS = 150_000_000  # below Pillow's own refusal; a 4-megapixel style is more than any run uses
 # Named one by one: among Pillow's others some start programs (EPS) or read further files.
-READ_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "GIF", "BMP", "JPEG2000", "PPM", "TGA", "AVIF", "ICO", "PCX")
+READ_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "JPEG2000", "PPM", "TGA", "AVIF", "ICO", "PCX")
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"hevm", b"mif1", b"msf1")
 WRITE_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 DESCRIPTION = 0x010E  # EXIF ImageDescription
@@ -33,7 +33,7 @@ def read_picture(path: str | Path, *, longest: int | None = None) -> torch.Tenso
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a strange EXIF block or palette is no reason to speak
-            with Image.open(path, formats=READ_FORMATS) as image:
+            with Image.open(path, formats=_formats()) as image:
                 _check_size(path, image.size)
                 if longest and image.mode in ("RGB", "L"):
                     image.draft(None, (longest, longest))  # a JPEG can be decoded smaller, never below this
@@ -47,6 +47,12 @@ def read_picture(path: str | Path, *, longest: int | None = None) -> torch.Tenso
     except Exception as error:  # decoders of damaged files raise nearly everything
         raise MediaError(f"{path} is damaged or cut off ({error}); expected a whole picture") from error
     return shrink(torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous(), longest)
+
+
+def _formats() -> list[str]:
+    """Those that this build of Pillow has (AVIF and JPEG 2000 are optional)."""
+    Image.init()
+    return [name for name in READ_FORMATS if name in Image.OPEN]
 
 
 def _check_file(path: Path) -> None:
