@@ -616,7 +616,7 @@ def sound(seed: int = 7, rate: int = 48000) -> Array:
         out += 0.13 * loud * (shape * tone)[:, None] * (1 - pan, pan)
     fade = np.clip(np.minimum(t / 0.25, (SECONDS - t) / 0.5), 0, 1)[:, None]
     out *= fade
-    return (out / max(1.0, np.abs(out).max() / 0.7)).astype(np.float32)
+    return (out * 0.6 / np.abs(out).max()).astype(np.float32)
 
 
 def write(path: Path, seed: int = 7) -> None:
