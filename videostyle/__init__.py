@@ -1,5 +1,39 @@
-"""Video stylisation: a clip in, the same clip painted in the style of a picture out."""
+"""Video stylisation: a clip in, the same clip painted in the style of a picture out.
+
+    from videostyle import Settings, stylise_video
+
+    stylise_video("clip.mp4", "painting.jpg", "out.mp4", Settings(iterations=100))
+
+Names are loaded when they are first used: importing the package does no work.
+"""
+
+from importlib import import_module
+from typing import Any
 
 from videostyle.version import __version__
 
-__all__ = ["__version__"]
+_HOMES = {
+    "Frame": "frame",
+    "StylisedFrame": "frame",
+    "VideoInfo": "frame",
+    "Settings": "settings",
+    "MediaSettings": "settings",
+    "VideoStyleError": "errors",
+    "Painter": "painter",
+    "stylise_frames": "painter",
+    "Progress": "pipeline",
+    "Result": "pipeline",
+    "Preview": "pipeline",
+    "stylise_video": "pipeline",
+    "stylise_image": "pipeline",
+    "preview_video": "pipeline",
+    "copy_video": "pipeline",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"videostyle.{_HOMES[name]}"), name)

@@ -17,5 +17,9 @@ class WeightsError(VideoStyleError):
     """A network's weights are missing, damaged, of the wrong shape, or of unknown preprocessing."""
 
 
+class MissingLibraryError(VideoStyleError):
+    """A library that this package needs cannot be imported on this machine."""
+
+
 class DeviceError(VideoStyleError):
     """The device that was asked for is not there, or has too little memory."""

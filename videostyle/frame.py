@@ -7,7 +7,7 @@ Conventions (the only place where they are stated for pixels and time):
 - frame rates: Fractions.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -54,6 +54,10 @@ class StylisedFrame(Frame):
     style_loss: float = 0.0
     optimise_seconds: float = 0.0
     wall_seconds: float = 0.0
+
+    def without_pixels(self) -> "StylisedFrame":
+        """What the frame cost, for a record that must not keep a whole clip in memory."""
+        return replace(self, pixels=self.pixels.new_empty(1, 3, 0, 0))
 
 
 @dataclass(frozen=True)

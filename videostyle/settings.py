@@ -114,7 +114,8 @@ class Settings(CheckedSettings):
         super().__post_init__()
         if self.min_iterations > self.iterations:
             raise UsageError(
-                f"min-iterations is {self.min_iterations} and iterations {self.iterations}; the floor cannot lie above the ceiling"
+                f"min-iterations is {self.min_iterations} and iterations {self.iterations}; "
+                "the floor cannot lie above the ceiling"
             )
         if not self.content_layers and not self.style_layers:
             raise UsageError("neither content-layers nor style-layers name a layer; give at least one")

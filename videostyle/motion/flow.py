@@ -8,16 +8,18 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from videostyle.errors import UsageError
+from videostyle.errors import MissingLibraryError
 from videostyle.motion.warp import Warp, sample
 
 try:
     import cv2
 except ImportError as e:  # pragma: no cover - depends on the machine's libraries
-    raise UsageError(
+    raise MissingLibraryError(
         f"OpenCV cannot be imported ({e}); on a machine without a screen install opencv-python-headless instead: "
         "pip uninstall -y opencv-python && pip install opencv-python-headless"
     ) from e
+
+OPENCV_VERSION = cv2.__version__
 
 FlowEstimator = Callable[[torch.Tensor, torch.Tensor], Warp]
 
@@ -39,7 +41,8 @@ def dis_flow(current: torch.Tensor, previous: torch.Tensor) -> Warp:
         return Warp(current.new_zeros(1, 2, *a.shape), current.new_ones(1, 1, *a.shape))
     estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     backward, forward = _flow(estimator, a, b), _flow(estimator, b, a)
-    return Warp(backward, trust(backward, forward))
+    visible = seen(backward, forward)
+    return Warp(backward, visible * off_boundaries(backward), visible)
 
 
 def _grey(frame: torch.Tensor) -> np.ndarray:
@@ -53,19 +56,26 @@ def _flow(estimator: "cv2.DISOpticalFlow", source: np.ndarray, target: np.ndarra
     return torch.from_numpy(found).permute(2, 0, 1)[None].contiguous()
 
 
-def trust(backward: torch.Tensor, forward: torch.Tensor) -> torch.Tensor:
-    """Mask (1, 1, H, W), 1 where the flow is trusted: consistent both ways, off motion boundaries, inside the frame.
+def seen(backward: torch.Tensor, forward: torch.Tensor) -> torch.Tensor:
+    """Mask (1, 1, H, W), 1 where a pixel was visible in the previous frame: the two flows agree, and it was inside.
 
-    ``backward``: current to previous, ``forward``: previous to current, both (1, 2, H, W) in pixels. Sundaram et al.:
-    disoccluded where |w~ + w|^2 >= 0.01 (|w|^2 + |w~|^2) + 0.5, with w~ the forward flow at x + w(x); a motion boundary
-    where |grad u|^2 + |grad v|^2 > 0.01 |w|^2 + 0.002.
+    ``backward``: current to previous, ``forward``: previous to current, both (1, 2, H, W) in pixels. Sundaram et al.
+    eq. 5: disoccluded where |w~ + w|^2 >= 0.01 (|w|^2 + |w~|^2) + 0.5, with w~ the forward flow at x + w(x).
     """
     returned = sample(forward, backward, mode="bilinear")
     mismatch = (backward + returned).square().sum(1, keepdim=True)
-    length = backward.square().sum(1, keepdim=True)
-    consistent = mismatch < OCCLUSION_SHARE * (length + returned.square().sum(1, keepdim=True)) + OCCLUSION_OFFSET
-    smooth = _gradient_energy(backward) <= BOUNDARY_SHARE * length + BOUNDARY_OFFSET
-    return (consistent & smooth & _inside(backward)).to(backward.dtype)
+    lengths = backward.square().sum(1, keepdim=True) + returned.square().sum(1, keepdim=True)
+    consistent = mismatch < OCCLUSION_SHARE * lengths + OCCLUSION_OFFSET
+    return (consistent & _inside(backward)).to(backward.dtype)
+
+
+def off_boundaries(flow: torch.Tensor) -> torch.Tensor:
+    """Mask (1, 1, H, W), 0 on motion boundaries (Sundaram et al. eq. 6).
+
+    A boundary is where |grad u|^2 + |grad v|^2 > 0.01 |w|^2 + 0.002.
+    """
+    length = flow.square().sum(1, keepdim=True)
+    return (_gradient_energy(flow) <= BOUNDARY_SHARE * length + BOUNDARY_OFFSET).to(flow.dtype)
 
 
 def _gradient_energy(flow: torch.Tensor) -> torch.Tensor:

@@ -17,17 +17,27 @@ STATIC_PIXELS = 1 / 16
 
 @dataclass(frozen=True)
 class Warp:
-    """Flow (1, 2, H, W) from the current frame to the previous one and its trust mask (1, 1, H, W) in [0, 1]."""
+    """Flow (1, 2, H, W) from the current frame to the previous one, with two masks (1, 1, H, W) in [0, 1].
+
+    ``mask``: where the flow can be trusted to compare the two frames; not at the edges of moving things, where it is
+    smeared. ``seen``: where what is visible now was visible before; edges are. None: the same as ``mask``.
+    """
 
     flow: torch.Tensor
     mask: torch.Tensor
+    seen: torch.Tensor | None = None
 
     def __call__(self, previous: torch.Tensor) -> torch.Tensor:
         """The previous frame's values (N, C, H, W) at the current frame's pixels."""
         return warp(previous, self.flow)
 
     def to(self, device: torch.device | str) -> "Warp":
-        return Warp(self.flow.to(device), self.mask.to(device))
+        seen = None if self.seen is None else self.seen.to(device)
+        return Warp(self.flow.to(device), self.mask.to(device), seen)
+
+    @property
+    def visible_before(self) -> torch.Tensor:
+        return self.mask if self.seen is None else self.seen
 
 
 def warp(previous: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """Optimising the frames of one size: what is made once per size lives here, what belongs to a frame is passed in."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -42,11 +43,13 @@ class ShotOptimiser:
         start: torch.Tensor,
         priors: tuple[Prior, ...] = (),
         history: History | None = None,
+        on_evaluation: Callable[[int, float], None] | None = None,
     ) -> tuple[Outcome, History | None]:
         """Optimise one frame: ``content`` and ``start`` are (1, 3, H, W) float32 in [0, 1].
 
         ``history``: where L-BFGS goes on from (already warped); None starts afresh. Returns the outcome and the history
-        to carry on (None with Adam). One iteration is one evaluation of value and gradient.
+        to carry on (None with Adam). One iteration is one evaluation of value and gradient;
+        ``on_evaluation(evaluation, loss)`` is called after each.
 
         Every iterate is projected onto [0, 1]. Optimised freely and clamped at the end, the picture that is kept has a
         4 to 10 % higher loss, which costs L-BFGS about half of its evaluations; projected, it falls as fast as free.
@@ -59,6 +62,8 @@ class ShotOptimiser:
         for evaluation in range(1, self.settings.iterations + 1):
             losses, gradient = objective.value_and_gradient(x)
             totals.append(losses.total)
+            if on_evaluation:
+                on_evaluation(evaluation, losses.total.item())
             if self._settled(totals) or evaluation == self.settings.iterations:
                 break
             x = stepper.step(x, gradient).clamp(0, 1)

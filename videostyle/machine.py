@@ -1,0 +1,99 @@
+"""What the machine offers: the device, the arithmetic that is fast on it, its memory."""
+
+import os
+import platform
+import sys
+from dataclasses import dataclass
+
+import torch
+
+from videostyle.errors import DeviceError
+from videostyle.settings import Settings
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and in what precision the network runs. ``dtype``: torch.bfloat16 or torch.float32."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+    @property
+    def accelerated(self) -> bool:
+        return self.device.type != "cpu"
+
+    @property
+    def precision(self) -> str:
+        return "bf16" if self.dtype == torch.bfloat16 else "fp32"
+
+    @property
+    def name(self) -> str:
+        """The device in words, as the record and ``doctor`` say it."""
+        if self.device.type == "cuda":
+            return torch.cuda.get_device_name(self.device)
+        return f"{processor_name()}, {torch.get_num_threads()} threads"
+
+
+def choose_machine(settings: Settings) -> Machine:
+    """The device and precision that the settings ask for, or the best ones here. Raises DeviceError if not there."""
+    device = torch.device(_choose_device(settings.device))
+    fast = bf16_is_fast(device)
+    if settings.precision == "bf16" and device.type == "mps":
+        raise DeviceError("precision is bf16 and the device mps, which is slow at it; use --precision fp32")
+    bf16 = settings.precision == "bf16" or (settings.precision == "auto" and fast)
+    return Machine(device, torch.bfloat16 if bf16 else torch.float32)
+
+
+def available_devices() -> list[str]:
+    """Devices that can be used here, the best first."""
+    found = ["cuda"] if torch.cuda.is_available() else []
+    if torch.backends.mps.is_available():
+        found.append("mps")
+    return [*found, "cpu"]
+
+
+def _choose_device(wanted: str) -> str:
+    there = available_devices()
+    if wanted == "auto":
+        return there[0]
+    if wanted not in there:
+        raise DeviceError(f"device is {wanted}, which is not available here; there is {', '.join(there)}")
+    return wanted
+
+
+def bf16_is_fast(device: torch.device) -> bool:
+    """Whether bf16 runs on hardware of its own: CUDA from Ampere on, CPUs with AVX-512 BF16 or AMX."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type == "mps":
+        return False
+    tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, test, lambda: False)() for test in tests)
+
+
+def processor_name() -> str:
+    """The CPU's model as the system says it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def peak_memory_bytes(device: torch.device | None = None) -> tuple[int, int]:
+    """(most resident memory of this process so far, most memory on the accelerator), in bytes; 0 where not known."""
+    on_device = torch.cuda.max_memory_allocated(device) if device is not None and device.type == "cuda" else 0
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0, on_device
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024, on_device
+
+
+def encoder_threads() -> int | None:
+    """Threads for FFmpeg beside an optimiser on the CPU: one where there are few cores, as it likes otherwise."""
+    return 1 if (os.cpu_count() or 1) <= 4 else None

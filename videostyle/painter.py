@@ -1,0 +1,223 @@
+"""The core without files: frames in, stylised frames out, each started from the one before it.
+
+Imports where only torch, numpy and cv2 are installed.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from videostyle.errors import UsageError
+from videostyle.frame import Frame, StylisedFrame
+from videostyle.machine import Machine, choose_machine
+from videostyle.motion.flow import FlowEstimator, dis_flow
+from videostyle.motion.warp import Warp
+from videostyle.optimise.lbfgs import History
+from videostyle.optimise.shot import Outcome, ShotOptimiser, loss_weights
+from videostyle.perception.backbones import Backbone
+from videostyle.perception.objective import StyleTarget
+from videostyle.perception.trunk import Trunk
+from videostyle.perception.weights import Progress as DownloadProgress
+from videostyle.perception.weights import load_backbone, weights_are_here
+from videostyle.settings import Settings
+
+# White Gaussian noise as a start: mid-grey, with most of [0, 1] in reach.
+NOISE_MEAN, NOISE_DEVIATION = 0.5, 0.25
+
+OnEvaluation = Callable[[int, float], None]  # evaluation within the frame, its loss
+
+
+@dataclass(frozen=True)
+class ShotState:
+    """What one frame leaves to the next one of its shot; nothing of it crosses a cut.
+
+    ``source`` and ``stylised``: (1, 3, H, W) float32 in [0, 1]. ``history``: the optimiser's curvature pairs.
+    """
+
+    source: torch.Tensor
+    stylised: torch.Tensor
+    history: History | None
+
+
+class Painter:
+    """Everything that is made before the first frame: network, device, precision and style; paints frame after frame.
+
+    ``style``: (1, 3, H, W) float32 RGB in [0, 1], at any size. ``starts``: pictures that ``settings.init`` or
+    ``settings.first_init`` name, by that name. Raises UsageError, WeightsError or DeviceError.
+    """
+
+    def __init__(
+        self,
+        style: torch.Tensor,
+        settings: Settings | None = None,
+        *,
+        backbone: Backbone | None = None,
+        starts: Mapping[str, torch.Tensor] | None = None,
+        on_download: DownloadProgress | None = None,
+    ) -> None:
+        self.settings = settings or Settings()
+        self.style, self.starts = style, dict(starts or {})
+        self.machine = choose_machine(self.settings)
+        self.choice = "given" if backbone else choose_backbone(self.settings, self.machine)[1]
+        self.backbone = backbone or load_chosen(self.settings, self.machine, on_download)
+        self.weights = loss_weights(self.settings)
+        self.trunk = Trunk(
+            self.backbone,
+            self.weights.layers,
+            pooling=self.settings.pooling,
+            device=self.machine.device,
+            dtype=self.machine.dtype,
+        )
+        self._optimiser: ShotOptimiser | None = None
+        self._size: tuple[int, int] | None = None
+
+    def paint(
+        self,
+        content: torch.Tensor,
+        start: torch.Tensor,
+        history: History | None = None,
+        on_evaluation: OnEvaluation | None = None,
+    ) -> tuple[Outcome, History | None]:
+        """Optimise one picture: ``content`` and ``start`` (1, 3, H, W) float32 in [0, 1], of one size."""
+        return self._optimiser_for(content).run(content, start, history=history, on_evaluation=on_evaluation)
+
+    def _optimiser_for(self, content: torch.Tensor) -> ShotOptimiser:
+        """Style targets are computed once per style and size."""
+        height, width = content.shape[2:]
+        if self._optimiser is None or self._size != (height, width):
+            if min(height, width) < self.trunk.smallest_side:
+                raise UsageError(
+                    f"the picture is {width}x{height}; {self.backbone.name} needs at least {self.trunk.smallest_side} "
+                    "pixels a side for these layers; use a larger --size or shallower layers"
+                )
+            style = fit_style(self.style, max(height, width) * self.settings.style_scale, self.trunk.smallest_side)
+            target = StyleTarget(self.trunk, style, self.weights.style_layers)
+            self._optimiser, self._size = ShotOptimiser(self.trunk, target, self.settings), (height, width)
+        return self._optimiser
+
+    def start(self, name: str, content: torch.Tensor, index: int = 0) -> torch.Tensor:
+        """The picture to begin with: ``content``, ``noise`` (another one for every ``index``) or a picture's name."""
+        if name == "content":
+            return content
+        if name == "noise":
+            return noise(content, self.settings.seed + index)
+        if name not in self.starts:
+            raise UsageError(f"init is {name!r}; it can be content, noise, previous, warped or a picture")
+        return resized(self.starts[name], (content.shape[2], content.shape[3]))
+
+
+def stylise_frames(
+    frames: Iterable[Frame],
+    style: torch.Tensor,
+    settings: Settings | None = None,
+    flow: FlowEstimator | None = None,
+    *,
+    painter: Painter | None = None,
+    on_evaluation: Callable[[int, int, float], None] | None = None,
+) -> Iterator[StylisedFrame]:
+    """Stylise frames in turn, each started as ``settings.init`` says; the core of ``stylise_video``, without files.
+
+    ``frames``: any iterable of frames of one size. ``style``: (1, 3, H, W) float32 RGB in [0, 1]. ``flow(current,
+    previous)`` gives the Warp between two source frames (1, 3, H, W); OpenCV's DIS by default. ``painter``: one that
+    was made before, for the same style and settings. ``on_evaluation(frame, evaluation, loss)`` is called on the way.
+    Frames come out as they are finished; a whole clip is never in memory.
+    """
+    painter = painter or Painter(style, settings)
+    state: ShotState | None = None
+    for index, frame in enumerate(frames):
+        report = None if on_evaluation is None else (lambda k, loss, i=index: on_evaluation(i, k, loss))
+        stylised, state = _stylise_frame(painter, frame, index, state, flow or dis_flow, report)
+        yield stylised
+
+
+def _stylise_frame(
+    painter: Painter,
+    frame: Frame,
+    index: int,
+    state: ShotState | None,
+    flow: FlowEstimator,
+    on_evaluation: OnEvaluation | None,
+) -> tuple[StylisedFrame, ShotState]:
+    began = time.perf_counter()
+    content = frame.pixels.to(painter.machine.device)
+    name, start, history = _begin(painter, content, index, state, flow)
+    outcome, history = painter.paint(content, start, history, on_evaluation)
+    stylised = StylisedFrame(
+        pixels=outcome.pixels,
+        pts=frame.pts,
+        time_base=frame.time_base,
+        index=index,
+        start=name,
+        evaluations=outcome.evaluations,
+        loss=outcome.losses.total.item(),
+        content_loss=outcome.losses.content.item(),
+        style_loss=outcome.losses.style.item(),
+        optimise_seconds=outcome.seconds,
+        wall_seconds=time.perf_counter() - began,
+    )
+    return stylised, ShotState(content, outcome.pixels, history)
+
+
+def _begin(
+    painter: Painter, content: torch.Tensor, index: int, state: ShotState | None, flow: FlowEstimator
+) -> tuple[str, torch.Tensor, History | None]:
+    """What a frame starts from: its name, the picture and the optimiser's history, moved with it."""
+    init = painter.settings.init
+    if init not in ("previous", "warped"):
+        return init, painter.start(init, content, index), None
+    if state is None:
+        first = painter.settings.first_init
+        return first, painter.start(first, content, index), None
+    if init == "previous":
+        return init, state.stylised, state.history
+    warp = flow(content, state.source).to(content.device)
+    history = None if state.history is None else state.history.warped(warp, warp.visible_before)
+    return init, warped_start(state.stylised, content, warp), history
+
+
+def warped_start(stylised: torch.Tensor, content: torch.Tensor, warp: Warp) -> torch.Tensor:
+    """The previous stylised frame moved along the flow; what the flow cannot tell begins as the content."""
+    return torch.lerp(content, warp(stylised).clamp(0, 1), warp.visible_before)
+
+
+def noise(like: torch.Tensor, seed: int) -> torch.Tensor:
+    """White Gaussian noise of the same shape, the same on every device: drawn on the CPU."""
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.randn(like.shape, generator=generator) * NOISE_DEVIATION + NOISE_MEAN
+    return drawn.to(like.device)
+
+
+def resized(picture: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """A picture (1, 3, H, W) at ``size`` = (height, width), antialiased, in [0, 1]."""
+    if tuple(picture.shape[2:]) == size:
+        return picture
+    return F.interpolate(picture, size, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
+
+
+def fit_style(style: torch.Tensor, longest: float, smallest: int) -> torch.Tensor:
+    """The style with its longer side at ``longest`` pixels, aspect kept, no side below ``smallest``."""
+    height, width = style.shape[2:]
+    scale = longest / max(height, width)
+    return resized(style, (max(smallest, round(height * scale)), max(smallest, round(width * scale))))
+
+
+def choose_backbone(settings: Settings, machine: Machine) -> tuple[str, str]:
+    """(network, why): what ``auto`` means here, for the first line and the record."""
+    if settings.backbone != "auto":
+        return settings.backbone, "asked for"
+    if settings.weights is not None:
+        return "auto", f"the network of {settings.weights}"
+    if not machine.accelerated:
+        return "compact", "made for CPUs"
+    if weights_are_here("vgg19") or settings.download:
+        return "vgg19", "the reference network, fast enough on this device"
+    return "compact", "VGG-19's weights are not here; --download fetches them"
+
+
+def load_chosen(settings: Settings, machine: Machine, on_download: DownloadProgress | None = None) -> Backbone:
+    """The network that the settings mean on this machine."""
+    name, _ = choose_backbone(settings, machine)
+    return load_backbone(name, settings.weights, download=settings.download, on_progress=on_download)
