@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from videostyle.errors import UsageError
-from videostyle.settings import INITS, MediaSettings, Settings, default_of
+from videostyle.settings import NAMED_STARTS, MediaSettings, Settings, default_of
 
 
 @pytest.mark.parametrize("cls", [Settings, MediaSettings])
@@ -27,7 +27,7 @@ def test_the_published_defaults():
     assert made.style_layers == ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
     assert 1e-4 <= made.content_weight / made.style_weight <= 1e-3
     assert (made.pooling, made.tv_weight, made.seed, made.init) == ("average", 0.0, 0, "warped")
-    assert made.init in INITS
+    assert made.init in NAMED_STARTS
 
 
 def test_settings_are_frozen_and_named():

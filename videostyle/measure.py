@@ -92,6 +92,6 @@ def _against(
 
 
 def mean_excess(errors: Iterable[WarpError]) -> float:
-    """Mean over frames of what the stylisation added; frames of which nothing is trusted do not count. NaN if none do."""
+    """Mean over frames of what the stylisation added; frames without a trusted pixel do not count. NaN if none do."""
     found = [e.excess for e in errors if e.excess == e.excess]
     return sum(found) / len(found) if found else float("nan")

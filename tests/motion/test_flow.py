@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from networks import smooth_picture
 
-from videostyle.motion.flow import dis_flow, trust
+from videostyle.motion.flow import dis_flow, off_boundaries, seen
 from videostyle.motion.warp import warp
 
 
@@ -42,42 +42,58 @@ def exact_flows() -> tuple[torch.Tensor, torch.Tensor]:
     return backward, forward
 
 
-def test_exact_flow_is_not_trusted_where_the_background_was_hidden_nor_at_its_edges():
-    mask = trust(*exact_flows())
+def test_what_was_hidden_before_was_not_seen_and_everything_else_was():
+    mask = seen(*exact_flows())
     assert mask.shape == (1, 1, *SIZE)
     assert set(mask.unique().tolist()) == {0.0, 1.0}
     assert not mask[REVEALED].any()
-    inside = mask[..., ROWS, AFTER][..., 1:-1, 1:-1]
-    assert inside.all()
-    right_edge = mask[..., ROWS, AFTER.stop - 1]
-    assert not right_edge.any()  # the flow jumps there: a motion boundary
-    still = mask.clone()
-    still[..., ROWS.start - 1 : ROWS.stop + 1, BEFORE.start - 1 : AFTER.stop + 1] = 1
-    assert still.all()  # and nothing else is lost
+    mask[REVEALED] = 1
+    assert mask.all()
 
 
-def test_outside_the_frame_nothing_is_trusted():
-    """A pan: what comes in at the border was not there before."""
+def test_motion_boundaries_are_the_edges_of_what_moves():
+    backward, _ = exact_flows()
+    mask = off_boundaries(backward)
+    assert mask.shape == (1, 1, *SIZE)
+    assert not mask[..., ROWS, AFTER.start - 1].any()  # differences look to the right and down
+    assert not mask[..., ROWS, AFTER.stop - 1].any()
+    assert not mask[..., ROWS.start - 1, AFTER].any()
+    assert not mask[..., ROWS.stop - 1, AFTER].any()
+    assert int((1 - mask).sum()) == 4 * SIDE - 1  # one corner is the end of two edges
+    assert off_boundaries(torch.full((1, 2, 9, 9), 7.0)).all()
+
+
+def test_a_faster_flow_may_vary_more():
+    """|grad|^2 = 0.01 is a boundary for what stands still, none for what moves by more than a pixel."""
+    ramp = 0.1 * torch.arange(12.0).expand(1, 1, 10, 12)
+    slow, fast = (torch.cat((ramp + speed, torch.zeros_like(ramp)), dim=1) for speed in (-0.5, 2.0))
+    assert off_boundaries(fast).all()
+    assert not off_boundaries(slow)[..., 3:8].any()
+
+
+def test_what_comes_in_at_the_border_was_not_seen():
     backward = torch.zeros(1, 2, 20, 30)
     backward[:, 0], backward[:, 1] = 3.0, -2.0
-    mask = trust(backward, -backward)
+    mask = seen(backward, -backward)
     assert not mask[..., :2, :].any()
     assert not mask[..., -3:].any()
     assert mask[..., 2:, :-3].all()
 
 
-@pytest.mark.parametrize(("error", "trusted"), [(0.6, True), (0.8, False)])
-def test_the_tolerance_of_the_consistency_check(error, trusted):
+@pytest.mark.parametrize(("error", "visible"), [(0.6, True), (0.8, False)])
+def test_the_tolerance_of_the_consistency_check(error, visible):
     """Standing still, |w~ + w|^2 must stay below 0.5: an error of up to 0.707 pixels."""
     backward, forward = torch.zeros(1, 2, 20, 20), torch.zeros(1, 2, 20, 20)
     forward[:, 0] = error
-    assert bool(trust(backward, forward).all()) is trusted
+    assert bool(seen(backward, forward).all()) is visible
 
 
 def test_dis_masks_what_a_moving_square_reveals():
     current, previous = moving_square()
     found = dis_flow(current, previous)
     assert found.mask[REVEALED].mean() < 0.15
+    assert found.visible_before[REVEALED].mean() < 0.25
+    assert (found.mask <= found.visible_before).all()
     square = (..., slice(ROWS.start + 8, ROWS.stop - 8), slice(AFTER.start + 8, AFTER.stop - 8))
     assert found.flow[:, 0][square].median().item() == pytest.approx(-SHIFT, abs=0.2)
     assert found.mask[square].mean() > 0.9

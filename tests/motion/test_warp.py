@@ -73,7 +73,6 @@ def test_a_warp_moves_any_number_of_pictures_and_channels():
     torch.testing.assert_close(made(pairs)[..., :-2], pairs[..., 2:], rtol=0, atol=1e-4)
     one_channel = made(torch.ones(1, 1, 9, 11))
     torch.testing.assert_close(one_channel, torch.ones(1, 1, 9, 11))
-    assert made.to("cpu").mask.device.type == "cpu"
 
 
 @settings(max_examples=25, deadline=None)
@@ -82,3 +81,12 @@ def test_a_plain_picture_stays_plain_under_any_flow(seed, value):
     flow = torch.randn(1, 2, 9, 13, generator=torch.Generator().manual_seed(seed)) * 5
     plain = torch.full((1, 3, 9, 13), value)
     torch.testing.assert_close(warp(plain, flow), plain, rtol=0, atol=1e-5)
+
+
+def test_the_two_masks():
+    flow, mask, seen = torch.zeros(1, 2, 4, 5), torch.zeros(1, 1, 4, 5), torch.ones(1, 1, 4, 5)
+    assert Warp(flow, mask).visible_before is mask
+    assert Warp(flow, mask, seen).visible_before is seen
+    moved = Warp(flow, mask, seen).to("meta")
+    assert {t.device.type for t in (moved.flow, moved.mask, moved.visible_before)} == {"meta"}
+    assert Warp(flow, mask).to("meta").seen is None

@@ -131,7 +131,8 @@ def vgg19(
     ``preprocessing``: what these weights expect, a name from ``PREPROCESSING``; folded into the first convolution.
     Activation scales are not set here: see ``calibration.calibrated``.
     """
-    convs, previous = [], "1"
+    convs: list[Conv] = []
+    previous = "1"
     for layer, (index, _, _) in VGG19_LAYERS.items():
         if f"features.{index}.weight" not in weights:
             break

@@ -1,0 +1,147 @@
+"""What is measured of a stylised clip: by value, and against the product's own losses."""
+
+import math
+
+import pytest
+import torch
+from networks import CONTENT_LAYERS, STYLE_LAYERS, picture, small_backbone, smooth_picture
+
+from videostyle import measure
+from videostyle.measure import WarpError
+from videostyle.motion.warp import Warp
+from videostyle.perception import losses
+from videostyle.perception.objective import StyleTarget
+from videostyle.perception.trunk import Trunk
+
+
+@pytest.fixture(scope="module")
+def trunk() -> Trunk:
+    return Trunk(small_backbone(), (*CONTENT_LAYERS, *STYLE_LAYERS))
+
+
+def moving(dx: float, size=(8, 10), mask: torch.Tensor | None = None) -> Warp:
+    flow = torch.zeros(1, 2, *size)
+    flow[:, 0] = dx
+    return Warp(flow, torch.ones(1, 1, *size) if mask is None else mask)
+
+
+# --- style and content
+
+
+def test_style_distance_is_the_mean_of_the_layers_style_losses(trunk):
+    x, style = picture(32, 40), smooth_picture(24, 48)
+    f, a = (trunk.backbone.features(t, STYLE_LAYERS) for t in (x, style))
+    expected = sum(
+        losses.style_loss(losses.gram(f[n]), losses.gram(a[n]), trunk.backbone.nominal[n].channels).item()
+        for n in STYLE_LAYERS
+    ) / len(STYLE_LAYERS)
+    found = measure.style_distance(trunk, x, StyleTarget(trunk, style, STYLE_LAYERS))
+    assert found == pytest.approx(expected, rel=1e-4)
+    assert measure.style_distance(trunk, x, StyleTarget(trunk, x, STYLE_LAYERS)) == 0
+
+
+def test_content_distance_is_the_content_loss(trunk):
+    x, content = picture(32, 40), smooth_picture(32, 40)
+    f, p = (trunk.backbone.features(t, CONTENT_LAYERS)["conv4_2"] for t in (x, content))
+    expected = losses.content_loss(f, p, stride=8).item()
+    assert measure.content_distance(trunk, x, content, CONTENT_LAYERS) == pytest.approx(expected, rel=1e-4)
+    assert measure.content_distance(trunk, x, x, CONTENT_LAYERS) == 0
+
+
+def test_distances_grow_with_the_way(trunk):
+    content, noise = smooth_picture(32, 40), picture(32, 40)
+    style = StyleTarget(trunk, content, STYLE_LAYERS)
+    mixed = [content + share * (noise - content) for share in (0.2, 0.5, 1.0)]
+    for distances in (
+        [measure.content_distance(trunk, x, content, CONTENT_LAYERS) for x in mixed],
+        [measure.style_distance(trunk, x, style) for x in mixed],
+    ):
+        assert 0 < distances[0] < distances[1] < distances[2]
+
+
+# --- warp error
+
+
+def test_warp_error_by_hand():
+    previous, current = torch.zeros(1, 3, 2, 2), torch.zeros(1, 3, 2, 2)
+    current[0, :, 0, 0] = torch.tensor([0.3, 0.0, 0.6])  # squared and averaged over channels: 0.15
+    current[0, :, 1, 1] = 1.0  # not trusted
+    mask = torch.tensor([[[[1.0, 1.0], [1.0, 0.0]]]])
+    assert measure.warp_error(current, previous, moving(0.0, (2, 2), mask)) == pytest.approx(0.15 / 3)
+
+
+def test_a_mask_between_0_and_1_weighs():
+    previous, current = torch.zeros(1, 3, 1, 2), torch.zeros(1, 3, 1, 2)
+    current[..., 0] = 1.0
+    mask = torch.tensor([[[[0.25, 0.75]]]])
+    assert measure.warp_error(current, previous, moving(0.0, (1, 2), mask)) == pytest.approx(0.25)
+
+
+def test_a_picture_that_moves_with_the_flow_has_no_error():
+    scene = picture(8, 20)
+    previous, current = scene[..., 4:14], scene[..., 6:16]
+    mask = torch.ones(1, 1, 8, 10)
+    mask[..., -2:] = 0  # came in at the border
+    assert measure.warp_error(current, previous, moving(2.0, mask=mask)) < 1e-8
+    assert measure.warp_error(current, previous, moving(-2.0, mask=mask)) > 0.05
+    assert measure.warp_error(current, previous, moving(0.0)) > 0.05
+
+
+def test_nothing_trusted_is_not_a_number():
+    x = picture(8, 10)
+    assert math.isnan(measure.warp_error(x, x, moving(0.0, mask=torch.zeros(1, 1, 8, 10))))
+
+
+def plain(value: float) -> torch.Tensor:
+    return torch.full((1, 3, 8, 10), float(value))
+
+
+def test_short_and_long_term_over_a_clip_that_brightens():
+    """Stylised: 0.1 brighter every frame; source: still. Squared: 0.01 from frame to frame, 0.01 t^2 from the first."""
+    stylised = [plain(0.1 * t) for t in range(4)]
+    source = [plain(0.5)] * 4
+    warps = [moving(0.0)] * 3
+    short = list(measure.short_term(stylised, source, warps))
+    long = list(measure.long_term(stylised, source, warps))
+    assert [e.stylised for e in short] == pytest.approx([0.01, 0.01, 0.01])
+    assert [e.stylised for e in long] == pytest.approx([0.01, 0.04, 0.09])
+    assert [e.source for e in short + long] == [0.0] * 6
+    assert measure.mean_excess(long) == pytest.approx(0.14 / 3)
+
+
+def test_the_sources_own_error_is_the_floor():
+    frames = [plain(v) for v in (0.2, 0.5, 0.4)]
+    errors = list(measure.short_term(frames, frames, [moving(0.0)] * 2))
+    assert [e.source for e in errors] == pytest.approx([0.09, 0.01])
+    assert [e.excess for e in errors] == [0.0, 0.0]
+
+
+def test_frames_are_read_one_at_a_time():
+    read = []
+
+    def frames():
+        for t in range(5):
+            read.append(t)
+            yield plain(0.1 * t)
+
+    errors = measure.short_term(frames(), [plain(0.5)] * 5, [moving(0.0)] * 4)
+    next(errors)
+    assert read == [0, 1]
+
+
+@pytest.mark.parametrize(("stylised", "source", "warps"), [(3, 4, 2), (4, 3, 2), (3, 3, 1), (3, 3, 3)])
+def test_clips_of_unequal_length_are_an_error(stylised, source, warps):
+    with pytest.raises(ValueError, match=r"argument"):
+        list(measure.short_term([plain(0)] * stylised, [plain(0)] * source, [moving(0.0)] * warps))
+
+
+def test_an_empty_clip_and_a_single_frame():
+    assert list(measure.short_term([], [], [])) == []
+    assert list(measure.long_term([plain(0.1)], [plain(0.2)], [])) == []
+
+
+def test_mean_excess_leaves_out_what_cannot_be_said():
+    nan = float("nan")
+    assert measure.mean_excess([WarpError(0.5, 0.1), WarpError(nan, nan), WarpError(0.3, 0.1)]) == pytest.approx(0.3)
+    assert math.isnan(measure.mean_excess([WarpError(nan, nan)]))
+    assert math.isnan(measure.mean_excess([]))
