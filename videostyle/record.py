@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
@@ -80,7 +80,7 @@ def frame_entry(frame: StylisedFrame) -> dict[str, Any]:
     }
 
 
-def totals(frames: list[Mapping[str, Any]], wall_seconds: float, device: torch.device) -> dict[str, Any]:
+def totals(frames: Sequence[Mapping[str, Any]], wall_seconds: float, device: torch.device) -> dict[str, Any]:
     """Sums over the run and its peaks."""
     resident, on_device = peak_memory_bytes(device)
     return {

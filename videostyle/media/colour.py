@@ -10,8 +10,7 @@ from videostyle.frame import VideoInfo
 
 SCALER = "bicubic+accurate_rnd+full_chroma_int"
 HDR_TRANSFERS = ("arib-std-b67", "smpte2084")  # HLG and PQ
-HDR_NOTICE = "the clip is HDR; its light is mapped to standard range"
-ALPHA_NOTICE = "the clip is partly transparent; it is laid on white"
+WIDE_PRIMARIES = ("bt2020", "smpte432", "smpte431", "smpte170m", "smpte240m", "bt470bg", "bt470m")
 
 # swscale's names for the matrices that it knows
 SCALE_MATRICES = {
@@ -49,7 +48,37 @@ def to_rgb(video: Any, info: VideoInfo, size: tuple[int, int], pixel_format: str
         video = video.filter("hflip")
     for turn in TURNS[info.rotation_degrees]:
         video = video.filter(*turn)
+    if needs_primaries(info):
+        video = to_709_primaries(video, info.color_primaries).filter("format", pixel_format)
     return video.filter("setsar", 1)
+
+
+def notices(info: VideoInfo) -> list[str]:
+    """What of this is a departure from the source that its owner should know of."""
+    found = []
+    if is_hdr(info):
+        found.append(f"the clip is HDR ({info.color_transfer}); its light is mapped to standard range")
+    if info.has_alpha:
+        found.append("the clip can be transparent; it is laid on white")
+    if info.interlaced:
+        found.append("the clip is interlaced; each frame is deinterlaced")
+    return found
+
+
+def needs(info: VideoInfo) -> tuple[str, ...]:
+    """The filters that a build of FFmpeg may lack and this clip cannot do without."""
+    return ("zscale", "tonemap") if is_hdr(info) else ("zscale",) if needs_primaries(info) else ()
+
+
+def needs_primaries(info: VideoInfo) -> bool:
+    """Whether the clip says that its red, green and blue are other ones than BT.709's."""
+    return info.color_primaries in WIDE_PRIMARIES and not is_hdr(info)
+
+
+def to_709_primaries(video: Any, primaries: str | None) -> Any:
+    """The same colours in BT.709's primaries, through linear light; the transfer curve stays as it is."""
+    curve = {"tin": "bt709", "t": "bt709", "min": "gbr", "m": "gbr", "rin": "full", "r": "full"}
+    return video.filter("format", "gbrp16le").filter("zscale", pin=primaries, p="bt709", **curve)
 
 
 def is_hdr(info: VideoInfo) -> bool:

@@ -18,7 +18,7 @@ import torch
 from videostyle.errors import MediaError, UsageError
 from videostyle.frame import Frame, VideoInfo
 from videostyle.media import colour
-from videostyle.media.ffmpeg import STALL_SECONDS, Child, file_argument, find_ffmpeg
+from videostyle.media.ffmpeg import STALL_SECONDS, Child, file_argument, find_ffmpeg, has
 from videostyle.media.survey import MAX_PIXELS
 
 FINEST_SECONDS = Fraction(1, 90_000)  # times are kept in ticks at least this fine: then a repeated one can be moved
@@ -125,6 +125,10 @@ class Decoder:
             options["c:v"] = ALPHA_DECODERS[info.codec]
         if threads:
             options["threads"] = threads
+        binary = find_ffmpeg()
+        missing = [name for name in colour.needs(info) if not has(binary, "filters", name)]
+        if missing:
+            raise MediaError(f"{info.path} needs FFmpeg's {missing[0]}, which {binary.path} lacks; use a fuller build")
         source = ffmpeg.input(file_argument(info.path), **options)
         pixel_format = "rgb48le" if info.bit_depth > 8 else "rgb24"
         video = colour.to_rgb(source[str(info.stream_index)], info, self.size, pixel_format)
@@ -136,7 +140,7 @@ class Decoder:
             write_index=0,
             **{"c:v": "rawvideo"},
         )
-        return [find_ffmpeg().path, "-nostdin", "-hide_banner", "-v", "error", *output.get_args()]
+        return [binary.path, "-nostdin", "-hide_banner", "-v", "error", *output.get_args()]
 
     def __enter__(self) -> Self:
         return self
@@ -209,9 +213,10 @@ class Decoder:
             self.warnings.append(
                 f"the clip is damaged: {self._child.line_count} complaints of the decoder{self._said()}"
             )
-        whole = self._start == 0 and self._end is None
-        if whole and self.info.frames is not None and self.frames < self.info.frames:
-            self.warnings.append(f"{self.frames} of {self.info.frames} frames could be decoded")
+        announced = self.info.frames if self._start == 0 and self._end is None else None
+        # AVI counts a frame too many at times: one missing frame is damage only where something was complained of
+        if announced and announced - self.frames > (not self._child.line_count):
+            self.warnings.append(f"{self.frames} of {announced} frames could be decoded; those around fill the gaps")
 
     def _said(self) -> str:
         return f": {self._child.last_words}" if self._child.lines else ""

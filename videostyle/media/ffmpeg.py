@@ -89,10 +89,10 @@ def version_number(version: str) -> tuple[int, int]:
 
 
 @functools.lru_cache
-def has_encoder(ffmpeg: Ffmpeg, name: str) -> bool:
-    """Whether this build can encode with ``name``, e.g. libx265."""
-    _, out, _ = run([ffmpeg.path, "-hide_banner", "-encoders"], seconds=20)
-    return re.search(rf"^ [A-Z.]{{6}} {re.escape(name)} ", out, re.MULTILINE) is not None
+def has(ffmpeg: Ffmpeg, kind: str, name: str) -> bool:
+    """Whether this build has the encoder (``kind`` "encoders") or filter ("filters") of that name, e.g. libx265."""
+    _, out, _ = run([ffmpeg.path, "-hide_banner", f"-{kind}"], seconds=20)
+    return re.search(rf"^ *[A-Z.|]{{2,6}} +{re.escape(name)} ", out, re.MULTILINE) is not None
 
 
 def file_argument(path: Path) -> str:

@@ -14,7 +14,7 @@ import torch
 from videostyle.errors import MediaError
 from videostyle.frame import VideoInfo
 from videostyle.media import colour
-from videostyle.media.ffmpeg import Child, file_argument, find_ffmpeg, has_encoder
+from videostyle.media.ffmpeg import Child, file_argument, find_ffmpeg, has
 from videostyle.media.formats import Codec, Container
 from videostyle.media.probe import read_survey
 from videostyle.media.streams import StreamPlan, mapping
@@ -121,7 +121,7 @@ class FfmpegSink:
 
     def __init__(self, job: Job) -> None:
         ffmpeg = find_ffmpeg()
-        if not has_encoder(ffmpeg, job.codec.encoder):
+        if not has(ffmpeg, "encoders", job.codec.encoder):
             raise MediaError(f"{ffmpeg.path} has no {job.codec.encoder}, which {job.codec.name} needs; use --codec")
         self._job = job
         self._child = Child([ffmpeg.path, *command(job)], stdin=True)

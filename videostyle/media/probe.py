@@ -5,13 +5,14 @@ import math
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from videostyle.errors import MediaError, UsageError
 from videostyle.frame import StreamInfo, VideoInfo
-from videostyle.media import survey
+from videostyle.media import colour, survey
 from videostyle.media.ffmpeg import run
 
 # The numbers of ITU-T H.273, as FFmpeg names them; 2 (and 0 for primaries and transfer) mean "not said".
@@ -108,8 +109,8 @@ def build_info(path: Path, found: Mapping[str, Any]) -> VideoInfo:
     aspect = sample_aspect_ratio(stream["sample_aspect_ratio"])
     width, height = display_size(first["width"], first["height"], aspect, rotation)
     time_base = Fraction(stream["time_base"] or "1/90000")
-    matrix, full_range, notices = colour(first, stream)
-    return VideoInfo(
+    matrix, full_range, notices = colour_coding(first, stream)
+    info = VideoInfo(
         path=path,
         container=found["format"],
         stream_index=stream["index"],
@@ -136,8 +137,8 @@ def build_info(path: Path, found: Mapping[str, Any]) -> VideoInfo:
         full_range=full_range,
         chapters=found["chapters"],
         streams=tuple(other_stream(s) for s in found["streams"] if s["index"] != stream["index"]),
-        notices=(*notices, *other_videos(found["streams"], stream["index"])),
     )
+    return replace(info, notices=(*notices, *colour.notices(info), *other_videos(found["streams"], stream["index"])))
 
 
 def check_size(path: Path, width: int, height: int) -> None:
@@ -174,7 +175,7 @@ def display_size(width: int, height: int, aspect: Fraction, rotation: int) -> tu
     return (height, width) if rotation in (90, 270) else (width, height)
 
 
-def colour(first: Mapping[str, Any], stream: Mapping[str, Any]) -> tuple[str | None, bool, list[str]]:
+def colour_coding(first: Mapping[str, Any], stream: Mapping[str, Any]) -> tuple[str | None, bool, list[str]]:
     """(matrix or None for RGB, full range, notices); what the file leaves open is assumed as players do, and said."""
     if first["is_rgb"]:
         return None, True, []

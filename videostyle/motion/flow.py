@@ -4,6 +4,7 @@ OpenCV is the only thing outside torch that this room needs; the flow convention
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,8 +52,8 @@ def _grey(frame: torch.Tensor) -> np.ndarray:
     return cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
 
 
-def _flow(estimator: "cv2.DISOpticalFlow", source: np.ndarray, target: np.ndarray) -> torch.Tensor:
-    found = estimator.calc(source, target, None)
+def _flow(estimator: Any, source: np.ndarray, target: np.ndarray) -> torch.Tensor:
+    found = estimator.calc(source, target, np.zeros((*source.shape, 2), np.float32))  # OpenCV's stubs do not know that None is allowed
     return torch.from_numpy(found).permute(2, 0, 1)[None].contiguous()
 
 

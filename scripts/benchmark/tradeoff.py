@@ -1,0 +1,93 @@
+"""The trade-off of content against style: one photograph and one painting at several alpha/beta, sizes and starts.
+
+    python scripts/benchmark/tradeoff.py PHOTO PAINTING --weights FILE -o OUT
+
+writes a contact sheet ``OUT/tradeoff.png`` (rows: size and start, columns: alpha/beta) and ``OUT/tradeoff.json`` with the
+losses. With a size-free objective the ratio of content to style loss at the end is the same at every size.
+"""
+
+import argparse
+import json
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from videostyle import Frame, Painter, Settings, stylise_frames
+from videostyle.media.still import read_picture, shrink
+from videostyle.perception.backbones import Backbone
+from videostyle.perception.weights import load_backbone
+
+RATIOS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
+STARTS = ("content", "noise")
+TILE_WIDTH = 384
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = _arguments(argv)
+    folder = Path(arguments.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    style, backbone = read_picture(arguments.style), load_backbone(arguments.backbone, arguments.weights)
+    rows, results = [], []
+    for size, start in product(arguments.sizes, STARTS):
+        content = read_picture(arguments.content, longest=size)
+        tiles = []
+        for ratio in RATIOS:
+            pixels, result = run(content, style, backbone, start, ratio, arguments.evaluations)
+            results.append({"size": size, "start": start, "ratio": ratio, **result})
+            print("{size:4d} {start:8s} {ratio:7.0e} content {content:.3e} style {style:.3e}".format(**results[-1]))
+            tiles.append(tile(pixels))
+        rows.append(np.concatenate(tiles, axis=1))
+        (folder / "tradeoff.json").write_text(json.dumps(results, indent=1))
+        Image.fromarray(np.concatenate(rows, axis=0)).save(folder / "tradeoff.png")
+    for line in balance(results):
+        print(line)
+    return 0
+
+
+def _arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("content")
+    parser.add_argument("style")
+    parser.add_argument("--backbone", default="auto")
+    parser.add_argument("--weights")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512])
+    parser.add_argument("--evaluations", type=int, default=300)
+    parser.add_argument("-o", "--output", default="out")
+    return parser.parse_args(argv)
+
+
+def run(
+    content: torch.Tensor, style: torch.Tensor, backbone: Backbone, start: str, ratio: float, evaluations: int
+) -> tuple[torch.Tensor, dict[str, Any]]:
+    """One picture and its losses at the end; beta is 1 / ratio."""
+    settings = Settings(style_weight=1 / ratio, iterations=evaluations, tolerance=0, init=start)
+    (frame,) = stylise_frames([Frame(content)], style, painter=Painter(style, settings, backbone=backbone))
+    return frame.pixels, {"content": frame.content_loss, "style": frame.style_loss, "loss": frame.loss}
+
+
+def tile(pixels: torch.Tensor) -> np.ndarray:
+    """A picture (1, 3, H, W) in [0, 1] as one tile of the sheet, (h, TILE_WIDTH, 3) uint8."""
+    small = shrink(pixels, TILE_WIDTH) if pixels.shape[3] > TILE_WIDTH else pixels
+    array = (small[0].permute(1, 2, 0) * 255).round().byte().numpy()
+    height = round(array.shape[0] * TILE_WIDTH / array.shape[1])
+    return np.asarray(Image.fromarray(array).resize((TILE_WIDTH, height), Image.Resampling.LANCZOS))
+
+
+def balance(results: list[dict[str, Any]]) -> list[str]:
+    """How the ratio of content to style loss differs between the sizes, for every start and alpha/beta."""
+    lines = []
+    for start, ratio in product(STARTS, RATIOS):
+        found = [r for r in results if r["start"] == start and r["ratio"] == ratio]
+        shares = [r["content"] / r["style"] for r in found]
+        lines.append(f"{start:8s} {ratio:7.0e}: content/style {', '.join(f'{s:.3g}' for s in shares)}")
+        if len(shares) > 1:
+            lines[-1] += f"  (ratio {shares[-1] / shares[0]:.3f})"
+    return lines
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
