@@ -1,0 +1,302 @@
+"""How near the embedded network comes to VGG-19, judged by VGG-19.
+
+``python scripts/benchmark/compact.py --cost --json result.json --sheet sheet.png``
+
+Each pair of a photograph and a painting is optimised from the content with L-BFGS at the product's defaults, once
+through VGG-19 and once through the embedded network, and every picture on both ways is judged by VGG-19's own loss:
+
+- E: after how many of its own evaluations VGG-19 is where the embedded network's run ends.
+- style: the fall of VGG-19's style loss, as a share of its own run's fall. content: the ratio of the content losses.
+- cosines of the two networks' gradients at the content, a quarter, a half and the end of the embedded network's run.
+- cost: seconds per evaluation at 512x288 of both, in turns, in one process; and both losses against seconds.
+
+Needs the shared folder's photographs, paintings and VGG-19 weights (``VIDEOSTYLE_SHARED``), or others of your own.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from videostyle.optimise.lbfgs import LBFGS, History
+from videostyle.optimise.shot import loss_weights
+from videostyle.perception import compact
+from videostyle.perception.backbones import Backbone
+from videostyle.perception.objective import ContentTarget, Objective, StyleTarget
+from videostyle.perception.trunk import Trunk
+from videostyle.perception.weights import from_file
+from videostyle.settings import Settings
+
+SHARED = Path(os.environ.get("VIDEOSTYLE_SHARED", "../shared"))
+STYLES = ("kandinsky_composition_vii", "hokusai_great_wave", "matisse_woman_with_hat", "mondrian")
+DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
+COST_SIZE = (288, 512)
+
+
+@dataclass
+class Run:
+    """One optimisation: pictures at every evaluation, and seconds since its start when each was reached."""
+
+    pictures: list[torch.Tensor] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+
+@dataclass
+class Result:
+    """One pair. Losses are VGG-19's, along both runs."""
+
+    photo: str
+    style: str
+    start: str
+    evaluations_equalled: float
+    style_share: float
+    content_ratio: float
+    cosines: list[float]
+    own_total: list[float]
+    total: list[float]
+    own_seconds: list[float]
+    seconds: list[float]
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse(argv)
+    torch.set_num_threads(args.threads)
+    settings = Settings(iterations=args.evaluations, min_iterations=1, tolerance=0.0)
+    layers = loss_weights(settings).layers
+    vgg = Trunk(from_file(args.teacher), layers, dtype=DTYPES[args.precision])
+    small = Trunk(compact.load(args.weights), layers, dtype=DTYPES[args.precision])
+    results, tiles = [], []
+    for photo, style in list(pairs(args))[:: args.every][: args.pairs]:
+        result, images = compare(vgg, small, photo, style, settings, args)
+        results.append(result)
+        tiles.append(images)
+        print(line(result), flush=True)
+    report = summary(results) | {"settings": vars_of(args)}
+    if args.cost:
+        report["cost"] = cost(args, settings)
+    print(table(report))
+    if args.json:
+        args.json.write_text(json.dumps(report | {"pairs": [asdict(r) for r in results]}, indent=1))
+    if args.sheet:
+        cv2.imwrite(str(args.sheet), sheet(tiles))
+    return 0
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    p = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    p.add_argument("--teacher", type=Path, default=SHARED / "weights" / "vgg19_features_fp16.npz", metavar="FILE")
+    p.add_argument("--weights", type=Path, metavar="FILE", help="a compact network other than the embedded one")
+    p.add_argument("--photos", type=Path, default=SHARED / "photos", metavar="DIR")
+    p.add_argument("--paintings", type=Path, default=SHARED / "paintings", metavar="DIR")
+    p.add_argument("--styles", nargs="+", default=STYLES, metavar="NAME", help="paintings that training has not seen")
+    p.add_argument("--size", type=int, default=384, help="longer side in pixels")
+    p.add_argument("--evaluations", type=int, default=100)
+    p.add_argument("--start", choices=("content", "noise"), default="content")
+    p.add_argument("--pairs", type=int, default=None, metavar="N", help="only the first N pairs")
+    p.add_argument("--every", type=int, default=1, metavar="N", help="only every Nth pair")
+    p.add_argument("--precision", choices=tuple(DTYPES), default="bf16")
+    p.add_argument("--threads", type=int, default=torch.get_num_threads())
+    p.add_argument("--cost", action="store_true", help="measure the time per evaluation too")
+    p.add_argument("--json", type=Path, metavar="FILE")
+    p.add_argument("--sheet", type=Path, metavar="FILE", help="PNG: content, style, VGG-19, the embedded network")
+    return p.parse_args(argv)
+
+
+def vars_of(args: argparse.Namespace) -> dict[str, object]:
+    """The options that decide the outcome (no paths)."""
+    keys = ("size", "evaluations", "start", "pairs", "every", "precision", "threads")
+    return {k: getattr(args, k) for k in keys}
+
+
+def pairs(args: argparse.Namespace) -> Iterator[tuple[Path, Path]]:
+    photos = sorted(p for p in args.photos.iterdir() if p.suffix.lower() in (".jpg", ".png"))
+    paintings = [p for name in args.styles for p in sorted(args.paintings.glob(f"{name}.*"))]
+    if not photos or not paintings:
+        raise SystemExit(
+            "no photographs or paintings: set VIDEOSTYLE_SHARED, or give --photos, --paintings and --styles"
+        )
+    return ((photo, style) for photo in photos for style in paintings)
+
+
+def read(path: Path, longer_side: int) -> torch.Tensor:
+    """(1, 3, H, W) RGB in [0, 1], shrunk or enlarged to ``longer_side``."""
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise SystemExit(f"cannot read {path}")
+    ratio = longer_side / max(image.shape[:2])
+    size = (round(image.shape[1] * ratio), round(image.shape[0] * ratio))
+    image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if ratio < 1 else cv2.INTER_CUBIC)
+    return torch.from_numpy(image[..., ::-1].copy()).permute(2, 0, 1)[None].float() / 255
+
+
+def objective(trunk: Trunk, content: torch.Tensor, style: torch.Tensor, settings: Settings) -> Objective:
+    weights = loss_weights(settings)
+    return Objective(
+        trunk,
+        ContentTarget(trunk, content, weights.content_layers),
+        StyleTarget(trunk, style, weights.style_layers),
+        weights,
+    )
+
+
+def optimise(target: Objective, start: torch.Tensor, settings: Settings) -> Run:
+    """The pictures of every evaluation, each on [0, 1]; ``seconds[i]`` is when picture i was ready."""
+    run, x, began = Run(), start.clone(), time.perf_counter()
+    lbfgs = LBFGS(History.empty(settings.history_size, (x.shape[2], x.shape[3])))
+    for _ in range(settings.iterations):
+        run.pictures.append(x.clone())
+        run.seconds.append(time.perf_counter() - began)
+        _, gradient = target.value_and_gradient(x)
+        x = lbfgs.step(x, gradient).clamp(0, 1)
+    return run
+
+
+def compare(
+    vgg: Trunk, small: Trunk, photo: Path, style: Path, settings: Settings, args: argparse.Namespace
+) -> tuple[Result, list[np.ndarray]]:
+    """Both runs of one pair, on [0, 1] like the product's, judged by VGG-19."""
+    content, painting = read(photo, args.size), read(style, args.size)
+    generator = torch.Generator().manual_seed(settings.seed)
+    start = content if args.start == "content" else torch.rand(content.shape, generator=generator)
+    judge, pupil = objective(vgg, content, painting, settings), objective(small, content, painting, settings)
+    own, run = optimise(judge, start, settings), optimise(pupil, start, settings)
+
+    own_losses = [judge.value(x) for x in own.pictures]
+    marks = sorted({round(k * (len(run.pictures) - 1)) for k in (0.05, 0.1, 0.25, 0.35, 0.5, 0.65, 0.8, 1.0)} | {0, 2})
+    losses = {k: judge.value(run.pictures[k]) for k in marks}
+    end, own_end, before = losses[marks[-1]], own_losses[-1], own_losses[0]
+    cosines = []
+    for k in (0, 0.25, 0.5, 1.0):
+        x = run.pictures[round(k * (len(run.pictures) - 1))]
+        a, b = judge.value_and_gradient(x)[1], pupil.value_and_gradient(x)[1]
+        cosines.append(float(torch.nn.functional.cosine_similarity(a.flatten(), b.flatten(), dim=0)))
+    result = Result(
+        photo=photo.stem,
+        style=style.stem,
+        start=args.start,
+        evaluations_equalled=equalled([float(v.total) for v in own_losses], float(end.total)),
+        style_share=float((before.style - end.style) / (before.style - own_end.style)),
+        content_ratio=float(end.content / own_end.content),
+        cosines=cosines,
+        own_total=[float(v.total) for v in own_losses],
+        total=[float(losses[k].total) for k in marks],
+        own_seconds=own.seconds,
+        seconds=[run.seconds[k] for k in marks],
+    )
+    return result, [picture(x) for x in (content, painting, own.pictures[-1], run.pictures[-1])]
+
+
+def equalled(own: list[float], total: float) -> float:
+    """E: evaluations (counted from 1, between two of them in proportion) after which ``own`` is first at ``total``."""
+    lowest = own[0]
+    if total >= lowest:
+        return 0.0
+    for k in range(1, len(own)):
+        now = min(lowest, own[k])
+        if now <= total:
+            return k + (lowest - total) / (lowest - now) if lowest > now else float(k)
+        lowest = now
+    return float(len(own))
+
+
+def picture(x: torch.Tensor) -> np.ndarray:
+    """(1, 3, H, W) -> uint8 BGR (H, W, 3)."""
+    return (x[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()[..., ::-1].copy()
+
+
+def summary(results: list[Result]) -> dict[str, object]:
+    """Medians and worst cases over the pairs."""
+    e = [r.evaluations_equalled for r in results]
+    shares, ratios = [r.style_share for r in results], [r.content_ratio for r in results]
+    cosines = np.array([r.cosines for r in results])
+    return {
+        "pairs_measured": len(results),
+        "evaluations_equalled": {"median": statistics.median(e), "least": min(e)},
+        "style_share": {"median": statistics.median(shares), "least": min(shares)},
+        "content_ratio": {"median": statistics.median(ratios), "most": max(ratios)},
+        "cosines_at_0_25_50_100_percent": [round(float(c), 3) for c in np.median(cosines, 0)],
+        "evaluations_of_vgg19_s_time_that_compact_leads": leads(results),
+    }
+
+
+def leads(results: list[Result]) -> dict[str, float]:
+    """For how many of VGG-19's evaluations' time its loss lies above that of the embedded network's pictures."""
+    counts = []
+    for r in results:
+        best = [min(r.total[: k + 1]) for k in range(len(r.total))]
+        count = len(r.own_total)
+        for k, (seconds, own) in enumerate(zip(r.own_seconds, r.own_total, strict=True)):
+            reached = [total for s, total in zip(r.seconds, best, strict=True) if s <= seconds]
+            if k and own < reached[-1]:
+                count = k
+                break
+        counts.append(float(count))
+    return {"median": statistics.median(counts), "least": min(counts)}
+
+
+def cost(args: argparse.Namespace, settings: Settings) -> dict[str, object]:
+    """Milliseconds per evaluation of both at 512x288, in turns, in one process: medians of 15 rounds."""
+    found: dict[str, object] = {}
+    x, style = torch.rand(1, 3, *COST_SIZE), torch.rand(1, 3, *COST_SIZE)
+    backbones: list[Backbone] = [from_file(args.teacher), compact.load(args.weights)]
+    for precision, dtype in DTYPES.items():
+        trunks = [Trunk(b, loss_weights(settings).layers, dtype=dtype) for b in backbones]
+        targets = [objective(t, x, style, settings) for t in trunks]
+        times: list[list[float]] = [[], []]
+        for turn in range(17):
+            for target, seconds in zip(targets, times, strict=True):
+                began = time.perf_counter()
+                target.value_and_gradient(x)
+                if turn >= 2:
+                    seconds.append(time.perf_counter() - began)
+        own, small = (statistics.median(t) * 1000 for t in times)
+        least = [min(t) * 1000 for t in times]
+        found[precision] = {
+            "vgg19_ms": round(own, 1),
+            "compact_ms": round(small, 1),
+            "ratio": round(own / small, 2),
+            "ratio_of_the_fastest": round(least[0] / least[1], 2),
+        }
+    return found
+
+
+def line(r: Result) -> str:
+    cosines = " ".join(f"{c:5.2f}" for c in r.cosines)
+    return (
+        f"{r.photo:17s} {r.style[:12]:12s} E {r.evaluations_equalled:5.1f}  style {100 * r.style_share:5.1f} %  "
+        f"content x{r.content_ratio:4.2f}  cosines {cosines}"
+    )
+
+
+def table(report: dict[str, object]) -> str:
+    return "\n".join(f"{key}: {value}" for key, value in report.items())
+
+
+def sheet(tiles: list[list[np.ndarray]], height: int = 240) -> np.ndarray:
+    """Rows of content, style, VGG-19 and the embedded network, two pairs side by side."""
+    gap, rows = 6, []
+    width = max(round(t.shape[1] * height / t.shape[0]) for row in tiles for t in row)
+    for row in tiles:
+        cells = []
+        for tile in row:
+            ratio = min(width / tile.shape[1], height / tile.shape[0])
+            small = cv2.resize(tile, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_AREA)
+            cell = np.full((height + gap, width + gap, 3), 255, np.uint8)
+            cell[: small.shape[0], : small.shape[1]] = small
+            cells.append(cell)
+        rows.append(np.concatenate(cells, 1))
+    if len(rows) % 2:
+        rows.append(np.full_like(rows[0], 255))
+    return np.concatenate([np.concatenate(rows[i : i + 2], 1) for i in range(0, len(rows), 2)], 0)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

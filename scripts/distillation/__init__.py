@@ -1,0 +1,1 @@
+"""Training of the embedded network: what ``scripts/train_compact.py`` is made of."""

@@ -1,0 +1,210 @@
+"""What the small network is asked for: VGG-19's features, Gram matrices and input gradients on the same pictures."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from distillation.student import Student, cross, gram, objective_taps
+from distillation.walkers import Walker
+from videostyle.perception.compact import LAYERS
+from videostyle.perception.objective import ContentTarget, LossWeights, Objective, StyleTarget, mean_gram
+from videostyle.perception.trunk import Activations, Trunk
+
+# How much each layer's features and Gram differences count. With nominal (Caffe) scales conv4_1 makes up over nine
+# tenths of the style loss at the content, and conv4_2 most of what is left at the end of a run.
+FEATURES = {
+    "conv1_1": 0.1,
+    "conv2_1": 0.2,
+    "conv2_2": 0.2,
+    "conv3_1": 0.3,
+    "conv4_1": 0.6,
+    "conv4_2": 1.0,
+    "conv5_1": 0.8,  # times 1 / DEEPEST_EVERY
+}
+GRAMS = {"conv1_1": 0.1, "conv2_1": 0.4, "conv3_1": 0.5, "conv4_1": 1.0, "conv5_1": 0.8}
+# A relative error's denominator is never below this share of the whole: late pictures are close to their targets.
+FLOOR = 0.03
+GRADIENT_SCALES = (1, 2, 4)  # gradients are compared as they are and averaged over cells of 2 and 4 pixels
+
+
+# This layer makes up a hundred-thousandth of the loss, but a quarter of VGG-19's work: it is looked at now and then.
+DEEPEST, DEEPEST_EVERY = "conv5_1", 8
+
+
+class Recording(Trunk):
+    """A trunk that keeps the activations of its last forward pass."""
+
+    last: Activations
+    wanted: tuple[str, ...] | None = None
+
+    @torch.no_grad()
+    def forward(self, x: torch.Tensor, layers=None) -> Activations:
+        self.last = super().forward(x, self.wanted if layers is None else layers)
+        return self.last
+
+
+@dataclass
+class Teaching:
+    """VGG-19's view of a batch: features by layer, statistics of the targets, and the objective's gradient."""
+
+    features: dict[str, torch.Tensor]
+    grams: dict[str, torch.Tensor]
+    content: dict[str, torch.Tensor]
+    style: dict[str, torch.Tensor]
+    gradient: torch.Tensor
+
+
+@torch.no_grad()
+def teach(teacher: Recording, walkers: list[Walker], x: torch.Tensor, weights: LossWeights) -> Teaching:
+    """One forward and one backward pass of VGG-19 for all walkers, each with its own targets and beta."""
+    content = {n: torch.cat([w.teacher_content[n] for w in walkers]) for n in weights.content_layers}
+    style = {n: torch.cat([w.teacher_style[n] for w in walkers]) for n in weights.style_layers}
+    betas = torch.tensor([w.beta for w in walkers])
+    content_target, style_target = ContentTarget.__new__(ContentTarget), StyleTarget.__new__(StyleTarget)
+    content_target.features, style_target.grams = content, style
+    objective = _WithBetas(teacher, content_target, style_target, weights)
+    objective.betas = betas.to(teacher.device)
+    teacher.wanted = weights.layers  # no deeper than the losses reach
+    _, gradient = objective.value_and_gradient(x)
+    teacher.wanted = None
+    features = {n: teacher.last[n] for n in LAYERS if n != DEEPEST or DEEPEST in weights.layers}
+    grams = {n: mean_gram(features[n]) for n in GRAMS if n in features}
+    return Teaching(features, grams, content, style, gradient)
+
+
+class _WithBetas(Objective):
+    """The objective with another beta for each picture of the batch."""
+
+    betas: torch.Tensor
+
+    def _style(self, name, features, taps):
+        value = super()._style(name, features, taps)
+        taps.style[name] = taps.style[name] * self.betas.view(-1, 1, 1)
+        return value * self.betas
+
+
+@dataclass
+class Match:
+    """The terms of the training loss, and what is worth a line in the log."""
+
+    features: torch.Tensor
+    grams: torch.Tensor
+    content: torch.Tensor
+    gradient: torch.Tensor
+    log: dict[str, float]
+    input_gradient: torch.Tensor  # the small network's, detached
+
+
+def match(student: Student, walkers: list[Walker], x: torch.Tensor, teaching: Teaching, weights: LossWeights) -> Match:
+    """The small network on the same batch, compared with VGG-19 in nominal terms."""
+    n = len(walkers)
+    device = student.centre.device
+    deepest = max(teaching.features)
+    outputs = student(x, deepest)
+    of_x = student.layers(outputs, LAYERS)
+    contents = torch.cat([w.content for w in walkers]).to(device)
+    styles = torch.cat([w.style for w in walkers]).to(device)
+    with torch.no_grad():  # it learns enough about contents from what becomes of them
+        of_content = student.layers(student(contents, weights.content_layers[-1]), weights.content_layers)
+    of_style = student.layers(student(styles, deepest), LAYERS)
+    grams = {name: gram(of_x[name]) for name in teaching.grams}
+    style_grams = {name: gram(of_style[name]) for name in weights.style_layers}
+
+    log: dict[str, float] = {}
+    feature_loss = _feature_loss(student, of_x, teaching.features, log)
+    gram_loss = _gram_loss(student, grams, style_grams, teaching, log)
+    content_loss = _content_loss(student, of_x, of_content, teaching, weights, log)
+    betas = weights.style * torch.tensor([w.beta for w in walkers], device=device)
+    taps = objective_taps(student, of_x, grams, of_content, style_grams, weights, betas)
+    g = student.input_gradient(outputs, taps)
+    gradient_loss = _gradient_loss(g, teaching.gradient, log)
+    assert g.shape[0] == n
+    return Match(feature_loss, gram_loss, content_loss, gradient_loss, log, g.detach())
+
+
+def _feature_loss(
+    student: Student, own: Mapping[str, torch.Tensor], theirs: Mapping[str, torch.Tensor], log: dict[str, float]
+) -> torch.Tensor:
+    """sum_l w_l |A F - F_t|^2 / |F_t|^2, from second moments: A F itself is never formed."""
+    total = torch.zeros((), device=student.centre.device)
+    for name in theirs:
+        share = FEATURES[name]
+        a = student.adapters[name]
+        power = _power(theirs[name])
+        own_moments, moments = cross(own[name], own[name]), cross(own[name], theirs[name])
+        error = (((a.T @ a) * own_moments).sum() - 2 * (a.T * moments).sum()) / power + 1
+        log["f" + name[4:]] = float(error.detach())
+        total = total + share * error
+    return total
+
+
+def _power(features: torch.Tensor) -> torch.Tensor:
+    """Mean over positions of |F|^2."""
+    norm = torch.linalg.vector_norm(features, dtype=torch.float32)
+    return norm.square() / (features.shape[0] * features.shape[2] * features.shape[3])
+
+
+def _gram_loss(
+    student: Student,
+    grams: Mapping[str, torch.Tensor],
+    style_grams: Mapping[str, torch.Tensor],
+    teaching: Teaching,
+    log: dict[str, float],
+) -> torch.Tensor:
+    """Gram matrices, and above all their differences from the style's, which the style's gradient is made of."""
+    total = torch.zeros((), device=student.centre.device)
+    for name in grams:
+        share = GRAMS[name]
+        a = student.adapters[name]
+        theirs = teaching.grams[name]
+        power = theirs.square().sum((1, 2))
+        own = a @ grams[name] @ a.T
+        error = ((own - theirs).square().sum((1, 2)) / power).mean()
+        if name in style_grams:
+            own_difference = own - a @ style_grams[name] @ a.T
+            difference = theirs - teaching.style[name]
+            floor = difference.square().sum((1, 2)) + FLOOR * power
+            relative = ((own_difference - difference).square().sum((1, 2)) / floor).clamp_max(4).mean()
+            log["d" + name[4:]] = float(relative.detach())
+            error = 0.5 * error + relative
+        total = total + share * error
+    return total
+
+
+def _content_loss(
+    student: Student,
+    own: Mapping[str, torch.Tensor],
+    own_content: Mapping[str, torch.Tensor],
+    teaching: Teaching,
+    weights: LossWeights,
+    log: dict[str, float],
+) -> torch.Tensor:
+    """|A (F - P) - (F_t - P_t)|^2 relative: the content's gradient is made of these differences."""
+    total = torch.zeros((), device=student.centre.device)
+    for name in weights.content_layers:
+        a = student.adapters[name]
+        theirs = teaching.features[name] - teaching.content[name]
+        difference = own[name] - own_content[name]
+        constant = _power(theirs)
+        power = constant + FLOOR * _power(teaching.features[name])
+        own_moments, moments = cross(difference, difference), cross(difference, theirs)
+        error = (((a.T @ a) * own_moments).sum() - 2 * (a.T * moments).sum() + constant) / power
+        log["c" + name[4:]] = float(error.detach())
+        total = total + error
+    return total
+
+
+def _gradient_loss(own: torch.Tensor, theirs: torch.Tensor, log: dict[str, float]) -> torch.Tensor:
+    """1 - cosine at several scales, and a little for the ratio of the norms."""
+    total = torch.zeros((), device=own.device)
+    for scale in GRADIENT_SCALES:
+        a = F.avg_pool2d(own, scale).flatten(1) if scale > 1 else own.flatten(1)
+        b = F.avg_pool2d(theirs, scale).flatten(1) if scale > 1 else theirs.flatten(1)
+        cosine = F.cosine_similarity(a, b, dim=1, eps=1e-20)
+        log[f"cos/{scale}"] = float(cosine.detach().mean())
+        total = total + (1 - cosine).mean() / len(GRADIENT_SCALES)
+    ratio = (own.flatten(1).norm(dim=1) / theirs.flatten(1).norm(dim=1).clamp_min(1e-20)).clamp_min(1e-6).log()
+    log["ratio"] = float(ratio.detach().mean().exp())
+    return total + 0.1 * ratio.square().clamp_max(9).mean()

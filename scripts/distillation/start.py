@@ -1,0 +1,132 @@
+"""Where training starts: not from noise, but from VGG-19's own channels, layer by layer, by least squares.
+
+Each convolution of the small network is fitted, on the small network's own features so far, to those channels of the
+corresponding VGG-19 layer from which the layer's other channels can best be told. Errors of one layer are thereby
+known to the next, and a few seconds of linear algebra replace the first thousands of steps.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+
+from distillation.student import Plan, Student
+from videostyle.perception.backbones import Backbone, Conv
+from videostyle.perception.compact import LAYERS
+from videostyle.perception.trunk import Trunk
+
+RIDGE = 1e-4
+
+
+def from_teacher(teacher: Backbone, plan: Sequence[Plan], pictures: torch.Tensor, dtype: torch.dtype) -> Student:
+    """A network of the given plan that imitates ``teacher`` on ``pictures`` (N, 3, H, W) as far as linear fits go."""
+    names = [conv.name for conv in teacher.convs]
+    trunk = Trunk(teacher, ("conv5_1",), dtype=torch.float32)
+    activations = trunk.forward(pictures)
+    convs: list[Conv] = []
+    adapters: dict[str, torch.Tensor] = {}
+    h = pictures - trunk.centre.float()
+    for i, item in enumerate(plan):
+        pool = i > 0 and item.name[4] != plan[i - 1].name[4]
+        target = _target(item, plan, i, names)
+        wanted = activations[target]  # (N, C, h, w), after the ReLU
+        radius = item.kernel // 2
+        if i == 0:
+            weight, bias, scale = _first(teacher.convs[0], wanted, item)
+            h = F.pad(h, (1,) * 4, mode="replicate")
+        else:
+            h = F.avg_pool2d(h, 2) if pool else h
+            chosen = _choose(wanted, item.channels)
+            before = activations.outputs[names.index(target) - 1]
+            if teacher.convs[names.index(target)].pool:
+                before = F.avg_pool2d(before, 2)
+            conv = teacher.convs[names.index(target)]
+            ahead = F.conv2d(before, conv.weight[chosen], conv.bias[chosen], padding=1)  # before the ReLU
+            weight, bias = _fit(h, ahead, item.kernel)
+            scale = 1.0
+        h = F.relu(F.conv2d(h, weight, bias, padding=radius if i else 0))
+        # Unit size for every layer's features: then one learning rate fits all.
+        size = h.square().mean((0, 2, 3)).sqrt().clamp_min(1e-3 * float(h.square().mean().sqrt()))
+        h, weight, bias = h / size.view(1, -1, 1, 1), weight / size.view(-1, 1, 1, 1) * scale, bias / size
+        convs.append(Conv(item.name, weight, bias, pool))
+        if item.name in LAYERS:
+            adapters[item.name] = _adapter(h, activations[item.name])
+    return Student(Backbone("compact", tuple(convs), {}), adapters, dtype)
+
+
+def from_backbone(backbone: Backbone, teacher: Backbone, pictures: torch.Tensor, dtype: torch.dtype) -> Student:
+    """Exported weights to go on from. Of A = QR only R was kept: Q is found again (orthogonal Procrustes)."""
+    student = Student(backbone, {}, torch.float32)
+    with torch.no_grad():
+        own = student.layers(student(pictures), LAYERS)
+        theirs = Trunk(teacher, LAYERS, dtype=torch.float32).forward(pictures)
+    adapters = {}
+    for name in LAYERS:
+        r = backbone.nominal[name].adapter
+        assert r is not None
+        moments = _samples(theirs[name]).double().T @ (_samples(own[name]).double() @ r.double().T)
+        u, _, v = torch.linalg.svd(moments, full_matrices=False)
+        adapters[name] = ((u @ v) @ r.double()).float()
+    return Student(backbone, adapters, dtype)
+
+
+def _target(item: Plan, plan: Sequence[Plan], i: int, names: list[str]) -> str:
+    """The VGG-19 layer that a convolution imitates: its namesake, or the block's last where the block ends with it."""
+    last = i + 1 < len(plan) and plan[i + 1].name[4] != item.name[4]
+    block = [name for name in names if name[4] == item.name[4]]
+    return block[-1] if last and item.name not in LAYERS else item.name
+
+
+def _samples(features: torch.Tensor, most: int = 40000) -> torch.Tensor:
+    """(N, C, h, w) -> (at most ``most`` positions, C)."""
+    flat = features.permute(0, 2, 3, 1).reshape(-1, features.shape[1])
+    picked = torch.randperm(flat.shape[0], generator=torch.Generator().manual_seed(0))[:most]
+    return flat[picked]
+
+
+def _choose(features: torch.Tensor, count: int) -> torch.Tensor:
+    """Channels that explain the others best: greedy, by pivoted Cholesky of their second moments."""
+    flat = _samples(features).double()
+    moments = flat.T @ flat / flat.shape[0]
+    residual = moments.clone()
+    chosen: list[int] = []
+    for _ in range(min(count, moments.shape[0])):
+        power = residual.diagonal().clamp_min(1e-12)
+        gain = residual.square().sum(0) / power
+        gain[residual.diagonal() < 1e-6 * moments.diagonal().mean()] = 0
+        gain[chosen] = -1
+        best = int(gain.argmax())
+        chosen.append(best)
+        residual = residual - torch.outer(residual[:, best], residual[best]) / power[best]
+    return torch.tensor(chosen)
+
+
+def _first(conv: Conv, wanted: torch.Tensor, item: Plan) -> tuple[torch.Tensor, torch.Tensor, float]:
+    """VGG-19's own filters, the most telling ones."""
+    chosen = _choose(wanted, item.channels)
+    return conv.weight[chosen], conv.bias[chosen], 1.0
+
+
+def _fit(h: torch.Tensor, ahead: torch.Tensor, kernel: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Least squares for a convolution of ``h`` that gives ``ahead``; what lies far below zero counts little."""
+    n, c, height, width = h.shape
+    moments = torch.zeros(c * kernel**2 + 1, c * kernel**2 + 1, dtype=torch.float64)
+    cross = torch.zeros(c * kernel**2 + 1, ahead.shape[1], dtype=torch.float64)
+    keep = max(1, round(n * height * width / 30000))
+    for k in range(n):
+        patches = F.unfold(h[k : k + 1], kernel, padding=kernel // 2)[0].T[k % keep :: keep]
+        patches = torch.cat((patches, torch.ones(patches.shape[0], 1)), 1)
+        values = ahead[k].flatten(1).T[k % keep :: keep].clamp_min(-float(ahead.std()))
+        moments += (patches.T @ patches).double()
+        cross += (patches.T @ values).double()
+    ridge = RIDGE * moments.diagonal().mean()
+    solved = torch.linalg.solve(moments + ridge * torch.eye(moments.shape[0], dtype=torch.float64), cross).float()
+    return solved[:-1].T.reshape(-1, c, kernel, kernel).contiguous(), solved[-1].contiguous()
+
+
+def _adapter(h: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """A (C, c) with A h as near to ``wanted`` as can be."""
+    own, theirs = _samples(h).double(), _samples(wanted).double()
+    moments = own.T @ own
+    ridge = RIDGE * moments.diagonal().mean() * torch.eye(moments.shape[0], dtype=torch.float64)
+    return torch.linalg.solve(moments + ridge, own.T @ theirs).T.float().contiguous()
