@@ -2,8 +2,8 @@
 
     python scripts/benchmark/tradeoff.py PHOTO PAINTING --weights FILE -o OUT
 
-writes a contact sheet ``OUT/tradeoff.png`` (rows: size and start, columns: alpha/beta) and ``OUT/tradeoff.json`` with the
-losses. With a size-free objective the ratio of content to style loss at the end is the same at every size.
+writes a contact sheet ``OUT/tradeoff.png`` (rows: size and start, columns: alpha/beta) and ``OUT/tradeoff.json`` with
+the losses. With a size-free objective the ratio of content to style loss at the end is the same at every size.
 """
 
 import argparse

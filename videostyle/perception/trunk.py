@@ -24,20 +24,19 @@ class _Convolution:
     """One convolution with a fixed weight in a fixed precision, on the CPU through a prepacked oneDNN kernel."""
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, padding: int, relu: bool) -> None:
-        self.weight = weight.contiguous(memory_format=CHANNELS_LAST)
-        self.bias, self.padding, self.relu = bias, padding, relu
-        self.packed = self._pack() if _can_pack(weight) else None
-
-    def _pack(self) -> torch.Tensor:
-        return torch.ops.mkldnn._reorder_convolution_weight(self.weight, [self.padding] * 2, [1, 1], [1, 1], 1, None)
+        self.bias, self.padding, self.relu, self.packed = bias, padding, relu, _can_pack(weight)
+        weight = weight.contiguous(memory_format=CHANNELS_LAST)
+        if self.packed:
+            weight = torch.ops.mkldnn._reorder_convolution_weight(weight, [padding] * 2, [1, 1], [1, 1], 1, None)
+        self.weight = weight
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        if self.packed is None:
+        if not self.packed:
             y = F.conv2d(x, self.weight, self.bias, padding=self.padding)
             return y.relu_() if self.relu else y
         activation = "relu" if self.relu else "none"
         return torch.ops.mkldnn._convolution_pointwise(
-            x, self.packed, self.bias, [self.padding] * 2, [1, 1], [1, 1], 1, activation, [], ""
+            x, self.weight, self.bias, [self.padding] * 2, [1, 1], [1, 1], 1, activation, [], ""
         )
 
 

@@ -1,0 +1,136 @@
+"""The core without files: what each frame starts from, and what comes out."""
+
+from fractions import Fraction
+
+import pytest
+import torch
+from networks import small_backbone
+
+from videostyle.errors import UsageError
+from videostyle.frame import Frame
+from videostyle.motion.warp import Warp
+from videostyle.painter import Painter, fit_style, noise, resized, stylise_frames, warped_start
+from videostyle.perception.backbones import Backbone
+from videostyle.settings import Settings
+
+QUICK = Settings(iterations=3, min_iterations=1, precision="fp32", device="cpu")
+
+
+def picture(seed: int, height: int = 48, width: int = 64) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(1, 3, 6, 8, generator=generator)
+    return torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic").clamp(0, 1)
+
+
+def clip(count: int) -> list[Frame]:
+    """A picture that moves right by two pixels a frame."""
+    return [Frame(picture(0).roll(2 * i, dims=3), pts=i, time_base=Fraction(1, 25)) for i in range(count)]
+
+
+@pytest.fixture(scope="module")
+def backbone() -> Backbone:
+    return small_backbone()
+
+
+def painter(backbone: Backbone, settings: Settings = QUICK, **more: object) -> Painter:
+    return Painter(picture(9), settings, backbone=backbone, **more)  # type: ignore[arg-type]
+
+
+def test_every_frame_comes_out_with_its_time_and_cost(backbone: Backbone) -> None:
+    frames = list(stylise_frames(clip(3), picture(9), painter=painter(backbone)))
+    assert [f.index for f in frames] == [0, 1, 2]
+    assert [f.time_seconds for f in frames] == [Fraction(i, 25) for i in range(3)]
+    assert [f.start for f in frames] == ["content", "warped", "warped"]
+    for frame in frames:
+        assert frame.pixels.shape == (1, 3, 48, 64)
+        assert frame.pixels.min() >= 0 and frame.pixels.max() <= 1
+        assert 1 <= frame.evaluations <= 3
+        assert frame.loss == pytest.approx(frame.content_loss + 2000 * frame.style_loss, rel=1e-4)
+
+
+def test_frames_are_made_one_at_a_time(backbone: Backbone) -> None:
+    taken: list[int] = []
+
+    def source() -> object:
+        for i, frame in enumerate(clip(5)):
+            taken.append(i)
+            yield frame
+
+    out = stylise_frames(source(), picture(9), painter=painter(backbone))  # type: ignore[arg-type]
+    next(out)
+    assert taken == [0]
+
+
+@pytest.mark.parametrize("init", ["content", "noise"])
+def test_with_content_or_noise_every_frame_starts_so(backbone: Backbone, init: str) -> None:
+    p = painter(backbone, QUICK.but(init=init))
+    whole = list(stylise_frames(clip(2), p.style, painter=p))
+    assert [f.start for f in whole] == [init, init]
+    if init == "content":
+        (alone,) = stylise_frames(clip(2)[1:], p.style, painter=p)
+        assert torch.equal(alone.pixels, whole[1].pixels)
+
+
+def test_previous_starts_from_the_previous_stylised_frame(backbone: Backbone) -> None:
+    p = painter(backbone, QUICK.but(init="previous", iterations=1))
+    first, second = stylise_frames(clip(2), p.style, painter=p)
+    assert torch.equal(first.pixels, second.pixels)  # one evaluation changes nothing
+
+
+def test_a_given_flow_is_used(backbone: Backbone) -> None:
+    calls = []
+
+    def flow(current: torch.Tensor, previous: torch.Tensor) -> Warp:
+        calls.append((current, previous))
+        return Warp(torch.zeros(1, 2, 48, 64), torch.ones(1, 1, 48, 64))
+
+    frames = clip(3)
+    p = painter(backbone)
+    list(stylise_frames(frames, p.style, flow=flow, painter=p))
+    assert [(c is not None, torch.equal(c, frames[i + 1].pixels)) for i, (c, _) in enumerate(calls)] == [
+        (True, True)
+    ] * 2
+    assert torch.equal(calls[1][1], frames[1].pixels)
+
+
+def test_a_picture_as_start(backbone: Backbone) -> None:
+    start = picture(3, 24, 32)
+    p = painter(backbone, QUICK.but(init="start.png", iterations=1), starts={"start.png": start})
+    (frame,) = stylise_frames(clip(1), p.style, painter=p)
+    assert torch.equal(frame.pixels, resized(start, (48, 64)))
+
+
+def test_an_unknown_start_is_refused(backbone: Backbone) -> None:
+    with pytest.raises(UsageError, match="content, noise, previous, warped or a picture"):
+        list(stylise_frames(clip(1), picture(9), painter=painter(backbone, QUICK.but(init="nothing"))))
+
+
+def test_a_picture_too_small_for_the_layers_is_refused(backbone: Backbone) -> None:
+    with pytest.raises(UsageError, match="at least 16 pixels a side"):
+        list(stylise_frames([Frame(picture(0, 8, 40))], picture(9), painter=painter(backbone)))
+
+
+def test_what_was_not_seen_before_begins_as_the_content() -> None:
+    stylised, content = torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4)
+    mask = torch.zeros(1, 1, 4, 4)
+    mask[..., :2] = 1
+    start = warped_start(stylised, content, Warp(torch.zeros(1, 2, 4, 4), mask))
+    assert torch.equal(start[..., :2], stylised[..., :2])
+    assert torch.equal(start[..., 2:], content[..., 2:])
+
+
+def test_noise_is_the_same_for_a_seed_and_differs_between_seeds() -> None:
+    like = torch.zeros(1, 3, 64, 64)
+    assert torch.equal(noise(like, 4), noise(like, 4))
+    assert not torch.equal(noise(like, 4), noise(like, 5))
+    assert noise(like, 4).mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_the_style_keeps_its_aspect() -> None:
+    assert fit_style(torch.zeros(1, 3, 100, 200), 80, 16).shape == (1, 3, 40, 80)
+    assert fit_style(torch.zeros(1, 3, 10, 200), 80, 16).shape == (1, 3, 16, 80)
+
+
+def test_the_same_twice(backbone: Backbone) -> None:
+    once, again = (list(stylise_frames(clip(3), picture(9), painter=painter(backbone))) for _ in range(2))
+    assert all(torch.equal(a.pixels, b.pixels) for a, b in zip(once, again, strict=True))
