@@ -7,7 +7,6 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 import torch
@@ -21,9 +20,6 @@ from videostyle.frame import Frame
 from videostyle.media import ffmpeg
 from videostyle.media.decode import Decoder, decode, fine_time_base, next_timestamp, output_size, to_tensor
 from videostyle.media.probe import probe
-
-PATCHES = ((200, 40, 60), (30, 180, 90), (20, 60, 220), (128, 128, 128), (250, 250, 250), (5, 5, 5))
-WEIGHTS = {"bt709": (0.2126, 0.0722), "smpte170m": (0.299, 0.114), "bt2020nc": (0.2627, 0.0593)}  # K_R, K_B
 
 
 @given(
@@ -180,49 +176,6 @@ def test_non_square_pixels_and_odd_sizes(make_clip: MakeClip, each_ffmpeg: ffmpe
         "yuv420p",
     )
     assert next(iter(decode(probe(odd)))).size == (65, 49)
-
-
-def write_patches(path: Path, matrix: str, full: bool, number: int, deep: bool = False) -> None:
-    """An FFV1 file of flat patches, coded by the formulas of H.273, tagged."""
-    k_r, k_b = WEIGHTS[matrix]
-    rgb = np.repeat(np.asarray(PATCHES, dtype=np.float64)[None] / 255, 16, axis=0).repeat(16, axis=1)
-    luma = rgb @ np.asarray([k_r, 1 - k_r - k_b, k_b])
-    chroma = (rgb[..., 2] - luma) / (2 - 2 * k_b), (rgb[..., 0] - luma) / (2 - 2 * k_r)
-    unit = 4 if deep else 1
-    if full:
-        planes = [luma * (256 * unit - 1), *(c * (256 * unit - 1) + 128 * unit for c in chroma)]
-    else:
-        planes = [luma * 219 * unit + 16 * unit, *(c * 224 * unit + 128 * unit for c in chroma)]
-    dtype, pixel_format = (np.uint16, "yuv444p10le") if deep else (np.uint8, "yuv444p")
-    array = np.stack([np.clip(np.round(plane), 0, 256 * unit - 1) for plane in planes]).astype(dtype)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("ffv1", rate=25)
-        stream.width, stream.height, stream.pix_fmt = array.shape[2], array.shape[1], pixel_format
-        stream.codec_context.colorspace = number
-        stream.codec_context.color_range = 2 if full else 1
-        for index in range(3):
-            frame = av.VideoFrame(array.shape[2], array.shape[1], pixel_format)
-            for plane, values in zip(frame.planes, array, strict=True):
-                row = plane.line_size // values.itemsize
-                plane.update(np.pad(values, ((0, 0), (0, row - values.shape[1]))).tobytes())
-            frame.pts = index
-            frame.colorspace, frame.color_range = number, 2 if full else 1
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-
-
-@pytest.mark.parametrize("deep", [False, True])
-@pytest.mark.parametrize("full", [False, True])
-@pytest.mark.parametrize(("matrix", "number"), [("bt709", 1), ("smpte170m", 6), ("bt2020nc", 9)])
-def test_colours(matrix: str, number: int, full: bool, deep: bool, tmp_path: Path, each_ffmpeg: ffmpeg.Ffmpeg) -> None:
-    path = tmp_path / "patches.mkv"
-    write_patches(path, matrix, full, number, deep)
-    info = probe(path)
-    assert (info.color_matrix, info.full_range, info.bit_depth) == (matrix, full, 10 if deep else 8)
-    pixels = next(iter(decode(info))).pixels * 255
-    for index, colour in enumerate(PATCHES):
-        patch = pixels[0, :, 8, 16 * index + 8]
-        assert (patch - torch.tensor(colour)).abs().max() <= 2, f"{colour} became {patch.tolist()}"
 
 
 def test_closing_early_ends_the_child(plain: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from videostyle.errors import MediaError
 from videostyle.media import ffmpeg
-from videostyle.media.ffmpeg import Child, clean, find_ffmpeg, has_encoder, run, version_number
+from videostyle.media.ffmpeg import Child, clean, find_ffmpeg, has, run, version_number
 
 
 def script(path: Path, body: str) -> Path:
@@ -46,9 +46,9 @@ def test_none_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         find_ffmpeg()
 
 
-def test_encoders() -> None:
-    assert has_encoder(find_ffmpeg(), "libx264")
-    assert not has_encoder(find_ffmpeg(), "libx26")
+def test_what_a_build_has() -> None:
+    assert has(find_ffmpeg(), "encoders", "libx264") and has(find_ffmpeg(), "filters", "bwdif")
+    assert not has(find_ffmpeg(), "encoders", "libx26") and not has(find_ffmpeg(), "filters", "libx264")
 
 
 def test_a_noisy_child_does_not_block() -> None:

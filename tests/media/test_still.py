@@ -91,12 +91,12 @@ def test_other_kinds(tmp_path: Path) -> None:
     assert colour(read_picture(tmp_path / "palette.gif")) == [10.0, 20.0, 30.0]
 
 
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
 def test_sixteen_bit_rgb(tmp_path: Path) -> None:
     """Pillow cannot write one, so the chunks are put together by hand."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
     row = b"\x00" + struct.pack(">HHH", 51400, 10280, 15420) * 4
     header = struct.pack(">IIBBBBB", 4, 2, 16, 2, 0, 0, 0)
     path = tmp_path / "deep.png"
@@ -136,8 +136,7 @@ def test_shrink(width: int, height: int, longest: int) -> None:
 
 def bomb(path: Path) -> None:
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
-    kind = b"IHDR" + header
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + kind + struct.pack(">I", zlib.crc32(kind)))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))))
 
 
 def test_bad_pictures_are_one_line(tmp_path: Path) -> None:

@@ -138,6 +138,8 @@ class Decoder:
             fps_mode="passthrough",
             enc_time_base=f"{self.time_base.numerator}/{self.time_base.denominator}",
             write_index=0,
+            map_metadata=-1,  # it may be in any encoding, and nobody reads it here
+            map_chapters=-1,
             **{"c:v": "rawvideo"},
         )
         return [binary.path, "-nostdin", "-hide_banner", "-v", "error", *output.get_args()]

@@ -21,7 +21,8 @@ LIFETIME_SECONDS = {"clip": 60, "output": 6 * 3600}  # the child ends itself if 
 SCAN_SECONDS = 20.0  # reading every packet of a file without a duration stops here
 FIRST_FRAMES = 8  # decoded to learn what headers do not tell: interlacing, display matrix, colour
 MAX_PIXELS = 8192 * 8192  # per picture; anything above is refused as absurd
-ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC
+NOT_SAID = 2  # in ITU-T H.273's tables of matrices, primaries and transfer curves
+DEFAULT, ATTACHED_PICTURE = 0x1, 0x400  # AV_DISPOSITION_...
 
 
 def survey_clip(path: str, wanted: int | None = None) -> dict[str, Any]:
@@ -52,7 +53,8 @@ def survey_output(path: str) -> dict[str, Any]:
 def open_media(path: str) -> Iterator[Any]:
     import av
 
-    with open(path, "rb") as file, av.open(file, options={"protocol_whitelist": "none"}) as container:
+    options = {"protocol_whitelist": "none"}
+    with open(path, "rb") as file, av.open(file, options=options, metadata_errors="replace") as container:
         yield container
 
 
@@ -63,13 +65,14 @@ def describe(container: Any) -> dict[str, Any]:
         "start": container.start_time,
         "duration": container.duration,
         "brand": container.metadata.get("major_brand", ""),
-        "chapters": len(container.chapters()),
+        "chapters": len(container.chapters()) if hasattr(container, "chapters") else 0,  # not in PyAV 15
         "streams": [describe_stream(stream) for stream in container.streams],
     }
 
 
 def describe_stream(stream: Any) -> dict[str, Any]:
     context = stream.codec_context
+    disposition = int(getattr(stream.disposition, "value", stream.disposition))  # an enum or a number, by version
     found = {
         "index": stream.index,
         "kind": stream.type,
@@ -78,8 +81,8 @@ def describe_stream(stream: Any) -> dict[str, Any]:
         "start": stream.start_time,
         "duration": stream.duration,
         "frames": stream.frames,
-        "default": bool(stream.disposition & 1),
-        "attached_picture": bool(stream.disposition & ATTACHED_PICTURE),
+        "default": bool(disposition & DEFAULT),
+        "attached_picture": bool(disposition & ATTACHED_PICTURE),
         "language": stream.metadata.get("language"),
         "alpha_mode": stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")) == "1",
     }
@@ -150,8 +153,8 @@ def describe_frame(frame: Any) -> dict[str, Any]:
         "display_matrix": struct.unpack("=9i", bytes(matrix)[:36]) if matrix else None,
         "range": int(frame.color_range),
         "matrix": int(frame.colorspace),
-        "primaries": int(frame.color_primaries),
-        "transfer": int(frame.color_trc),
+        "primaries": int(getattr(frame, "color_primaries", NOT_SAID)),  # PyAV 15 has them for the stream only
+        "transfer": int(getattr(frame, "color_trc", NOT_SAID)),
     }
 
 
