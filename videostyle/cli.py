@@ -20,7 +20,7 @@ from videostyle.version import __version__
 STATUS_FAILED, STATUS_USAGE, STATUS_INTERRUPTED = 1, 2, 130
 
 # What does not make sense for a single picture.
-VIDEO_ONLY = {"start_seconds", "duration_seconds", "audio", "codec", "crf"}
+VIDEO_ONLY = {"start_seconds", "duration_seconds", "no_shots", "cuts", "audio", "codec", "crf"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -137,6 +137,8 @@ def _argument(f: Field, hint: Any) -> dict[str, Any]:
         return common | {"choices": f.metadata["choices"], "help": shown}
     if isinstance(f.default, tuple):
         kind = _names
+    elif tuple[float, ...] in kinds:
+        kind = _numbers(_option(f))
     elif int in kinds:
         kind = _whole_number(_option(f))
     elif float in kinds:
@@ -162,6 +164,11 @@ def _whole_number(option: str) -> Callable[[str], int]:
             raise UsageError(f"{option} is {text!r}; expected a whole number") from None
 
     return parse
+
+
+def _numbers(option: str) -> Callable[[str], tuple[float, ...]]:
+    """``1.2,3.04`` -> its numbers; an empty text holds none."""
+    return lambda text: tuple(_number(option)(part) for part in _names(text))
 
 
 def _names(text: str) -> tuple[str, ...]:

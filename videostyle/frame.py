@@ -18,12 +18,14 @@ import torch
 class Frame:
     """One picture of a clip.
 
-    ``pixels``: float32 RGB in [0, 1], shape (1, 3, H, W). ``pts * time_base`` is its time in seconds.
+    ``pixels``: float32 RGB in [0, 1], shape (1, 3, H, W). ``pts * time_base`` is its time in seconds. ``cut``: it has
+    nothing to do with the frame before it, a new shot begins.
     """
 
     pixels: torch.Tensor
     pts: int = 0
     time_base: Fraction = Fraction(1, 1)
+    cut: bool = False
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 4 or self.pixels.shape[:2] != (1, 3) or self.pixels.dtype != torch.float32:

@@ -5,7 +5,7 @@ Imports where only torch, numpy and cv2 are installed.
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -98,12 +98,12 @@ class Painter:
             self._optimiser, self._size = ShotOptimiser(self.trunk, target, self.settings), (height, width)
         return self._optimiser
 
-    def start(self, name: str, content: torch.Tensor, index: int = 0) -> torch.Tensor:
-        """The picture to begin with: ``content``, ``noise`` (another one for every ``index``) or a picture's name."""
+    def start(self, name: str, content: torch.Tensor, position: int = 0) -> torch.Tensor:
+        """The picture to begin with: ``content``, ``noise`` (another for every frame of a shot) or a picture's name."""
         if name == "content":
             return content
         if name == "noise":
-            return noise(content, self.settings.seed + index)
+            return noise(content, self.settings.seed + position)
         if name not in self.starts:
             raise UsageError(f"init is {name!r}; it can be content, noise, previous, warped or a picture")
         return resized(self.starts[name], (content.shape[2], content.shape[3]))
@@ -121,35 +121,40 @@ def stylise_frames(
     """Stylise frames in turn, each started as ``settings.init`` says; the core of ``stylise_video``, without files.
 
     ``frames``: any iterable of frames of one size. ``style``: (1, 3, H, W) float32 RGB in [0, 1]. ``flow(current,
-    previous)`` gives the Warp between two source frames (1, 3, H, W); OpenCV's DIS by default. ``painter``: one that
-    was made before, for the same style and settings. ``on_evaluation(frame, evaluation, loss)`` is called on the way.
+    previous)`` gives the Warp between two source frames (1, 3, H, W); OpenCV's DIS by default. A frame with ``cut``
+    begins a shot, which is painted as if nothing had been before it. ``painter``: one that was made before, for the
+    same style and settings. ``on_evaluation(frame, evaluation, loss)`` is called on the way.
     Frames come out as they are finished; a whole clip is never in memory.
     """
     painter = painter or Painter(style, settings)
     state: ShotState | None = None
+    shot, first = 0, 0
     for index, frame in enumerate(frames):
+        if frame.cut and index > 0:
+            state, shot, first = None, shot + 1, index
         report = None if on_evaluation is None else (lambda k, loss, i=index: on_evaluation(i, k, loss))
-        stylised, state = _stylise_frame(painter, frame, index, state, flow or dis_flow, report)
-        yield stylised
+        stylised, state = _stylise_frame(painter, frame, index - first, state, flow or dis_flow, report)
+        yield replace(stylised, index=index, shot=shot)
 
 
 def _stylise_frame(
     painter: Painter,
     frame: Frame,
-    index: int,
+    position: int,
     state: ShotState | None,
     flow: FlowEstimator,
     on_evaluation: OnEvaluation | None,
 ) -> tuple[StylisedFrame, ShotState]:
+    """One frame, the ``position``-th of its shot; ``state`` is None for the first one."""
     began = time.perf_counter()
     content = frame.pixels.to(painter.machine.device)
-    name, start, history = _begin(painter, content, index, state, flow)
+    name, start, history = _begin(painter, content, position, state, flow)
     outcome, history = painter.paint(content, start, history, on_evaluation)
     stylised = StylisedFrame(
         pixels=outcome.pixels,
         pts=frame.pts,
         time_base=frame.time_base,
-        index=index,
+        cut=frame.cut,
         start=name,
         evaluations=outcome.evaluations,
         loss=outcome.losses.total.item(),
@@ -162,15 +167,15 @@ def _stylise_frame(
 
 
 def _begin(
-    painter: Painter, content: torch.Tensor, index: int, state: ShotState | None, flow: FlowEstimator
+    painter: Painter, content: torch.Tensor, position: int, state: ShotState | None, flow: FlowEstimator
 ) -> tuple[str, torch.Tensor, History | None]:
     """What a frame starts from: its name, the picture and the optimiser's history, moved with it."""
     init = painter.settings.init
     if init not in ("previous", "warped"):
-        return init, painter.start(init, content, index), None
+        return init, painter.start(init, content, position), None
     if state is None:
         first = painter.settings.first_init
-        return first, painter.start(first, content, index), None
+        return first, painter.start(first, content, position), None
     if init == "previous":
         return init, state.stylised, state.history
     warp = flow(content, state.source).to(content.device)

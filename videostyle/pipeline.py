@@ -21,6 +21,7 @@ from videostyle.media.encode import Encoder, check_output, rehearse
 from videostyle.media.formats import needs_even
 from videostyle.media.probe import probe
 from videostyle.media.still import check_picture_output, read_picture, write_picture
+from videostyle.motion.shots import cut_at, find_shots
 from videostyle.painter import Painter, stylise_frames
 from videostyle.perception.weights import Progress as DownloadProgress
 from videostyle.settings import NAMED_STARTS, MediaSettings, Settings
@@ -94,7 +95,7 @@ def stylise_video(
     report = _Reporter("stylise", job.expected_frames, on_progress)
 
     def painted(frames: Iterator[Frame]) -> Iterator[StylisedFrame]:
-        return stylise_frames(frames, painter.style, painter=painter, on_evaluation=report.evaluation)
+        return stylise_frames(in_shots(frames, media), painter.style, painter=painter, on_evaluation=report.evaluation)
 
     result = _run(job, painted, report, record.comment(heading))
     lines = [record.frame_entry(f) for f in report.finished]
@@ -243,6 +244,13 @@ def _run(
                 report.frame(frame)
     notices = (*job.info.notices, *decoder.warnings, *encoder.notices)
     return Result(Path(job.output), encoder.frames, time.perf_counter() - began, notices)
+
+
+def in_shots(frames: Iterator[Frame], media: MediaSettings) -> Iterator[Frame]:
+    """The frames with cuts marked: those found, those given, or none."""
+    if media.cuts is not None:
+        return cut_at(frames, media.cuts)
+    return frames if media.no_shots else find_shots(frames)
 
 
 class _Reporter:

@@ -134,6 +134,10 @@ class MediaSettings(CheckedSettings):
     duration_seconds: float | None = setting(
         None, "how much of the clip to take", above=0.0, option="duration", metavar="SECONDS"
     )
+    no_shots: bool = setting(False, "do not look for cuts: the clip is one shot")
+    cuts: tuple[float, ...] | None = setting(
+        None, "where shots begin, in seconds, instead of looking for cuts", metavar="SECONDS,..."
+    )
     audio: str = setting(
         "auto", "the source's sound: copied where the container takes it", choices=("auto", "copy", "transcode", "none")
     )
@@ -142,6 +146,12 @@ class MediaSettings(CheckedSettings):
         None, "quality of the encoder, lower is better (default: 18 for H.264)", minimum=0, maximum=63
     )
     overwrite: bool = setting(False, "replace an existing output")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for time in self.cuts or ():
+            if not (math.isfinite(time) and time >= 0):
+                raise UsageError(f"cuts holds {time}; expected times in seconds from the clip's beginning")
 
 
 def default_of(cls: type, name: str) -> Any:

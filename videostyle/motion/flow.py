@@ -53,7 +53,8 @@ def _grey(frame: torch.Tensor) -> np.ndarray:
 
 
 def _flow(estimator: Any, source: np.ndarray, target: np.ndarray) -> torch.Tensor:
-    found = estimator.calc(source, target, np.zeros((*source.shape, 2), np.float32))  # OpenCV's stubs do not know that None is allowed
+    empty = np.zeros((*source.shape, 2), np.float32)  # None would do, but OpenCV's stubs do not know that
+    found = estimator.calc(source, target, empty)
     return torch.from_numpy(found).permute(2, 0, 1)[None].contiguous()
 
 
