@@ -156,3 +156,13 @@ def test_bf16_reaches_the_loss_of_fp32():
         assert outcome.pixels.dtype == torch.float32
         losses.append(objective(optimiser()).value(outcome.pixels).total.item())  # both judged in float32
     assert losses[1] == pytest.approx(losses[0], rel=0.05)
+
+
+def test_the_curve_holds_every_evaluation_and_ends_with_the_outcome():
+    made = optimiser(iterations=7)
+    outcome, _ = made.run(CONTENT, CONTENT)
+    assert outcome.curve.shape == (7, 3) and outcome.curve.dtype == torch.float32
+    ends = torch.cat([outcome.losses.total, outcome.losses.content, outcome.losses.style])
+    assert torch.equal(outcome.curve[-1], ends)
+    alpha, beta = SETTINGS.content_weight, SETTINGS.style_weight
+    torch.testing.assert_close(outcome.curve[:, 0], alpha * outcome.curve[:, 1] + beta * outcome.curve[:, 2])

@@ -18,12 +18,16 @@ WINDOW = 5
 
 @dataclass(frozen=True)
 class Outcome:
-    """One optimised picture in [0, 1], with the losses of exactly these pixels and what they cost."""
+    """One optimised picture in [0, 1], with the losses of exactly these pixels and what they cost.
+
+    ``curve``: (evaluations, 3) float32 on the CPU, the total, content and style loss of every evaluation.
+    """
 
     pixels: torch.Tensor
     losses: Losses
     evaluations: int
     seconds: float
+    curve: torch.Tensor
 
 
 class ShotOptimiser:
@@ -58,16 +62,16 @@ class ShotOptimiser:
         target = ContentTarget(self.trunk, content, self.weights.content_layers)
         objective = Objective(self.trunk, target, self.style, self.weights, priors)
         stepper = self._stepper(start, history)
-        x, totals = start.to(self.trunk.device).clamp(0, 1), []
+        x, seen = start.to(self.trunk.device).clamp(0, 1), []
         for evaluation in range(1, self.settings.iterations + 1):
             losses, gradient = objective.value_and_gradient(x)
-            totals.append(losses.total)
+            seen.append(losses)
             if on_evaluation:
                 on_evaluation(evaluation, losses.total.item())
-            if self._settled(totals) or evaluation == self.settings.iterations:
+            if self._settled(seen) or evaluation == self.settings.iterations:
                 break
             x = stepper.step(x, gradient).clamp(0, 1)
-        outcome = Outcome(x, losses, evaluation, time.perf_counter() - began)
+        outcome = Outcome(x, losses, evaluation, time.perf_counter() - began, _curve(seen))
         return outcome, stepper.history() if isinstance(stepper, LBFGS) else None
 
     def _stepper(self, start: torch.Tensor, history: History | None) -> LBFGS | Adam:
@@ -76,14 +80,19 @@ class ShotOptimiser:
         shape = (start.shape[2], start.shape[3])
         return LBFGS(history or History.empty(self.settings.history_size, shape, self.trunk.device))
 
-    def _settled(self, totals: list[torch.Tensor]) -> bool:
+    def _settled(self, seen: list[Losses]) -> bool:
         """Whether the lowest loss so far falls by less than ``tolerance`` per evaluation."""
-        done, s = len(totals), self.settings
+        done, s = len(seen), self.settings
         if s.tolerance == 0 or done < max(s.min_iterations, WINDOW + 1):
             return False
-        lowest = torch.cat(totals).cummin(0).values
+        lowest = torch.cat([losses.total for losses in seen]).cummin(0).values
         before, now = lowest[-1 - WINDOW].item(), lowest[-1].item()
         return (before - now) < s.tolerance * WINDOW * now
+
+
+def _curve(seen: list[Losses]) -> torch.Tensor:
+    """Total, content and style loss of every evaluation, brought to the CPU at once."""
+    return torch.stack([torch.stack((x.total, x.content, x.style), -1)[0] for x in seen]).float().cpu()
 
 
 def loss_weights(settings: Settings) -> LossWeights:
