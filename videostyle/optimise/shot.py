@@ -68,7 +68,7 @@ class ShotOptimiser:
             seen.append(losses)
             if on_evaluation:
                 on_evaluation(evaluation, losses.total.item())
-            if self._settled(seen) or evaluation == self.settings.iterations:
+            if self._settled([losses.total for losses in seen]) or evaluation == self.settings.iterations:
                 break
             x = stepper.step(x, gradient).clamp(0, 1)
         outcome = Outcome(x, losses, evaluation, time.perf_counter() - began, _curve(seen))
@@ -80,12 +80,12 @@ class ShotOptimiser:
         shape = (start.shape[2], start.shape[3])
         return LBFGS(history or History.empty(self.settings.history_size, shape, self.trunk.device))
 
-    def _settled(self, seen: list[Losses]) -> bool:
+    def _settled(self, totals: list[torch.Tensor]) -> bool:
         """Whether the lowest loss so far falls by less than ``tolerance`` per evaluation."""
-        done, s = len(seen), self.settings
+        done, s = len(totals), self.settings
         if s.tolerance == 0 or done < max(s.min_iterations, WINDOW + 1):
             return False
-        lowest = torch.cat([losses.total for losses in seen]).cummin(0).values
+        lowest = torch.cat(totals).cummin(0).values
         before, now = lowest[-1 - WINDOW].item(), lowest[-1].item()
         return (before - now) < s.tolerance * WINDOW * now
 
