@@ -43,7 +43,7 @@ def silent(make_clip: MakeClip) -> Path:
     return make_clip("silent.mp4", *PICTURES, "-c:v", "libx264", "-pix_fmt", "yuv420p")
 
 
-@pytest.fixture(params=["path", "bundled"])
+@pytest.fixture(params=["path", pytest.param("bundled", marks=pytest.mark.slow)])
 def each_ffmpeg(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ffmpeg.Ffmpeg:
     """The ffmpeg on PATH and the one inside imageio-ffmpeg; skipped where both are the same."""
     found = ffmpeg.find_ffmpeg()
