@@ -31,10 +31,11 @@ ARROWS: dict[str, set[str]] = {
     "painter": {"machine", "motion", "optimise", "perception"},
     "record": {"machine", "motion", "painter"},
     "pipeline": {"machine", "media", "motion", "optimise", "journal", "painter", "record"},
-    "experiments": {"pipeline"},
+    # recipes paint single pictures and look at features, which is below the pipeline
+    "experiments": {"pipeline", "painter", "optimise", "perception", "media", "machine", "record", "samples"},
     "measure": {"perception", "motion"},
     # the command line; console is what it shows, doctor looks at every room and changes nothing
-    "console": {"pipeline", "painter", "machine"},
+    "console": {"pipeline", "painter", "machine", "experiments"},
     "doctor": {"pipeline", "painter", "machine", "media", "motion", "perception"},
     "cli": {"pipeline", "experiments", "measure", "console", "doctor", "samples"},
     "__main__": {"cli"},
@@ -57,7 +58,7 @@ PRINTERS = {
 # library -> the places that know it.
 LIBRARIES = {
     "av": ("media/",),
-    "ffmpeg": ("media/",),
+    "ffmpeg": ("media/", "experiments/montage.py"),
     "imageio_ffmpeg": ("media/",),
     "PIL": ("media/",),
     "cv2": ("motion/",),
