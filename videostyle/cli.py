@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import Field, fields
+from pathlib import Path
 from typing import Any, NoReturn, get_args, get_type_hints
 
 from videostyle.console import Console, duration, memory
@@ -59,6 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
     _add_video(commands.add_parser("video", help="stylise a clip", description=VIDEO_HELP))
     _add_image(commands.add_parser("image", help="stylise a picture", description=IMAGE_HELP))
+    _add_experiments(commands.add_parser("experiments", help="the presentation's figures", description=EXPERIMENTS_HELP))
+    _add_demo(commands.add_parser("demo", help="the presentation's video", description=DEMO_HELP))
     _add_doctor(commands.add_parser("doctor", help="what this machine offers, and what would be used"))
     _add_weights(commands.add_parser("weights", help="list, fetch and check networks' weights"))
     return parser
@@ -66,6 +69,8 @@ def _parser() -> argparse.ArgumentParser:
 
 VIDEO_HELP = "Write CLIP in the style of a picture: every frame, its time, its sound."
 IMAGE_HELP = "Write PHOTO in the style of a picture."
+EXPERIMENTS_HELP = "Make the figures of the presentation, and a page that shows them; what is there already is kept."
+DEMO_HELP = "Make the video that ends the presentation, from your own clip and pictures or from the samples."
 
 
 def _add_video(parser: argparse.ArgumentParser) -> None:
@@ -93,6 +98,33 @@ def _add_image(parser: argparse.ArgumentParser) -> None:
     _add_settings(parser, MediaSettings, without=VIDEO_ONLY)
     _add_settings(parser, Settings)
     parser.set_defaults(run=_image)
+
+
+MACHINE = ("backbone", "weights", "download", "device", "precision")
+
+
+def _add_experiments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("names", nargs="*", metavar="NAME", help="figures to make (default: all; see --list)")
+    parser.add_argument("--list", action="store_true", help="name the figures and what they show")
+    for name in ("content", "style", "dark", "reference", "pathological", "clip"):
+        parser.add_argument(f"--{name}", metavar="IMG" if name != "clip" else "CLIP", help="instead of the sample")
+    parser.add_argument("--size", type=_whole_number("--size"), metavar="N", help="longer side in pixels (default: 512)")
+    parser.add_argument("--quick", action="store_true", help="256 pixels and a twentieth of the evaluations")
+    parser.add_argument("-o", "--output", metavar="DIR", default="experiments", help="where they go (default: %(default)s)")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    _add_settings(parser, Settings, without={f.name for f in fields(Settings)} - set(MACHINE))
+    parser.set_defaults(run=_experiments)
+
+
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--clip", metavar="CLIP", help="the clip to paint (default: the sample)")
+    parser.add_argument("--style", nargs="+", metavar="IMG", default=(), help="pictures, the main one first")
+    parser.add_argument("--size", type=_whole_number("--size"), metavar="N", help="what is painted, longer side in pixels")
+    parser.add_argument("--quick", action="store_true", help="smaller, with fewer evaluations a frame")
+    parser.add_argument("-o", "--output", metavar="DIR", default="demo", help="where it goes (default: %(default)s)")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    _add_settings(parser, Settings, without={f.name for f in fields(Settings)} - set(MACHINE))
+    parser.set_defaults(run=_demo)
 
 
 def _add_doctor(parser: argparse.ArgumentParser) -> None:
@@ -253,6 +285,49 @@ def _image(arguments: argparse.Namespace) -> int:
             on_download=download,
         )
     console.result(result)
+    return 0
+
+
+def _experiments(arguments: argparse.Namespace) -> int:
+    from videostyle.experiments.inputs import given_inputs
+    from videostyle.experiments.present import Presentation, Request
+    from videostyle.experiments.recipes import load_recipes
+
+    if arguments.list:
+        for recipe in load_recipes(tuple(arguments.names)):
+            print(f"{recipe.name:18} {recipe.title}")
+        return 0
+    console = Console(arguments.quiet)
+    settings = console.introduce(_settings(arguments, Settings))
+    folder, given = Path(arguments.output), given_inputs(vars(arguments))
+    request = Request(folder, tuple(arguments.names), given, arguments.size, arguments.quick, settings)
+    with console.bar("pictures") as bar, console.download_bar() as download:
+        presentation = Presentation(request, bar, download)
+        console.estimate(presentation.estimate(), arguments.quick)
+        written = presentation.make()
+    for path in written:
+        console.say(str(path))
+    return 0
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from videostyle.experiments.demo import make_demo
+
+    console = Console(arguments.quiet)
+    settings = console.introduce(_settings(arguments, Settings))
+    with console.bar() as bar, console.download_bar() as download:
+        written = make_demo(
+            Path(arguments.output),
+            arguments.clip,
+            tuple(arguments.style),
+            settings,
+            size=arguments.size,
+            quick=arguments.quick,
+            on_progress=bar,
+            on_download=download,
+        )
+    for path in written:
+        console.say(str(path))
     return 0
 
 

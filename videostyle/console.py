@@ -11,12 +11,14 @@ from tqdm import tqdm
 from videostyle.settings import Settings
 
 if TYPE_CHECKING:
+    from videostyle.experiments.present import Estimate
     from videostyle.pipeline import Progress, Result
 
+LONG_SECONDS = 1800.0  # what is offered a quicker way
 PLAIN_SECONDS = 15.0  # between lines of progress where there is no terminal to draw a bar in
 
-BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} frames [{elapsed}<{remaining}{postfix}]"
-BAR_WITHOUT_END = "{desc} {n_fmt} frames [{elapsed}{postfix}]"
+BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {unit} [{elapsed}<{remaining}{postfix}]"
+BAR_WITHOUT_END = "{desc} {n_fmt} {unit} [{elapsed}{postfix}]"
 
 
 class Console:
@@ -47,18 +49,18 @@ class Console:
             print(line, file=sys.stderr, flush=True)
 
     @contextmanager
-    def bar(self) -> Iterator[Callable[["Progress"], None]]:
+    def bar(self, unit: str = "frames") -> Iterator[Callable[["Progress"], None]]:
         """A callback for progress: a bar in a terminal, now and then a line elsewhere, nothing when quiet."""
         if self.quiet:
             yield lambda progress: None
         elif sys.stderr.isatty():
-            bar = _Bar()
+            bar = _Bar(unit)
             try:
                 yield bar
             finally:
                 bar.close()
         else:
-            yield _Lines()
+            yield _Lines(unit)
 
     @contextmanager
     def download_bar(self) -> Iterator[Callable[[int, int | None], None] | None]:
@@ -77,6 +79,17 @@ class Console:
             if bar is not None:
                 bar.close()
 
+    def estimate(self, estimate: "Estimate", quick: bool) -> None:
+        """What the experiments are about to cost; where that is long, how to have them sooner."""
+        if estimate.pictures == 0:
+            return self._note("every picture is there already")
+        words = f"{estimate.pictures} pictures of {estimate.size} pixels, {estimate.evaluations} evaluations"
+        if estimate.seconds is not None:
+            words += f": about {duration(estimate.seconds)} here"
+            if estimate.seconds > LONG_SECONDS and not quick:
+                words += "; --quick makes the same figures smaller, with a twentieth of the evaluations"
+        self._note(words)
+
     def result(self, result: "Result") -> None:
         """What was noticed, where the output is, and what it cost."""
         for notice in result.notices:
@@ -93,13 +106,16 @@ class Console:
 class _Bar:
     """Frames finished, the evaluation and loss of the one in progress, and the time left."""
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str) -> None:
+        self.unit = unit
         self.bar: tqdm | None = None
 
     def __call__(self, progress: "Progress") -> None:
         if self.bar is None:
             form = BAR if progress.frames else BAR_WITHOUT_END
-            self.bar = tqdm(desc=progress.stage, total=progress.frames, bar_format=form, dynamic_ncols=True)
+            self.bar = tqdm(
+                desc=progress.stage, total=progress.frames, bar_format=form, dynamic_ncols=True, unit=self.unit
+            )
         if progress.frames and progress.frame > progress.frames:
             self.bar.total = None  # the container promised fewer
         if progress.evaluation:
@@ -115,7 +131,8 @@ class _Bar:
 class _Lines:
     """The same as lines of text, for a log."""
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str) -> None:
+        self.unit = unit
         self.began = self.last = time.monotonic()
 
     def __call__(self, progress: "Progress") -> None:
@@ -127,7 +144,7 @@ class _Lines:
         left = ""
         if progress.frames and 0 < progress.frame < progress.frames:
             left = f", about {duration((now - self.began) / progress.frame * (progress.frames - progress.frame))} left"
-        print(f"{progress.stage}: {progress.frame}{whole} frames{left}", file=sys.stderr, flush=True)
+        print(f"{progress.stage}: {progress.frame}{whole} {self.unit}{left}", file=sys.stderr, flush=True)
 
 
 def duration(seconds: float) -> str:

@@ -1,0 +1,56 @@
+"""The video figure: the clip and the clip painted, of one size, so that a page can play them in step."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from videostyle.experiments.runner import Runner
+from videostyle.experiments.sheet import Panel, Row, Sheet
+from videostyle.media.decode import Decoder, output_size
+from videostyle.media.probe import probe
+from videostyle.pipeline import copy_video, stylise_video, write_json
+from videostyle.samples import sample
+from videostyle.settings import MediaSettings, Settings
+
+LONGEST, STILLS = 480, 4
+RECORD = "video.json"
+
+
+def add_video(sheet: Sheet, runner: Runner, folder: Path) -> Sheet:
+    """The sheet with stills of both clips; the clips lie in ``folder`` as source.mp4 and stylised.mp4."""
+    clip = Path(runner.inputs.given.get("clip", sample("clip.mp4")))
+    settings = replace(Settings(), **{k: getattr(runner.settings, k) for k in ("weights", "backbone", "device", "precision")})
+    folder.mkdir(parents=True, exist_ok=True)
+    record = make_clips(clip, runner.inputs.path("style"), folder, settings, runner)
+    rows = tuple(
+        Row(tuple(Panel(when, still) for when, still in stills(folder / name)), label)
+        for name, label in (("source.mp4", "Source"), ("stylised.mp4", "Stylised"))
+    )
+    words = (("α/β", f"{settings.content_weight / settings.style_weight:g}"), ("start", "warped"), *sheet.settings[-1:])
+    return replace(sheet, rows=rows, drawings=(), settings=words, runs=(record,))
+
+
+def make_clips(clip: Path, style: Path, folder: Path, settings: Settings, runner: Runner) -> dict[str, Any]:
+    """Both clips; what is there from the same request stays. Returns what made the stylised one."""
+    size = min(runner.inputs.size, LONGEST)
+    request = {"clip": clip.name, "style": style.name, "size": size, "settings": asdict(settings), "sha": runner.backbone.sha256}
+    here = folder / RECORD
+    made = here.is_file() and here.read_text(encoding="utf-8")
+    media = MediaSettings(size=size, overwrite=True, crf=20)
+    if not made or json.loads(made)["request"] != request:
+        copy_video(clip, folder / "source.mp4", settings, media)
+        result = stylise_video(clip, style, folder / "stylised.mp4", settings, media, on_progress=runner.on_progress)
+        write_json(here, {"request": request, "record": result.record})
+    return dict(json.loads(here.read_text(encoding="utf-8"))["record"])
+
+
+def stills(clip: Path, count: int = STILLS) -> list[tuple[str, torch.Tensor]]:
+    """(time in words, frame) at even distances through a clip."""
+    info = probe(clip)
+    with Decoder(info, size=output_size(info, None, False), threads=1) as decoder:
+        frames = [(f"{float(frame.time_seconds):.1f} s", frame.pixels) for frame in decoder]
+    return [frames[round(i * (len(frames) - 1) / max(1, count - 1))] for i in range(min(count, len(frames)))]
+

@@ -1,0 +1,161 @@
+"""From a recipe and its finished pictures to a sheet: which picture stands where, what is said about it."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from videostyle.experiments import clips, plots, questions
+from videostyle.experiments.inputs import Inputs
+from videostyle.experiments.recipes import Recipe, Variant
+from videostyle.experiments.runner import Made, Runner, plain
+from videostyle.experiments.sheet import Drawing, Panel, Row, Sheet
+from videostyle.settings import Settings
+
+SMALLEST_MAP = 96  # pixels on the longer side a feature map is shown at; below, its cells are drawn larger
+INPUT_LABELS = {"content": "Content", "style": "Style", "dark": "Dark photograph", "reference": "Reference"}
+
+
+def lay_out(recipe: Recipe, runner: Runner, folder: Path) -> Sheet:
+    """The sheet of a recipe, its pictures taken from the runner (and made if they are not there yet).
+
+    ``folder``: where a layout may leave files of its own (clips).
+    """
+    made = [runner.made(variant) for variant in recipe.variants]
+    sheet = Sheet(
+        recipe,
+        rows=_rows(recipe, runner, made),
+        drawings=plots.losses(_by_label(recipe, made)),
+        settings=settings_in_words(recipe, runner),
+        runs=tuple(_run(v, m, runner.inputs) for v, m in zip(recipe.variants, made, strict=True)),
+    )
+    if recipe.layout == "video":
+        return clips.add_video(sheet, runner, folder)
+    if recipe.layout == "method":
+        return replace(sheet, drawings=(_network(recipe, runner), *sheet.drawings))
+    return questions.answer(sheet, runner, made) if recipe.question else sheet
+
+
+def _rows(recipe: Recipe, runner: Runner, made: Sequence[Made]) -> tuple[Row, ...]:
+    arrange: dict[str, Callable[[Recipe, Runner, Sequence[Made]], Iterable[Row]]] = {
+        "starts": _starts,
+        "maps": _maps,
+        "recognition": _first_content,
+    }
+    return tuple(arrange.get(recipe.layout, _grid)(recipe, runner, made))
+
+
+def _network(recipe: Recipe, runner: Runner) -> Drawing:
+    settings = recipe.variants[0].settings
+    layers = {conv.name: conv.weight.shape[0] for conv in runner.backbone.convs}
+    return plots.architecture(layers, settings.content_layers, settings.style_layers, runner.backbone.name)
+
+
+def input_panels(recipe: Recipe, inputs: Inputs) -> tuple[Panel, ...]:
+    """The inputs that a figure shows beside its pictures."""
+    return tuple(Panel(INPUT_LABELS.get(n, n), inputs.picture(n), inputs.words(n), is_input=True) for n in recipe.inputs)
+
+
+def _grid(recipe: Recipe, runner: Runner, made: Sequence[Made]) -> Iterable[Row]:
+    """The variants' rows; the inputs stand before the first one."""
+    pictures = dict(zip(map(id, recipe.variants), made, strict=True))
+    inputs = input_panels(recipe, runner.inputs)
+    for label, variants in recipe.rows().items():
+        yield Row((*inputs, *(Panel(v.label, pictures[id(v)].pixels) for v in variants)), label)
+        inputs = tuple(Panel("", torch.ones_like(p.pixels), is_input=True) for p in inputs)
+
+
+def _starts(recipe: Recipe, runner: Runner, made: Sequence[Made]) -> Iterable[Row]:
+    yield Row(tuple(Panel(v.label, m.start) for v, m in zip(recipe.variants, made, strict=True)), "Start")
+    yield Row(tuple(Panel(f"n = {m.evaluations}", m.pixels) for m in made), "Outcome")
+
+
+def _first_content(recipe: Recipe, runner: Runner, made: Sequence[Made]) -> Iterable[Row]:
+    """Of a question that is asked of several photographs, the first one's pictures."""
+    shown = recipe.contents[0]
+    chosen = [(v, m) for v, m in zip(recipe.variants, made, strict=True) if v.content == shown]
+    yield Row(tuple(Panel(v.label, m.pixels) for v, m in chosen), "α/β")
+
+
+def _maps(recipe: Recipe, runner: Runner, made: Sequence[Made]) -> Iterable[Row]:
+    content = runner.inputs.picture("content")
+    with torch.no_grad():
+        features = runner.backbone.features(content, recipe.layers)
+    yield Row(input_panels(recipe, runner.inputs))
+    for layer in recipe.layers:
+        height, width = features[layer].shape[2:]
+        note = f"{features[layer].shape[1]} maps of {width} x {height}"
+        panels = tuple(Panel("", m) for m in liveliest_maps(features[layer], recipe.maps))
+        yield Row(panels, f"{layer}: {recipe.maps} of {note}")
+
+
+def liveliest_maps(features: torch.Tensor, count: int) -> list[torch.Tensor]:
+    """The ``count`` channels of (1, c, h, w) that vary most for their size, as grey pictures (1, 3, H, W)."""
+    edge = 1 if min(features.shape[2:]) >= 6 else 0  # what the padding does to the border says nothing of the picture
+    maps = features[0, :, edge : features.shape[2] - edge, edge : features.shape[3] - edge]
+    flat = maps.flatten(1)
+    lively = flat.var(1) / flat.square().mean(1).sqrt().clamp_min(1e-12)
+    chosen = lively.topk(min(count, len(maps))).indices.sort().values
+    return [_grey(maps[i]) for i in chosen]
+
+
+def _grey(one: torch.Tensor) -> torch.Tensor:
+    """A map (h, w) stretched to [0, 1]; outliers do not darken the rest."""
+    low, high = one.quantile(0.01), one.quantile(0.99)
+    stretched = ((one - low) / (high - low).clamp_min(1e-12)).clamp(0, 1)
+    times = max(1, -(-SMALLEST_MAP // max(one.shape)))
+    return F.interpolate(stretched[None, None], scale_factor=times, mode="nearest").expand(1, 3, -1, -1)
+
+
+def _by_label(recipe: Recipe, made: Sequence[Made]) -> dict[str, Made]:
+    """Pictures by a label that is theirs alone."""
+    found: dict[str, Made] = {}
+    for variant, one in zip(recipe.variants, made, strict=True):
+        label = variant.label
+        if label in found:
+            label = f"{label}, n = {one.evaluations}"
+        if label in found:
+            label = f"{variant.label}, {variant.row.lower()}"
+        found[label] = one
+    return found
+
+
+def _run(variant: Variant, made: Made, inputs: Inputs) -> dict[str, object]:
+    """One picture's line of the figure's record."""
+    return {
+        "label": variant.label,
+        "row": variant.row,
+        "content": inputs.words(variant.content),
+        "style": inputs.words(variant.style),
+        "settings": plain(variant.settings),
+        "picture": made.path.name,
+        "evaluations": made.evaluations,
+        "seconds": made.seconds,
+        "losses": {"total": made.loss, "content": made.curve.content[-1], "style": made.curve.style[-1]},
+        "curve": made.curve._asdict(),
+    }
+
+
+def settings_in_words(recipe: Recipe, runner: Runner) -> tuple[tuple[str, str], ...]:
+    """(name, value) of what the pictures of a figure have in common, and what varies."""
+    variants = recipe.variants or (Variant("", settings=Settings()),)
+    found = [(name, [say(v) for v in variants]) for name, say in WORDS.items() if recipe.variants]
+    words = [(name, values[0] if len(set(values)) == 1 else "varies") for name, values in found]
+    return (*words, ("size", f"{runner.inputs.size} px"), ("network", runner.backbone.name))
+
+
+def span(layers: Sequence[str]) -> str:
+    return ", ".join(layers) if len(layers) < 4 else f"{layers[0]} to {layers[-1]}"
+
+
+WORDS: dict[str, Callable[[Variant], str]] = {
+    "content at": lambda v: span(v.settings.content_layers),
+    "style at": lambda v: span(v.settings.style_layers),
+    "α/β": lambda v: questions.power(v.ratio),
+    "start": lambda v: v.settings.init,
+    "n": lambda v: str(v.settings.iterations),
+    "seed": lambda v: str(v.settings.seed),
+    "pooling": lambda v: v.settings.pooling,
+}

@@ -1,0 +1,112 @@
+"""All experiments, from names to a folder of figures: pictures, figures, records, page."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from videostyle.errors import UsageError
+from videostyle.experiments.inputs import Inputs
+from videostyle.experiments.recipes import QUICK_SIZE, Recipe, Variant, load_recipes, quickly
+from videostyle.experiments.runner import Runner
+from videostyle.experiments.sheet import Sheet
+from videostyle.machine import choose_machine
+from videostyle.painter import choose_backbone
+from videostyle.pipeline import OnProgress, write_json
+from videostyle.record import versions
+from videostyle.settings import Settings
+
+SIZE = 512  # the longer side in pixels of the slides' pictures
+PICTURES = "pictures"
+
+
+@dataclass(frozen=True)
+class Request:
+    """Which experiments, on which pictures, where to. ``settings``: the machine's part of them (network, device)."""
+
+    folder: Path
+    names: tuple[str, ...] = ()
+    given: Mapping[str, Path] = field(default_factory=dict)
+    size: int | None = None
+    quick: bool = False
+    settings: Settings = field(default_factory=Settings)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is still to be done. ``seconds``: about how long it takes here, None where that was not measured."""
+
+    pictures: int
+    evaluations: int
+    size: int
+    seconds: float | None
+
+
+class Presentation:
+    """The experiments of a request, made ready: ``estimate``, then ``make``."""
+
+    def __init__(self, request: Request, on_progress: OnProgress | None = None, on_download: Callable | None = None):
+        _check(request)
+        self.request = request
+        recipes = load_recipes(request.names)
+        self.recipes = [quickly(r) for r in recipes] if request.quick else recipes
+        inputs = Inputs(request.size or (QUICK_SIZE if request.quick else SIZE), request.given)
+        for name in request.given:
+            inputs.path(name) if name == "clip" else inputs.picture(name)  # refused before any work
+        self.runner = Runner.open(request.folder / PICTURES, inputs, request.settings, on_download)
+        self.runner.on_progress = on_progress
+        self.plan: dict[str, Variant] = self.runner.plan(self.recipes)
+
+    def estimate(self, measure: bool = True) -> Estimate:
+        """What is to be done; measured on two evaluations."""
+        evaluations = sum(v.settings.iterations for v in self.plan.values())
+        each = self.runner.seconds_per_evaluation(self.plan) if measure else None
+        seconds = None if each is None else evaluations * each
+        return Estimate(len(self.plan), evaluations, self.runner.inputs.size, seconds)
+
+    def make(self) -> list[Path]:
+        """Make what is missing, then every figure, its record and the page; the files that were written."""
+        from videostyle.experiments.layouts import lay_out
+        from videostyle.experiments.page import write_page
+
+        self.runner.run(self.plan)
+        folder = self.request.folder
+        sheets = [self._figure(recipe, lay_out) for recipe in self.recipes]
+        page = write_page(folder / "index.html", sheets, folder)
+        return [*(folder / r.name / f"{r.name}.png" for r in self.recipes), page]
+
+    def _figure(self, recipe: Recipe, lay_out: Callable[[Recipe, Runner, Path], Sheet]) -> Sheet:
+        from videostyle.experiments.figures import write_figure
+
+        place = self.request.folder / recipe.name
+        sheet = lay_out(recipe, self.runner, place)
+        write_figure(sheet, place)
+        write_json(place / "run.json", self._record(sheet))
+        return sheet
+
+    def _record(self, sheet: Sheet) -> dict[str, Any]:
+        backbone, machine = self.runner.backbone, choose_machine(self.request.settings)
+        return {
+            "figure": sheet.recipe.name,
+            "slide": sheet.recipe.slide,
+            "quick": self.request.quick,
+            "size": self.runner.inputs.size,
+            "backbone": {
+                "name": backbone.name,
+                "sha256": backbone.sha256,
+                "because": choose_backbone(self.request.settings, machine)[1],
+            },
+            "device": {"name": machine.name, "precision": machine.precision},
+            "versions": versions(),
+            "answer": sheet.answer,
+            "findings": dict(sheet.findings),
+            "runs": [dict(run) for run in sheet.runs],
+        }
+
+
+def _check(request: Request) -> None:
+    folder = request.folder
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file; expected a folder for the figures")
+    if not folder.absolute().parent.is_dir():
+        raise UsageError(f"{folder} cannot be made: the folder above it does not exist; create it first")

@@ -1,0 +1,139 @@
+"""Recipes: what each figure of the presentation shows, as data. One TOML file per figure, checked when it is read.
+
+A recipe's ``variants`` are the pictures it needs: an input to paint, an input to take the style of, and settings that
+differ from the slides' own (``recipes/_slides.toml``). Unknown keys, inputs and settings are refused.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from importlib import resources
+from typing import Any
+
+from videostyle.errors import UsageError
+from videostyle.settings import Settings
+
+LAYOUTS = ("grid", "method", "starts", "maps", "video", "differences", "meeting", "recognition")
+QUICK_SIZE, QUICK_SHARE = 256, 20  # longer side in pixels; one evaluation in so many
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One picture of a figure. ``settings``: all of them, the slides' with this variant's changes."""
+
+    label: str
+    row: str = ""
+    content: str = "content"
+    style: str = "style"
+    settings: Settings = field(default_factory=Settings)
+
+    @property
+    def ratio(self) -> float:
+        """alpha/beta, the weight of the content loss over that of the style loss."""
+        return self.settings.content_weight / self.settings.style_weight
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One figure: its words, the inputs it shows beside the pictures, its layout and its variants.
+
+    ``claim``: what the slides say it shows. ``question``: the talk left it open. ``contents``: every variant is made for
+    each of these inputs. ``layers`` and ``maps``: the layers whose feature maps are shown, and how many of each.
+    """
+
+    name: str
+    title: str
+    slide: str
+    caption: str
+    order: int
+    layout: str = "grid"
+    claim: str = ""
+    question: bool = False
+    inputs: tuple[str, ...] = ()
+    contents: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
+    maps: int = 0
+    variants: tuple[Variant, ...] = ()
+
+    def rows(self) -> dict[str, list[Variant]]:
+        """Variants by the label of their row, in order."""
+        found: dict[str, list[Variant]] = {}
+        for variant in self.variants:
+            found.setdefault(variant.row, []).append(variant)
+        return found
+
+
+def recipe_names() -> list[str]:
+    """Names of all recipes, in the order of the slides."""
+    return [recipe.name for recipe in load_recipes()]
+
+
+def load_recipes(names: tuple[str, ...] = (), settings: Mapping[str, Any] | None = None) -> list[Recipe]:
+    """The named recipes (all by default) in the slides' order, with ``settings`` laid over every variant's own."""
+    texts = _texts()
+    unknown = [name for name in names if name not in texts]
+    if unknown:
+        raise UsageError(f"there is no experiment called {', '.join(unknown)}; there are {', '.join(sorted(texts))}")
+    chosen = [parse_recipe(name, texts[name], settings) for name in (names or texts)]
+    return sorted(chosen, key=lambda recipe: recipe.order)
+
+
+def parse_recipe(name: str, text: str, settings: Mapping[str, Any] | None = None) -> Recipe:
+    """A recipe from TOML. Raises UsageError for what it does not know."""
+    values = tomllib.loads(text)
+    _refuse_unknown(name, values, Recipe, without={"name"})
+    common = slides_settings() | dict(settings or {})
+    given = values.pop("variants", [])
+    variants = tuple(_variant(name, v, common) for v in given)
+    contents = values.get("contents", [])
+    if contents:
+        variants = tuple(_about(v, content) for content in contents for v in variants)
+    plain = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+    recipe = Recipe(name=name, variants=variants, **plain)
+    if recipe.layout not in LAYOUTS:
+        raise UsageError(f"recipe {name}: layout is {recipe.layout!r}; it can be {', '.join(LAYOUTS)}")
+    return recipe
+
+
+def slides_settings() -> dict[str, Any]:
+    """The slides' own numbers, for every picture whose recipe does not say otherwise."""
+    return tomllib.loads(_folder().joinpath("_slides.toml").read_text(encoding="utf-8"))
+
+
+def quickly(recipe: Recipe) -> Recipe:
+    """The same recipe with a twentieth of the evaluations."""
+    return replace(recipe, variants=tuple(_quick_variant(v) for v in recipe.variants))
+
+
+def _quick_variant(variant: Variant) -> Variant:
+    settings = variant.settings
+    return replace(variant, settings=settings.but(iterations=max(1, settings.iterations // QUICK_SHARE)))
+
+
+def _variant(name: str, values: dict[str, Any], common: Mapping[str, Any]) -> Variant:
+    _refuse_unknown(name, values, Variant)
+    try:
+        settings = Settings.from_mapping({**common, **values.pop("settings", {})})
+    except UsageError as e:
+        raise UsageError(f"recipe {name}: {e}") from None
+    return Variant(settings=settings, **values)
+
+
+def _about(variant: Variant, content: str) -> Variant:
+    return replace(variant, content=content, row=content)
+
+
+def _refuse_unknown(name: str, values: Mapping[str, Any], cls: type, without: set[str] | None = None) -> None:
+    known = {f.name for f in fields(cls)} - (without or set())
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise UsageError(f"recipe {name}: unknown key {', '.join(unknown)}; known ones are {', '.join(sorted(known))}")
+
+
+def _texts() -> dict[str, str]:
+    files = (f for f in _folder().iterdir() if f.name.endswith(".toml") and not f.name.startswith("_"))
+    return {f.name.removesuffix(".toml"): f.read_text(encoding="utf-8") for f in files}
+
+
+def _folder():  # type: ignore[no-untyped-def]  # importlib's Traversable moved between Python 3.11 and 3.14
+    return resources.files("videostyle.experiments").joinpath("recipes")

@@ -1,0 +1,180 @@
+"""Makes the pictures that recipes need, each once, and keeps them: a run that was interrupted goes on where it stopped.
+
+A picture's key is a hash of everything that its pixels depend on, so pictures that several figures share are one file,
+and one made with other inputs, settings or weights is another.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from videostyle.experiments.inputs import Inputs
+from videostyle.experiments.recipes import Recipe, Variant
+from videostyle.machine import choose_machine
+from videostyle.media.still import read_picture, write_picture
+from videostyle.optimise.shot import Outcome
+from videostyle.painter import OnEvaluation, Painter, load_chosen
+from videostyle.perception.backbones import Backbone
+from videostyle.pipeline import OnProgress, Progress, write_json
+from videostyle.settings import Settings
+
+KEPT_POINTS = 300  # of a loss curve, on a logarithmic scale
+NOT_IN_KEY = ("backbone", "weights", "download", "device", "precision")  # the network's hash and the precision are
+FORMAT = 1  # of what is kept; another number makes everything anew
+
+
+class Curve(NamedTuple):
+    """A loss curve: evaluations (from 1) and the losses there; content and style without their weights."""
+
+    evaluation: list[int]
+    total: list[float]
+    content: list[float]
+    style: list[float]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A finished picture, (1, 3, H, W) in [0, 1] as its 8-bit file has it, and how it came about."""
+
+    key: str
+    pixels: torch.Tensor
+    start: torch.Tensor
+    curve: Curve
+    evaluations: int
+    seconds: float
+    path: Path
+
+    @property
+    def loss(self) -> float:
+        return self.curve.total[-1]
+
+
+@dataclass
+class Runner:
+    """Paints variants through the public API. ``folder``: where pictures are kept. ``settings``: the machine's part."""
+
+    folder: Path
+    inputs: Inputs
+    settings: Settings
+    backbone: Backbone
+    on_progress: OnProgress | None = None
+    done: int = 0
+    total: int = 0
+    _keys: dict[tuple[Any, ...], str] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, folder: Path, inputs: Inputs, settings: Settings, on_download: Callable | None = None) -> "Runner":
+        """A runner with the network that the settings mean on this machine."""
+        return cls(folder, inputs, settings, load_chosen(settings, choose_machine(settings), on_download))
+
+    def plan(self, recipes: Iterable[Recipe]) -> dict[str, Variant]:
+        """The pictures that these recipes need and that are not there yet, by key, each once."""
+        needed = {self.key(v): v for recipe in recipes for v in recipe.variants}
+        return {key: variant for key, variant in needed.items() if not self._record_path(key).is_file()}
+
+    def run(self, plan: Mapping[str, Variant]) -> None:
+        """Make every picture of a plan."""
+        self.done, self.total = 0, len(plan)
+        for key, variant in plan.items():
+            self._make(key, variant)
+            self.done += 1
+            self._report(0, 0.0)
+
+    def made(self, variant: Variant) -> Made:
+        """The picture of a variant; made now if it is not there."""
+        key = self.key(variant)
+        if not self._record_path(key).is_file():
+            self._make(key, variant)
+        record = json.loads(self._record_path(key).read_text(encoding="utf-8"))
+        path = self.folder / f"{key}.png"
+        curve = Curve(**record["curve"])
+        return Made(key, read_picture(path), self.start(variant), curve, curve.evaluation[-1], record["seconds"], path)
+
+    def start(self, variant: Variant) -> torch.Tensor:
+        """What a variant's picture is started from, (1, 3, H, W)."""
+        return self._painter(variant).start(variant.settings.init, self.inputs.picture(variant.content)).clamp(0, 1)
+
+    def key(self, variant: Variant) -> str:
+        """A hash of the inputs' pixels, the settings, the network and its precision."""
+        asked = (variant.content, variant.style, variant.settings)
+        if asked not in self._keys:
+            named = variant.settings.init not in ("content", "noise")
+            pictures = [self.inputs.picture(variant.content), self.inputs.style(variant.style)]
+            pictures += [self.inputs.picture(variant.settings.init)] if named else []
+            kept = {k: v for k, v in asdict(variant.settings).items() if k not in NOT_IN_KEY}
+            network = [FORMAT, self.backbone.sha256 or self.backbone.name, choose_machine(self.settings).precision]
+            words = json.dumps([kept, network, [_digest(p) for p in pictures]], sort_keys=True)
+            self._keys[asked] = hashlib.sha256(words.encode()).hexdigest()[:20]
+        return self._keys[asked]
+
+    def seconds_per_evaluation(self, plan: Mapping[str, Variant]) -> float:
+        """Measured on the first picture of a plan, thrown away; 0 where nothing is left to do."""
+        for variant in plan.values():
+            painter = self._painter(variant, iterations=3)
+            content = self.inputs.picture(variant.content)
+            _paint(painter, content, content)  # the first time pays for setting up
+            return _paint(painter, content, content).seconds / 3
+        return 0.0
+
+    def _make(self, key: str, variant: Variant) -> None:
+        began = time.perf_counter()
+        painter = self._painter(variant)
+        content = self.inputs.picture(variant.content).to(painter.machine.device)
+        start = painter.start(variant.settings.init, content)
+        outcome = _paint(painter, content, start, self._report)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_picture(self.folder / f"{key}.png", outcome.pixels, overwrite=True)
+        record = {
+            "content": self.inputs.words(variant.content),
+            "style": self.inputs.words(variant.style),
+            "settings": plain(variant.settings),
+            "evaluations": outcome.evaluations,
+            "seconds": round(time.perf_counter() - began, 3),
+            "curve": thinned(outcome.curve)._asdict(),
+        }
+        write_json(self._record_path(key), record)  # last: where it is, the picture is whole
+
+    def _painter(self, variant: Variant, **changes: Any) -> Painter:
+        machine = {name: getattr(self.settings, name) for name in NOT_IN_KEY}
+        init = variant.settings.init
+        starts = {} if init in ("content", "noise") else {init: self.inputs.picture(init)}
+        settings = variant.settings.but(**machine, **changes)
+        return Painter(self.inputs.style(variant.style), settings, backbone=self.backbone, starts=starts)
+
+    def _report(self, evaluation: int, loss: float) -> None:
+        if self.on_progress:
+            self.on_progress(Progress("experiments", self.done, self.total or None, evaluation, loss))
+
+    def _record_path(self, key: str) -> Path:
+        return self.folder / f"{key}.json"
+
+
+def _paint(
+    painter: Painter, content: torch.Tensor, start: torch.Tensor, report: OnEvaluation | None = None
+) -> Outcome:
+    """One picture, with its loss curve."""
+    return painter._optimiser_for(content).run(content, start, on_evaluation=report)[0]
+
+
+def thinned(curve: torch.Tensor) -> Curve:
+    """At most KEPT_POINTS of a curve (evaluations, 3), spread evenly over the logarithm, the first and last among them."""
+    count = len(curve)
+    wanted = torch.logspace(0, torch.tensor(float(count)).log10().item(), KEPT_POINTS).round().long().clamp(1, count)
+    kept = sorted({*range(1, min(count, 20) + 1), *wanted.tolist(), count})
+    total, content, style = ([float(f"{x:.6g}") for x in column] for column in curve[[k - 1 for k in kept]].T.tolist())
+    return Curve(kept, total, content, style)
+
+
+def plain(settings: Settings) -> dict[str, Any]:
+    """What the figures say of settings: those that change pixels, without the machine's part."""
+    return {name: value for name, value in asdict(settings).items() if name not in NOT_IN_KEY}
+
+
+def _digest(pixels: torch.Tensor) -> str:
+    return hashlib.sha256(repr(tuple(pixels.shape)).encode() + pixels.contiguous().numpy().tobytes()).hexdigest()
