@@ -230,7 +230,8 @@ def _carries_original_scale(file: WeightsFile, preprocessing: str) -> bool:
 
 def _calibrated(backbone: Backbone) -> Backbone:
     """``calibration.calibrated``, remembered by hash in torch's hub folder: it costs half a second."""
-    cache = Path(torch.hub.get_dir()) / "videostyle" / f"scales-{backbone.sha256}.json"
+    means = hashlib.sha256(json.dumps(calibration.ORIGINAL_MEANS).encode()).hexdigest()
+    cache = Path(torch.hub.get_dir()) / "videostyle" / f"scales-{backbone.sha256[:16]}-{means[:16]}.json"
     try:
         scales = json.loads(cache.read_text())
         nominal = {n: replace(backbone.nominal[n], scale=float(s)) for n, s in scales.items()}
