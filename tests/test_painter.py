@@ -9,7 +9,7 @@ from networks import small_backbone
 from videostyle.errors import UsageError
 from videostyle.frame import Frame
 from videostyle.motion.warp import Warp
-from videostyle.painter import Painter, fit_style, noise, resized, stylise_frames, warped_start
+from videostyle.painter import Painter, fit_style, noise, resized, stylise_frames
 from videostyle.perception.backbones import Backbone
 from videostyle.settings import Settings
 
@@ -45,7 +45,7 @@ def test_every_frame_comes_out_with_its_time_and_cost(backbone: Backbone) -> Non
         assert frame.pixels.shape == (1, 3, 48, 64)
         assert frame.pixels.min() >= 0 and frame.pixels.max() <= 1
         assert 1 <= frame.evaluations <= 3
-        assert frame.loss == pytest.approx(frame.content_loss + 2000 * frame.style_loss, rel=1e-4)
+        assert frame.loss == pytest.approx(frame.content_loss + Settings().style_weight * frame.style_loss, rel=1e-4)
 
 
 def test_frames_are_made_one_at_a_time(backbone: Backbone) -> None:
@@ -108,15 +108,6 @@ def test_an_unknown_start_is_refused(backbone: Backbone) -> None:
 def test_a_picture_too_small_for_the_layers_is_refused(backbone: Backbone) -> None:
     with pytest.raises(UsageError, match="at least 16 pixels a side"):
         list(stylise_frames([Frame(picture(0, 8, 40))], picture(9), painter=painter(backbone)))
-
-
-def test_what_was_not_seen_before_begins_as_the_content() -> None:
-    stylised, content = torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4)
-    mask = torch.zeros(1, 1, 4, 4)
-    mask[..., :2] = 1
-    start = warped_start(stylised, content, Warp(torch.zeros(1, 2, 4, 4), mask))
-    assert torch.equal(start[..., :2], stylised[..., :2])
-    assert torch.equal(start[..., 2:], content[..., 2:])
 
 
 def test_noise_is_the_same_for_a_seed_and_differs_between_seeds() -> None:

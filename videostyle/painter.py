@@ -13,12 +13,14 @@ import torch.nn.functional as F
 from videostyle.errors import UsageError
 from videostyle.frame import Frame, StylisedFrame
 from videostyle.machine import Machine, choose_machine
+from videostyle.motion import carry
+from videostyle.motion.carry import Painted
 from videostyle.motion.flow import FlowEstimator, dis_flow
 from videostyle.motion.warp import Warp
 from videostyle.optimise.lbfgs import History
 from videostyle.optimise.shot import Outcome, ShotOptimiser, loss_weights
 from videostyle.perception.backbones import Backbone
-from videostyle.perception.objective import StyleTarget
+from videostyle.perception.objective import Prior, StyleTarget
 from videostyle.perception.trunk import Trunk
 from videostyle.perception.weights import Progress as DownloadProgress
 from videostyle.perception.weights import load_backbone, weights_are_here
@@ -26,6 +28,9 @@ from videostyle.settings import Settings
 
 # White Gaussian noise as a start: mid-grey, with most of [0, 1] in reach.
 NOISE_MEAN, NOISE_DEVIATION = 0.5, 0.25
+
+# A frame is good enough at this multiple of the loss that the shot's first frame converged to.
+GOAL_SLACK = 1.02
 
 OnEvaluation = Callable[[int, float], None]  # evaluation within the frame, its loss
 
@@ -35,11 +40,28 @@ class ShotState:
     """What one frame leaves to the next one of its shot; nothing of it crosses a cut.
 
     ``source`` and ``stylised``: (1, 3, H, W) float32 in [0, 1]. ``history``: the optimiser's curvature pairs.
+    ``painted``: what is known of every pixel. ``goal``: the loss of the shot's first frame, which was optimised until
+    it converged: how far the others are to be taken.
     """
 
     source: torch.Tensor
     stylised: torch.Tensor
     history: History | None
+    painted: Painted
+    goal: float
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """How a frame is begun: what ``ShotOptimiser.run`` takes beside the content, and what is known after it."""
+
+    name: str
+    start: torch.Tensor
+    history: History | None = None
+    priors: tuple[Prior, ...] = ()
+    free: torch.Tensor | None = None
+    goal: float | None = None
+    painted: Painted | None = None
 
 
 class Painter:
@@ -75,14 +97,22 @@ class Painter:
         self._size: tuple[int, int] | None = None
 
     def paint(
-        self,
-        content: torch.Tensor,
-        start: torch.Tensor,
-        history: History | None = None,
-        on_evaluation: OnEvaluation | None = None,
+        self, content: torch.Tensor, begin: "Beginning", on_evaluation: OnEvaluation | None = None
     ) -> tuple[Outcome, History | None]:
-        """Optimise one picture: ``content`` and ``start`` (1, 3, H, W) float32 in [0, 1], of one size."""
-        return self._optimiser_for(content).run(content, start, history=history, on_evaluation=on_evaluation)
+        """Optimise one picture: ``content`` (1, 3, H, W) float32 in [0, 1]."""
+        return self._optimiser_for(content).run(
+            content,
+            begin.start,
+            priors=begin.priors,
+            history=begin.history,
+            on_evaluation=on_evaluation,
+            free=begin.free,
+            goal=begin.goal,
+        )
+
+    def style_target(self, content: torch.Tensor) -> StyleTarget:
+        """The style's statistics for pictures of this size."""
+        return self._optimiser_for(content).style
 
     def _optimiser_for(self, content: torch.Tensor) -> ShotOptimiser:
         """Style targets are computed once per style and size."""
@@ -148,44 +178,55 @@ def _stylise_frame(
     """One frame, the ``position``-th of its shot; ``state`` is None for the first one."""
     began = time.perf_counter()
     content = frame.pixels.to(painter.machine.device)
-    name, start, history = _begin(painter, content, position, state, flow)
-    outcome, history = painter.paint(content, start, history, on_evaluation)
+    begin = _begin(painter, content, position, state, flow)
+    outcome, history = painter.paint(content, begin, on_evaluation)
+    own = outcome.losses.own.item()
     stylised = StylisedFrame(
         pixels=outcome.pixels,
         pts=frame.pts,
         time_base=frame.time_base,
         cut=frame.cut,
-        start=name,
+        start=begin.name,
         evaluations=outcome.evaluations,
-        loss=outcome.losses.total.item(),
+        loss=own,
         content_loss=outcome.losses.content.item(),
         style_loss=outcome.losses.style.item(),
         optimise_seconds=outcome.seconds,
         wall_seconds=time.perf_counter() - began,
     )
-    return stylised, ShotState(content, outcome.pixels, history)
+    painted = begin.painted or Painted.whole(content)
+    return stylised, ShotState(content, outcome.pixels, history, painted, own if state is None else state.goal)
 
 
 def _begin(
     painter: Painter, content: torch.Tensor, position: int, state: ShotState | None, flow: FlowEstimator
-) -> tuple[str, torch.Tensor, History | None]:
-    """What a frame starts from: its name, the picture and the optimiser's history, moved with it."""
-    init = painter.settings.init
-    if init not in ("previous", "warped"):
-        return init, painter.start(init, content, position), None
+) -> Beginning:
+    """The first frame of a shot begins as ``first_init`` says, the others as ``init`` says."""
+    settings = painter.settings
+    if settings.init not in ("previous", "warped"):
+        return Beginning(settings.init, painter.start(settings.init, content, position))
     if state is None:
-        first = painter.settings.first_init
-        return first, painter.start(first, content, position), None
-    if init == "previous":
-        return init, state.stylised, state.history
-    warp = flow(content, state.source).to(content.device)
-    history = None if state.history is None else state.history.warped(warp, warp.visible_before)
-    return init, warped_start(state.stylised, content, warp), history
+        return Beginning(settings.first_init, painter.start(settings.first_init, content, position))
+    if settings.init == "previous":
+        return Beginning("previous", state.stylised, state.history)
+    return _follow(settings, content, state, flow(content, state.source).to(content.device))
 
 
-def warped_start(stylised: torch.Tensor, content: torch.Tensor, warp: Warp) -> torch.Tensor:
-    """The previous stylised frame moved along the flow; what the flow cannot tell begins as the content."""
-    return torch.lerp(content, warp(stylised).clamp(0, 1), warp.visible_before)
+def _follow(settings: Settings, content: torch.Tensor, state: ShotState, warp: Warp) -> Beginning:
+    """Begin from the frame before, moved along the flow, and keep to it (``motion/carry.py``)."""
+    history = state.history
+    if settings.coherence == 0:
+        moved = warp(state.stylised).clamp(0, 1)
+        return Beginning("warped", moved, None if history is None else history.warped(warp))
+    start = carry.start(state.stylised, content, warp)
+    free, painted = state.painted.next(content, warp)
+    if settings.no_hold:
+        free = torch.ones_like(free)
+    weight = settings.temporal_weight
+    prior = Prior(start, warp.mask, carry.temporal_weight(settings.coherence) if weight is None else weight)
+    if history is not None:
+        history = history.warped(warp, warp.visible_before * free)
+    return Beginning("warped", start, history, (prior,), free, state.goal * GOAL_SLACK, painted)
 
 
 def noise(like: torch.Tensor, seed: int) -> torch.Tensor:

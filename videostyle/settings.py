@@ -71,9 +71,12 @@ class Settings(CheckedSettings):
     # The objective (Gatys, Ecker and Bethge 2016; see perception/losses.py for the formulas and their units)
     content_weight: float = setting(1.0, "alpha, the weight of the content loss", minimum=0.0)
     style_weight: float = setting(
-        2000.0,  # alpha/beta = 5e-4: between the slides' 1e-3 and 1e-4, chosen by eye over clips and styles
+        5000.0,  # alpha/beta = 2e-4: between the slides' 1e-3 and 1e-4, chosen by eye over clips and styles
         "beta, the weight of the style loss",
         minimum=0.0,
+    )
+    strength: float = setting(
+        0.5, "how far the style goes: 0 tints, 1 leaves little but texture (multiplies beta)", minimum=0.0, maximum=1.0
     )
     tv_weight: float = setting(0.0, "weight of the total variation (smoothness)", minimum=0.0)
     content_layers: tuple[str, ...] = setting(("conv4_2",), "layers compared for content", metavar="NAMES")
@@ -86,6 +89,19 @@ class Settings(CheckedSettings):
         "average", "pooling of the network (Gatys et al. prefer average)", choices=("average", "max")
     )
     style_scale: float = setting(1.0, "style picture's longer side relative to the output's", above=0.0, maximum=8.0)
+
+    # From frame to frame (see motion/carry.py)
+    coherence: float = setting(
+        0.5,
+        "how firmly a frame keeps to the one before it; 0: no temporal loss, no masks, nothing held still",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    temporal_weight: float | None = setting(
+        None, "weight of the temporal loss (default: what --coherence means)", minimum=0.0, metavar="GAMMA"
+    )
+
+    no_hold: bool = setting(False, "paint again in every frame what stands still and is finished")
 
     # The optimiser
     optimizer: str = setting("lbfgs", "optimiser", choices=("lbfgs", "adam"))

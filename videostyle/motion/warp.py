@@ -39,14 +39,23 @@ class Warp:
     def visible_before(self) -> torch.Tensor:
         return self.mask if self.seen is None else self.seen
 
+    @property
+    def still(self) -> torch.Tensor:
+        """1 where a pixel stands still and is copied, (1, 1, H, W)."""
+        return stands_still(self.flow).to(self.flow.dtype)
+
+
+def stands_still(flow: torch.Tensor) -> torch.Tensor:
+    """bool (1, 1, H, W): displacements below STATIC_PIXELS."""
+    return flow.square().sum(1, keepdim=True) < STATIC_PIXELS**2
+
 
 def warp(previous: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
     """``sample`` bicubically, except that pixels that stand still are copied.
 
     Bicubic (Keys 1981, a = -0.75 as in ``grid_sample``) because a bilinear chain of warps blurs visibly within seconds.
     """
-    still = flow.square().sum(1, keepdim=True) < STATIC_PIXELS**2
-    return torch.where(still, previous, sample(previous, flow, mode="bicubic"))
+    return torch.where(stands_still(flow), previous, sample(previous, flow, mode="bicubic"))
 
 
 def sample(previous: torch.Tensor, flow: torch.Tensor, mode: str) -> torch.Tensor:

@@ -48,12 +48,15 @@ class ShotOptimiser:
         priors: tuple[Prior, ...] = (),
         history: History | None = None,
         on_evaluation: Callable[[int, float], None] | None = None,
+        free: torch.Tensor | None = None,
+        goal: float | None = None,
     ) -> tuple[Outcome, History | None]:
         """Optimise one frame: ``content`` and ``start`` are (1, 3, H, W) float32 in [0, 1].
 
         ``history``: where L-BFGS goes on from (already warped); None starts afresh. Returns the outcome and the history
         to carry on (None with Adam). One iteration is one evaluation of value and gradient;
-        ``on_evaluation(evaluation, loss)`` is called after each.
+        ``on_evaluation(evaluation, loss)`` is called after each. ``free``: (1, 1, H, W), 0 where the start is to stay
+        as it is. ``goal``: a loss without priors that is low enough; it ends the frame once the floor is reached.
 
         Every iterate is projected onto [0, 1]. Optimised freely and clamped at the end, the picture that is kept has a
         4 to 10 % higher loss, which costs L-BFGS about half of its evaluations; projected, it falls as fast as free.
@@ -62,15 +65,18 @@ class ShotOptimiser:
         target = ContentTarget(self.trunk, content, self.weights.content_layers)
         objective = Objective(self.trunk, target, self.style, self.weights, priors)
         stepper = self._stepper(start, history)
+        # Where everything is to stay as it is, one look tells what it costs.
+        ceiling = self.settings.iterations if free is None or bool(free.any()) else 1
         x, seen = start.to(self.trunk.device).clamp(0, 1), []
-        for evaluation in range(1, self.settings.iterations + 1):
+        for evaluation in range(1, ceiling + 1):
             losses, gradient = objective.value_and_gradient(x)
             seen.append(losses)
             if on_evaluation:
                 on_evaluation(evaluation, losses.total.item())
-            if self._settled([losses.total for losses in seen]) or evaluation == self.settings.iterations:
+            done = self._settled([losses.total for losses in seen]) or self._reached(goal, evaluation, losses)
+            if done or evaluation == ceiling:
                 break
-            x = stepper.step(x, gradient).clamp(0, 1)
+            x = stepper.step(x, gradient if free is None else gradient * free).clamp(0, 1)
         outcome = Outcome(x, losses, evaluation, time.perf_counter() - began, _curve(seen))
         return outcome, stepper.history() if isinstance(stepper, LBFGS) else None
 
@@ -89,6 +95,13 @@ class ShotOptimiser:
         before, now = lowest[-1 - WINDOW].item(), lowest[-1].item()
         return (before - now) < s.tolerance * WINDOW * now
 
+    def _reached(self, goal: float | None, done: int, losses: Losses) -> bool:
+        """Whether the picture's own loss is at or below ``goal``, after the fewest evaluations allowed."""
+        s = self.settings
+        if goal is None or s.tolerance == 0 or done < s.min_iterations:
+            return False
+        return losses.own.item() <= goal
+
 
 def _curve(seen: list[Losses]) -> torch.Tensor:
     """Total, content and style loss of every evaluation, brought to the CPU at once."""
@@ -99,8 +112,13 @@ def loss_weights(settings: Settings) -> LossWeights:
     """alpha, beta and layers as the objective wants them."""
     return LossWeights(
         content=settings.content_weight,
-        style=settings.style_weight,
+        style=settings.style_weight * strength_factor(settings.strength),
         tv=settings.tv_weight,
         content_layers=settings.content_layers,
         style_layers=settings.style_layers,
     )
+
+
+def strength_factor(strength: float) -> float:
+    """What ``strength`` in [0, 1] makes of beta: 1/100 at 0, 1 at 0.5, 100 at 1: the range between tint and texture."""
+    return 100.0 ** (2 * strength - 1)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from videostyle.perception.backbones import layer_stride
-from videostyle.perception.losses import reference_positions, total_variation
+from videostyle.perception.losses import reference_positions, temporal_loss, total_variation
 from videostyle.perception.trunk import Activations, Trunk
 
 
@@ -27,11 +27,16 @@ class LossWeights:
 
 @dataclass(frozen=True)
 class Losses:
-    """Losses of a batch, each (N,) float32. ``content`` and ``style`` carry no weight; ``total`` is minimised."""
+    """Losses of a batch, each (N,) float32. ``content`` and ``style`` carry no weight; ``total`` is minimised.
+
+    ``own``: the total without the priors, what the picture would cost if there were none before it: comparable from
+    frame to frame.
+    """
 
     total: torch.Tensor
     content: torch.Tensor
     style: torch.Tensor
+    own: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -141,9 +146,10 @@ class Objective:
         total = self.weights.content * content + self.weights.style * style
         if self.weights.tv:
             total = total + self.weights.tv * total_variation(x)
+        own = total
         for prior in self.priors:
-            total = total + prior.weight * (prior.mask * (x - prior.target).square()).mean((1, 2, 3))
-        return Losses(total, content, style), taps
+            total = total + prior.weight * temporal_loss(x, prior.target, prior.mask)
+        return Losses(total, content, style, own), taps
 
     def _content(self, name: str, features: torch.Tensor, taps: "_TapGradients") -> torch.Tensor:
         """1/2 sum (F - P)^2 at the reference size; its gradient is (F - P), masked by the ReLU on the way down."""

@@ -1,0 +1,88 @@
+"""Scenes for the temporal benchmark: frames with true flow (Middlebury, MPI-Sintel), or real clips with DIS's."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from videostyle.media.decode import decode, output_size
+from videostyle.media.probe import probe
+from videostyle.media.still import read_picture
+from videostyle.motion.flow import dis_flow, off_boundaries
+from videostyle.motion.warp import Warp
+
+
+@dataclass(frozen=True)
+class Scene:
+    """``frames``: (1, 3, H, W) each, in the order they are played. ``flow(current, previous)``: the warp between two of
+    them. ``judged``: indices of the frames whose flow to the one before is true."""
+
+    name: str
+    frames: list[torch.Tensor]
+    flow: Callable[[torch.Tensor, torch.Tensor], Warp]
+    judged: set[int]
+
+
+def flow_scenes(folder: Path, size: int, wanted: list[str] | None) -> Iterator[Scene]:
+    """One scene per sub-folder that holds flow."""
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and (not wanted or path.name in wanted):
+            yield true_scene(path, size)
+
+
+def true_scene(path: Path, size: int) -> Scene:
+    """Frames played backwards: the files hold the flow from a frame to the next, which then is the one before it."""
+    numbers = {int(f.stem.removeprefix("frame").removeprefix("_")): f for f in path.glob("frame*.png")}
+    order = sorted(numbers, reverse=True)
+    frames = {n: read_picture(numbers[n], longest=size) for n in order}
+    warps = {}
+    for n in order[1:]:
+        warp = dis_flow(frames[n], frames[n + 1])
+        true = next(iter(path.glob(f"flow*{n:02d}.npz")), None)
+        warps[n] = warp if true is None else true_warp(true, warp, path, n)
+    by_id = {id(frames[n]): n for n in order}
+    known = {i for i, n in enumerate(order[1:], 1) if any(path.glob(f"flow*{n:02d}.npz"))}
+    last = max(known)
+    return Scene(
+        path.name,
+        [frames[n] for n in order[: last + 1]],
+        lambda current, previous: warps[by_id[id(current)]],
+        known,
+    )
+
+
+def true_warp(file: Path, dis: Warp, folder: Path, number: int) -> Warp:
+    """The file's flow at the frames' size. Mask: finite, inside the frame, not in the given occlusion map (or, where
+    there is none, not in DIS's), off the motion's boundaries."""
+    raw = torch.from_numpy(np.load(file)["flow"].astype(np.float32)).permute(2, 0, 1)[None]
+    height, width = dis.flow.shape[2:]
+    scale = torch.tensor([width / raw.shape[3], height / raw.shape[2]]).view(1, 2, 1, 1)
+    finite = torch.isfinite(raw).all(1, keepdim=True).float()
+    flow = F.interpolate(raw.nan_to_num(), (height, width), mode="area") * scale
+    seen = (F.interpolate(finite, (height, width), mode="area") > 0.999).float() * inside(flow)
+    occluded = folder / f"occlusions_{number:04d}.png"
+    if occluded.is_file():
+        hidden = torch.from_numpy(np.asarray(Image.open(occluded).convert("L")).copy())[None, None].float() / 255
+        seen *= (F.interpolate(hidden, (height, width), mode="area") < 0.01).float()
+    else:
+        seen *= dis.visible_before
+    return Warp(flow, seen * off_boundaries(flow), seen)
+
+
+def inside(flow: torch.Tensor) -> torch.Tensor:
+    height, width = flow.shape[2:]
+    x = torch.arange(width) + flow[:, 0:1]
+    y = torch.arange(height).view(-1, 1) + flow[:, 1:2]
+    return ((x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)).float()
+
+
+def clip_scene(path: Path, size: int, frames: int) -> Scene:
+    """The beginning of a real clip; its flow is DIS's, in use and in judgement."""
+    info = probe(path)
+    pictures = [f.pixels for f in islice(decode(info, size=output_size(info, size, even=False)), frames)]
+    return Scene(path.stem, pictures, dis_flow, set(range(1, len(pictures))))
