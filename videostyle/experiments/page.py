@@ -1,6 +1,187 @@
+"""The gallery: every figure on one page that needs no network and nothing beside it.
+
+Pictures, clips and plots are in the page itself; plots are drawn in the colours of its theme. Only the links to the
+files of each figure lead out of it, into the same folder.
+"""
+
+import base64
+import io
+import re
+from collections.abc import Sequence
+from html import escape
+from importlib import resources
+from itertools import count
 from pathlib import Path
+from string import Template
+
+import matplotlib
+import matplotlib.image
+from matplotlib.figure import Figure
+
+from videostyle.experiments import plots
+from videostyle.experiments.figures import STYLE
+from videostyle.experiments.sheet import Drawing, Panel, Row, Sheet
+from videostyle.media.still import to_bytes
+
+QUALITY = 82
+PLOT_WIDTH = 4.6  # inches at the size of matplotlib's letters
+_ids = count()
 
 
-def write_page(path: Path, sheets, folder: Path) -> Path:
-    path.write_text("<!doctype html>")
+def write_page(path: Path, sheets: Sequence[Sheet], folder: Path) -> Path:
+    """Write the page; ``folder`` holds each figure's files in a folder of its name."""
+    parts = {
+        "style": _asset("page.css"),
+        "script": _asset("page.js"),
+        "facts": _facts(sheets),
+        "hero": _hero(sheets),
+        "index": "".join(_entry(i, sheet) for i, sheet in enumerate(sheets, 1)),
+        "figures": "".join(_section(i, sheet, folder) for i, sheet in enumerate(sheets, 1)),
+    }
+    path.write_text(Template(_asset("page.html")).substitute(parts), encoding="utf-8")
     return path
+
+
+def _asset(name: str) -> str:
+    return resources.files("videostyle.experiments").joinpath("data", name).read_text(encoding="utf-8")
+
+
+def _facts(sheets: Sequence[Sheet]) -> str:
+    """What all figures have in common, in one line."""
+    common = set.intersection(*(set(sheet.settings) for sheet in sheets)) if sheets else set()
+    kept = [(k, v) for k, v in sheets[0].settings if (k, v) in common] if sheets else []
+    return " · ".join(f"{escape(k)} {escape(v)}" for k, v in kept)
+
+
+def _entry(number: int, sheet: Sheet) -> str:
+    return f'<li><a href="#{sheet.recipe.name}"><span>{number}</span> {escape(sheet.recipe.title)}</a></li>'
+
+
+def _hero(sheets: Sequence[Sheet]) -> str:
+    """A slider between the content picture and its first result, where the method is among the figures."""
+    method = next((s for s in sheets if s.recipe.layout == "method"), None)
+    if method is None:
+        return ""
+    panels = method.rows[0].panels
+    return _slider(panels[0], panels[-1])
+
+
+def _slider(before: Panel, after: Panel) -> str:
+    height, width = after.pixels.shape[2:]
+    return (
+        f'<div class="slider" style="--ratio:{width}/{height}">'
+        f'<img src="{picture(before)}" alt="{escape(before.label)}">'
+        f'<img class="over" src="{picture(after)}" alt="{escape(after.label)}">'
+        f'<span class="tag left">{escape(before.label)}</span><span class="tag right">{escape(after.label)}</span>'
+        '<i class="line"></i>'
+        '<input type="range" min="0" max="100" step="1" value="50" aria-label="From content to result"></div>'
+    )
+
+
+def _section(number: int, sheet: Sheet, folder: Path) -> str:
+    recipe = sheet.recipe
+    curves = [d for d in sheet.drawings if d.name.startswith("loss-")]
+    others = [d for d in sheet.drawings if not d.name.startswith("loss-")]
+    kind = "Question" if recipe.question else "Figure"
+    return "".join(
+        (
+            f'<section id="{recipe.name}" aria-labelledby="{recipe.name}-title">',
+            f'<p class="eyebrow">{kind} {number} <span>{escape(recipe.slide)}</span></p>',
+            f'<h2 id="{recipe.name}-title">{escape(recipe.title)}</h2>',
+            f'<p class="answer">{escape(sheet.answer)}</p>' if sheet.answer else "",
+            f'<p class="caption">{escape(recipe.caption)}</p>',
+            _players(folder / recipe.name) if recipe.layout == "video" else "",
+            *(_row(row, recipe.layout) for row in sheet.rows),
+            *(_plot(d, wide=True) for d in others),
+            _details("Loss curves", f'<div class="curves">{"".join(_plot(d) for d in curves)}</div>') if curves else "",
+            _settings(sheet),
+            _files(sheet, folder),
+            "</section>",
+        )
+    )
+
+
+def _row(row: Row, layout: str) -> str:
+    shown = [p for p in row.panels if p.label or not p.is_input]
+    label = f"<h3>{escape(row.label)}</h3>" if row.label else ""
+    crisp = " crisp" if layout == "maps" else ""
+    return f'{label}<div class="row{crisp}" style="--n:{min(len(shown), 5)}">{"".join(map(_panel, shown))}</div>'
+
+
+def _panel(panel: Panel) -> str:
+    words = f"<figcaption>{escape(panel.label)}</figcaption>" if panel.label else ""
+    kind = ' class="input"' if panel.is_input else ""
+    ratio = f"{panel.pixels.shape[3]}/{panel.pixels.shape[2]}"
+    name = escape(panel.label or "Feature map")
+    return (
+        f'<figure{kind}><button class="zoom" aria-label="Enlarge: {name}">'
+        f'<img src="{picture(panel)}" alt="{name}" style="aspect-ratio:{ratio}"></button>{words}</figure>'
+    )
+
+
+def _players(folder: Path) -> str:
+    """Source and stylised clip with one set of controls."""
+    clips = [(label, folder / name) for label, name in (("Source", "source.mp4"), ("Stylised", "stylised.mp4"))]
+    videos = "".join(
+        f'<figure><video src="{_data(path.read_bytes(), "video/mp4")}" playsinline muted preload="auto" tabindex="-1" '
+        f'aria-label="{label} clip"></video><figcaption>{label}</figcaption></figure>'
+        for label, path in clips
+    )
+    return (
+        f'<div class="players"><div class="row" style="--n:2">{videos}</div><div class="controls">'
+        '<button class="play" aria-pressed="false">Play</button>'
+        '<input class="seek" type="range" min="0" max="1000" value="0" aria-label="Position in the clip">'
+        '<button class="sound" aria-pressed="false">Sound off</button></div></div>'
+    )
+
+
+def _plot(drawing: Drawing, wide: bool = False) -> str:
+    kind = "plot wide" if wide else "plot"
+    title = "" if wide and drawing.aspect > 3 else f"<figcaption>{escape(drawing.title)}</figcaption>"
+    return f'<figure class="{kind}" role="img" aria-label="{escape(drawing.words)}">{title}{svg(drawing, wide)}</figure>'
+
+
+def svg(drawing: Drawing, wide: bool = False) -> str:
+    """A drawing as SVG whose ink and rules take the page's colours."""
+    width = PLOT_WIDTH * (1.7 if wide else 1)
+    salt = {"svg.hashsalt": f"{drawing.name}-{next(_ids)}"}  # ids are hashes; the same drawing may come twice
+    with matplotlib.rc_context(STYLE | salt):
+        figure = Figure(figsize=(width, width / drawing.aspect + 0.4), layout="constrained", facecolor="none")
+        axes = figure.subplots()
+        axes.set_facecolor("none")
+        drawing.draw(axes)
+        file = io.StringIO()
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    text = file.getvalue()
+    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
+    text = re.sub(r' id="(?:figure|axes|patch|matplotlib|xtick|ytick|line2d|text|legend|Path)[^"]*"', "", text)
+    text = re.sub(r'<svg ([^>]*?)width="[^"]*"', r'<svg aria-hidden="true" \1', text, count=1)
+    text = re.sub(r' height="[^"]*pt"', "", text, count=1)
+    return text.replace(plots.INK, "var(--ink)").replace(plots.RULE, "var(--rule)")
+
+
+def _settings(sheet: Sheet) -> str:
+    pairs = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in sheet.settings)
+    return f'<dl class="settings">{pairs}</dl>'
+
+
+def _files(sheet: Sheet, folder: Path) -> str:
+    name = sheet.recipe.name
+    there = [f for f in (f"{name}.png", f"{name}.pdf", "losses.pdf", "run.json") if (folder / name / f).is_file()]
+    links = " ".join(f'<a href="{name}/{file}">{file}</a>' for file in there)
+    return f'<p class="files">{links}</p>'
+
+
+def _details(summary: str, content: str) -> str:
+    return f"<details><summary>{summary}</summary>{content}</details>"
+
+
+def picture(panel: Panel) -> str:
+    """A panel's picture as a data URI."""
+    file = io.BytesIO()
+    matplotlib.image.imsave(file, to_bytes(panel.pixels), format="webp", pil_kwargs={"quality": QUALITY, "method": 4})
+    return _data(file.getvalue(), "image/webp")
+
+
+def _data(content: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

@@ -1,7 +1,7 @@
 """Recipes: what each figure of the presentation shows, as data. One TOML file per figure, checked when it is read.
 
 A recipe's ``variants`` are the pictures it needs: an input to paint, an input to take the style of, and settings that
-differ from the slides' own (``recipes/_slides.toml``). Unknown keys, inputs and settings are refused.
+differ from the slides' own (``data/recipes/_slides.toml``). Unknown keys, inputs and settings are refused.
 """
 
 import tomllib
@@ -136,4 +136,4 @@ def _texts() -> dict[str, str]:
 
 
 def _folder():  # type: ignore[no-untyped-def]  # importlib's Traversable moved between Python 3.11 and 3.14
-    return resources.files("videostyle.experiments").joinpath("recipes")
+    return resources.files("videostyle.experiments").joinpath("data", "recipes")

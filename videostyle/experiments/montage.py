@@ -1,0 +1,197 @@
+"""The demo video as one FFmpeg graph: scenes of exact length, one after the other, with the clip's sound.
+
+Every scene is a video stream of the canvas's size and rate and, where there is sound, a sound stream of its length.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import ffmpeg
+
+from videostyle.errors import MediaError
+from videostyle.media.ffmpeg import Ffmpeg, file_argument, find_ffmpeg, has, run
+
+BACKGROUND = "0x141311"
+SAMPLE_RATE = 48000
+TIME_LIMIT = 1800.0  # seconds
+LINE = 4  # pixels, the width of a wipe's edge
+ANIMATIONS = ((640, 12, 62), (560, 12, 55), (480, 10, 50), (400, 10, 40), (320, 8, 30))  # width, frames/s, quality
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """What every scene is brought to: (width, height) in pixels and frames per second."""
+
+    size: tuple[int, int]
+    rate: Fraction
+    sound: Path | None = None  # the clip whose sound is heard
+
+
+@dataclass(frozen=True)
+class Part:
+    """A clip in a scene: where it lies (x, y, width, height; None: the whole canvas) and how many of its frames play."""
+
+    clip: Path
+    frames: int
+    box: tuple[int, int, int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """``parts`` in turn or, with boxes, side by side; or a wipe between two. ``under`` and ``over``: PNGs of the canvas.
+
+    ``overs``: for parts in turn, a PNG each. ``sound``: whether the clip's sound plays from its beginning.
+    """
+
+    frames: int
+    parts: tuple[Part, ...] = ()
+    under: Path | None = None
+    over: Path | None = None
+    overs: tuple[Path, ...] = ()
+    wipe: bool = False
+    sound: bool = True
+
+
+def compose(scenes: Sequence[Scene], canvas: Canvas, output: Path) -> None:
+    """Write all scenes to an mp4 that browsers and slides play. Raises MediaError with FFmpeg's words."""
+    pieces = [piece for scene in scenes for piece in _streams(scene, canvas)]
+    kinds = {"v": 1, "a": 1 if canvas.sound else 0}
+    joined = ffmpeg.concat(*pieces, **kinds).node
+    streams = [joined[0].filter("format", "yuv420p")]
+    options = {
+        "vcodec": "libx264",
+        "crf": 19,
+        "preset": "medium",
+        "movflags": "+faststart",
+        "r": str(canvas.rate),
+        "colorspace": "bt709",
+        "color_primaries": "bt709",
+        "color_trc": "bt709",
+        "color_range": "tv",
+    }
+    if canvas.sound:
+        streams.append(joined[1])
+        options |= {"acodec": "aac", "audio_bitrate": "160k", "ar": SAMPLE_RATE}
+    _execute(ffmpeg.output(*streams, file_argument(output), format="mp4", **options))
+
+
+def _streams(scene: Scene, canvas: Canvas) -> list[Any]:
+    picture = _wiped(scene, canvas) if scene.wipe else _in_turn(scene, canvas)
+    if scene.parts and scene.parts[0].box:
+        picture = _beside(scene, canvas)
+    if scene.over:
+        picture = picture.overlay(_still(scene.over, scene.frames, canvas), format="yuv420")
+    picture = _exactly(picture, scene.frames, canvas)
+    return [picture, _sound(scene, canvas)] if canvas.sound else [picture]
+
+
+def _in_turn(scene: Scene, canvas: Canvas) -> Any:
+    """Parts one after the other over the whole canvas, each with its own PNG; none: the PNG below alone."""
+    if not scene.parts:
+        return _still(scene.under, scene.frames, canvas)
+    shown = []
+    for i, part in enumerate(scene.parts):
+        picture = _fitted(_clip(part, canvas), canvas.size)
+        if scene.overs:
+            picture = picture.overlay(_still(scene.overs[i], part.frames, canvas), format="yuv420")
+        shown.append(_exactly(picture, part.frames, canvas))
+    return ffmpeg.concat(*shown, v=1, a=0) if len(shown) > 1 else shown[0]
+
+
+def _beside(scene: Scene, canvas: Canvas) -> Any:
+    """Parts in their boxes over a still page, in step: all begin with their first frame."""
+    picture = _still(scene.under, scene.frames, canvas)
+    for part in scene.parts:
+        assert part.box is not None
+        x, y, width, height = part.box
+        clip = _clip(part, canvas).filter("scale", width, height, flags="lanczos").filter("setsar", 1)
+        picture = picture.overlay(clip, x=x, y=y, format="yuv420", eof_action="repeat")
+    return picture
+
+
+def _wiped(scene: Scene, canvas: Canvas) -> Any:
+    """The second part over the first up to an edge that sweeps over the canvas and back."""
+    width, height = canvas.size
+    below, above = (_fitted(_clip(part, canvas), canvas.size) for part in scene.parts)
+    seconds = float(scene.frames / canvas.rate)
+    edge = f"{width}*(0.5-0.5*cos(2*PI*t/{seconds:.6f}))"
+    shared = {"s": f"{width}x{height}", "r": str(canvas.rate), "d": seconds + 1}
+    black, white = (ffmpeg.input(_colour(c, shared), format="lavfi") for c in ("black", "white"))
+    mask = black.overlay(white, x=f"{edge}-{width}", y=0, format="yuv444").filter("format", "gray")
+    shown = below.overlay(ffmpeg.filter([above.filter("format", "yuva420p"), mask], "alphamerge"), format="yuv420")
+    line = ffmpeg.input(_colour("white", shared | {"s": f"{LINE}x{height}"}), format="lavfi")
+    return shown.overlay(line, x=f"{edge}-{LINE // 2}", y=0, format="yuv420")
+
+
+def _colour(name: str, options: dict[str, Any]) -> str:
+    return f"color=c={name}:" + ":".join(f"{k}={v}" for k, v in options.items())
+
+
+def _clip(part: Part, canvas: Canvas) -> Any:
+    return ffmpeg.input(file_argument(part.clip)).video.filter("fps", str(canvas.rate)).filter("setpts", "PTS-STARTPTS")
+
+
+def _fitted(picture: Any, size: tuple[int, int]) -> Any:
+    """As large as the canvas takes, the rest in the background's colour."""
+    inside = picture.filter("scale", *size, force_original_aspect_ratio="decrease", flags="lanczos")
+    return inside.filter("pad", *size, "(ow-iw)/2", "(oh-ih)/2", color=BACKGROUND).filter("setsar", 1)
+
+
+def _still(path: Path | None, frames: int, canvas: Canvas) -> Any:
+    """A PNG as a stream, in the colours of the clips."""
+    assert path is not None
+    read = ffmpeg.input(file_argument(path), loop=1, framerate=str(canvas.rate), t=float(frames / canvas.rate) + 0.5)
+    return read.filter("scale", out_color_matrix="bt709", out_range="tv").filter("format", "yuva420p").filter("setsar", 1)
+
+
+def _exactly(picture: Any, frames: int, canvas: Canvas) -> Any:
+    """So many frames, the last one held where there are fewer."""
+    held = picture.filter("fps", str(canvas.rate)).filter("tpad", stop_mode="clone", stop=frames)
+    return held.filter("trim", end_frame=frames).filter("setpts", "PTS-STARTPTS").filter("format", "yuv420p")
+
+
+def _sound(scene: Scene, canvas: Canvas) -> Any:
+    """The clip's sound or silence, exactly as long as the picture, softened at both ends."""
+    seconds = float(scene.frames / canvas.rate)
+    if scene.sound:
+        heard = ffmpeg.input(file_argument(canvas.sound)).audio.filter("aresample", SAMPLE_RATE).filter("apad")
+        heard = heard.filter("afade", type="in", duration=0.15)
+        heard = heard.filter("afade", type="out", start_time=max(0.0, seconds - 0.15), duration=0.15)
+    else:
+        heard = ffmpeg.input(f"anullsrc=r={SAMPLE_RATE}:cl=stereo", format="lavfi").audio
+    heard = heard.filter("aformat", sample_rates=SAMPLE_RATE, channel_layouts="stereo")
+    return heard.filter("atrim", duration=seconds).filter("asetpts", "PTS-STARTPTS")
+
+
+def animate(video: Path, folder: Path, most_bytes: int) -> Path:
+    """An animated WebP below ``most_bytes`` (a GIF where this FFmpeg writes no WebP), as large as it may be."""
+    found = find_ffmpeg()
+    webp = has(found, "encoders", "libwebp_anim")
+    output = folder / (f"{video.stem}.webp" if webp else f"{video.stem}.gif")
+    for width, rate, quality in ANIMATIONS:
+        picture = ffmpeg.input(file_argument(video)).video.filter("fps", rate).filter("scale", width, -2, flags="lanczos")
+        _execute(_animation(picture, output, quality, webp), found)
+        if output.stat().st_size <= most_bytes:
+            return output
+    output.unlink()
+    raise MediaError(f"no animation of {video} is below {most_bytes} bytes; take a shorter clip")
+
+
+def _animation(picture: Any, output: Path, quality: int, webp: bool) -> Any:
+    if webp:
+        options = {"vcodec": "libwebp_anim", "quality": quality, "compression_level": 4, "loop": 0}
+        return ffmpeg.output(picture, file_argument(output), format="webp", pix_fmt="yuv420p", **options)
+    split = picture.filter_multi_output("split")
+    drawn = ffmpeg.filter([split[0], split[1].filter("palettegen")], "paletteuse", dither="bayer", bayer_scale=4)
+    return ffmpeg.output(drawn, file_argument(output), format="gif", loop=0)
+
+
+def _execute(graph: Any, found: Ffmpeg | None = None) -> None:
+    arguments = ffmpeg.get_args(graph.global_args("-hide_banner", "-nostdin", "-v", "error"), overwrite_output=True)
+    status, _, words = run([(found or find_ffmpeg()).path, *arguments], seconds=TIME_LIMIT)
+    if status != 0:
+        last = words.strip().splitlines()[-1:] or ["it said nothing"]
+        raise MediaError(f"FFmpeg could not compose the video: {last[0]}")
