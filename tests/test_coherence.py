@@ -1,10 +1,17 @@
 """Frames in, stylised frames out: what is carried from one to the next, and what never is."""
 
+import itertools
+
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from networks import picture, small_backbone, smooth_picture
 
 from videostyle.frame import Frame
+from videostyle.measure import warp_error
+from videostyle.motion.warp import Warp
+from videostyle.optimise.shot import strength_factor
 from videostyle.painter import Painter, stylise_frames
 from videostyle.settings import Settings
 
@@ -48,3 +55,53 @@ def test_nothing_crosses_a_cut(changes):
 
 def test_the_first_frame_may_carry_a_cut():
     assert [f.shot for f in paint(clip(1, 1, cuts=(0,)))] == [0, 0]
+
+
+def test_a_still_clip_with_noise_stays_as_it_is():
+    """Nothing crawls, darkens, blurs or piles up: what nothing happens to is the same to the bit."""
+    scene = smooth_picture(64, 64, seed=1)
+    generator = torch.Generator().manual_seed(0)
+    frames = [Frame(scene + torch.randn(scene.shape, generator=generator) * 2 / 255, pts=i) for i in range(12)]
+    painted = paint([Frame(f.pixels.clamp(0, 1), f.pts) for f in frames])
+    unchanged = (painted[-1].pixels == painted[0].pixels).all(1).float().mean()
+    assert unchanged > 0.95
+
+
+def test_coherence_holds_a_moving_picture_to_the_one_before():
+    wide = smooth_picture(32, 80, seed=3) * 0.7 + 0.3 * picture(32, 80, seed=4)
+    frames = [Frame(wide[..., 2 * t : 2 * t + 40].contiguous(), pts=t) for t in range(4)]
+
+    def flow(current, previous):
+        shift = torch.zeros(1, 2, 32, 40)
+        shift[:, 0] = 2.0
+        mask = torch.ones(1, 1, 32, 40)
+        mask[..., -2:] = 0
+        return Warp(shift, mask)
+
+    def error(**changes):
+        made = painter(style_weight=1e6, **changes)
+        out = list(stylise_frames(frames, STYLE, flow=flow, painter=made))
+        return sum(warp_error(b.pixels, a.pixels, flow(None, None)) for a, b in itertools.pairwise(out))
+
+    free, held = error(coherence=0.0), error(temporal_weight=1e6)
+    assert held < 0.5 * free
+
+
+def test_without_coherence_the_content_start_gives_independent_frames():
+    whole = paint(clip(1, 2, 3), init="content", coherence=0.0)
+    for frame, alone in zip(whole, (1, 2, 3), strict=True):
+        (single,) = paint(clip(alone), init="content", coherence=0.0)
+        assert torch.equal(frame.pixels, single.pixels)
+
+
+def test_the_loss_that_is_reported_is_the_pictures_own():
+    for frame in paint(clip(1, 2, 3)):
+        expected = frame.content_loss + SETTINGS.style_weight * frame.style_loss
+        assert frame.loss == pytest.approx(expected, rel=1e-4)
+
+
+@given(st.floats(0, 1))
+def test_strength_multiplies_beta(strength):
+    assert strength_factor(0.5) == 1
+    assert strength_factor(strength) == pytest.approx(1 / strength_factor(1 - strength))
+    assert 0.01 <= strength_factor(strength) <= 100.001

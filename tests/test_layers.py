@@ -34,10 +34,12 @@ ARROWS: dict[str, set[str]] = {
     # recipes paint single pictures and look at features, which is below the pipeline
     "experiments": {"pipeline", "painter", "optimise", "perception", "media", "machine", "record", "samples"},
     "measure": {"perception", "motion"},
+    # measuring files: what the pipeline is to the painter
+    "judge": {"measure", "machine", "media", "motion", "painter", "perception"},
     # the command line; console is what it shows, doctor looks at every room and changes nothing
     "console": {"pipeline", "painter", "machine", "experiments"},
     "doctor": {"pipeline", "painter", "machine", "media", "motion", "perception"},
-    "cli": {"pipeline", "experiments", "measure", "console", "doctor", "samples"},
+    "cli": {"pipeline", "experiments", "measure", "judge", "console", "doctor", "samples"},
     "__main__": {"cli"},
     "__init__": set(),  # finds its names when they are asked for
 }
@@ -64,7 +66,7 @@ LIBRARIES = {
     "cv2": ("motion/",),
     "scenedetect": ("motion/shots.py",),
     "tqdm": ("console.py", "cli.py"),
-    "matplotlib": ("experiments/", "cli.py"),
+    "matplotlib": ("experiments/", "cli.py", "judge.py"),
 }
 
 

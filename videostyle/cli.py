@@ -60,8 +60,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
     _add_video(commands.add_parser("video", help="stylise a clip", description=VIDEO_HELP))
     _add_image(commands.add_parser("image", help="stylise a picture", description=IMAGE_HELP))
-    _add_experiments(commands.add_parser("experiments", help="the presentation's figures", description=EXPERIMENTS_HELP))
+    _add_experiments(
+        commands.add_parser("experiments", help="the presentation's figures", description=EXPERIMENTS_HELP)
+    )
     _add_demo(commands.add_parser("demo", help="the presentation's video", description=DEMO_HELP))
+    _add_measure(commands.add_parser("measure", help="how good a stylised clip is", description=MEASURE_HELP))
     _add_doctor(commands.add_parser("doctor", help="what this machine offers, and what would be used"))
     _add_weights(commands.add_parser("weights", help="list, fetch and check networks' weights"))
     return parser
@@ -71,6 +74,8 @@ VIDEO_HELP = "Write CLIP in the style of a picture: every frame, its time, its s
 IMAGE_HELP = "Write PHOTO in the style of a picture."
 EXPERIMENTS_HELP = "Make the figures of the presentation, and a page that shows them; what is there already is kept."
 DEMO_HELP = "Make the video that ends the presentation, from your own clip and pictures or from the samples."
+
+MEASURE_HELP = "Style and content distance, warp error, flicker and drift of a stylised clip, against its source."
 
 
 def _add_video(parser: argparse.ArgumentParser) -> None:
@@ -108,9 +113,13 @@ def _add_experiments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--list", action="store_true", help="name the figures and what they show")
     for name in ("content", "style", "dark", "reference", "pathological", "clip"):
         parser.add_argument(f"--{name}", metavar="IMG" if name != "clip" else "CLIP", help="instead of the sample")
-    parser.add_argument("--size", type=_whole_number("--size"), metavar="N", help="longer side in pixels (default: 512)")
+    parser.add_argument(
+        "--size", type=_whole_number("--size"), metavar="N", help="longer side in pixels (default: 512)"
+    )
     parser.add_argument("--quick", action="store_true", help="256 pixels and a twentieth of the evaluations")
-    parser.add_argument("-o", "--output", metavar="DIR", default="experiments", help="where they go (default: %(default)s)")
+    parser.add_argument(
+        "-o", "--output", metavar="DIR", default="experiments", help="where they go (default: %(default)s)"
+    )
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     _add_settings(parser, Settings, without={f.name for f in fields(Settings)} - set(MACHINE))
     parser.set_defaults(run=_experiments)
@@ -119,12 +128,25 @@ def _add_experiments(parser: argparse.ArgumentParser) -> None:
 def _add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clip", metavar="CLIP", help="the clip to paint (default: the sample)")
     parser.add_argument("--style", nargs="+", metavar="IMG", default=(), help="pictures, the main one first")
-    parser.add_argument("--size", type=_whole_number("--size"), metavar="N", help="what is painted, longer side in pixels")
+    parser.add_argument(
+        "--size", type=_whole_number("--size"), metavar="N", help="what is painted, longer side in pixels"
+    )
     parser.add_argument("--quick", action="store_true", help="smaller, with fewer evaluations a frame")
     parser.add_argument("-o", "--output", metavar="DIR", default="demo", help="where it goes (default: %(default)s)")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     _add_settings(parser, Settings, without={f.name for f in fields(Settings)} - set(MACHINE))
     parser.set_defaults(run=_demo)
+
+
+def _add_measure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="SOURCE", help="the clip that was stylised")
+    parser.add_argument("stylised", metavar="STYLISED", help="what came out")
+    parser.add_argument("--style", metavar="IMG", required=True, help="the picture whose style was taken")
+    parser.add_argument("--weights", metavar="FILE", help="the judging network's weights (default: VGG-19's if here)")
+    parser.add_argument("--flow", metavar="DIR", help="known flow: files *N.npz from frame N (counted from 0) to N-1")
+    parser.add_argument("--json", metavar="FILE", help="write every number, with its definition")
+    parser.add_argument("--plot", metavar="FILE", help="write a plot over time (.png, .svg, .pdf)")
+    parser.set_defaults(run=_measure)
 
 
 def _add_doctor(parser: argparse.ArgumentParser) -> None:
@@ -328,6 +350,21 @@ def _demo(arguments: argparse.Namespace) -> int:
         )
     for path in written:
         console.say(str(path))
+    return 0
+
+
+def _measure(arguments: argparse.Namespace) -> int:
+    from videostyle import judge
+
+    found = judge.measure_files(
+        arguments.source, arguments.stylised, arguments.style, weights=arguments.weights, flow=arguments.flow
+    )
+    for line in judge.table(found):
+        print(line)
+    if arguments.json:
+        judge.write_json(arguments.json, found)
+    if arguments.plot:
+        judge.plot(found, arguments.plot)
     return 0
 
 

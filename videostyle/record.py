@@ -99,5 +99,5 @@ def seconds(value: Fraction | None) -> float | None:
 
 def comment(record: Mapping[str, Any]) -> str:
     """The record's heading as one line of JSON for a comment tag."""
-    kept = ("settings", "backbone", "versions", "style")
+    kept = ("settings", "media", "backbone", "versions", "style")
     return json.dumps({"videostyle": {key: record[key] for key in kept if key in record}}, separators=(",", ":"))

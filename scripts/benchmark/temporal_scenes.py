@@ -13,7 +13,7 @@ from PIL import Image
 from videostyle.media.decode import decode, output_size
 from videostyle.media.probe import probe
 from videostyle.media.still import read_picture
-from videostyle.motion.flow import dis_flow, off_boundaries
+from videostyle.motion.flow import dis_flow, given_warp
 from videostyle.motion.warp import Warp
 
 
@@ -59,26 +59,12 @@ def true_scene(path: Path, size: int) -> Scene:
 def true_warp(file: Path, dis: Warp, folder: Path, number: int) -> Warp:
     """The file's flow at the frames' size. Mask: finite, inside the frame, not in the given occlusion map (or, where
     there is none, not in DIS's), off the motion's boundaries."""
-    raw = torch.from_numpy(np.load(file)["flow"].astype(np.float32)).permute(2, 0, 1)[None]
-    height, width = dis.flow.shape[2:]
-    scale = torch.tensor([width / raw.shape[3], height / raw.shape[2]]).view(1, 2, 1, 1)
-    finite = torch.isfinite(raw).all(1, keepdim=True).float()
-    flow = F.interpolate(raw.nan_to_num(), (height, width), mode="area") * scale
-    seen = (F.interpolate(finite, (height, width), mode="area") > 0.999).float() * inside(flow)
     occluded = folder / f"occlusions_{number:04d}.png"
-    if occluded.is_file():
-        hidden = torch.from_numpy(np.asarray(Image.open(occluded).convert("L")).copy())[None, None].float() / 255
-        seen *= (F.interpolate(hidden, (height, width), mode="area") < 0.01).float()
-    else:
-        seen *= dis.visible_before
-    return Warp(flow, seen * off_boundaries(flow), seen)
-
-
-def inside(flow: torch.Tensor) -> torch.Tensor:
-    height, width = flow.shape[2:]
-    x = torch.arange(width) + flow[:, 0:1]
-    y = torch.arange(height).view(-1, 1) + flow[:, 1:2]
-    return ((x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)).float()
+    if not occluded.is_file():
+        return given_warp(file, dis)
+    hidden = torch.from_numpy(np.asarray(Image.open(occluded).convert("L")).copy())[None, None].float() / 255
+    seen = (F.interpolate(hidden, tuple(dis.flow.shape[2:]), mode="area") < 0.01).float()
+    return given_warp(file, Warp(dis.flow, seen))
 
 
 def clip_scene(path: Path, size: int, frames: int) -> Scene:

@@ -166,3 +166,35 @@ def test_the_curve_holds_every_evaluation_and_ends_with_the_outcome():
     assert torch.equal(outcome.curve[-1], ends)
     alpha, beta = SETTINGS.content_weight, SETTINGS.style_weight
     torch.testing.assert_close(outcome.curve[:, 0], alpha * outcome.curve[:, 1] + beta * outcome.curve[:, 2])
+
+
+def test_what_is_not_free_stays_as_it_was():
+    made = optimiser(iterations=10)
+    start, free = picture(*SIZE, seed=6), torch.ones(1, 1, *SIZE)
+    free[..., :12, :] = 0
+    outcome, _ = made.run(CONTENT, start, free=free)
+    assert torch.equal(outcome.pixels[..., :12, :], start[..., :12, :])
+    assert not torch.equal(outcome.pixels[..., 12:, :], start[..., 12:, :])
+
+
+def test_nothing_free_is_one_look():
+    outcome, _ = optimiser(iterations=10).run(CONTENT, CONTENT, free=torch.zeros(1, 1, *SIZE))
+    assert outcome.evaluations == 1
+    assert torch.equal(outcome.pixels, CONTENT)
+
+
+def test_a_goal_ends_the_frame_when_it_is_reached():
+    far, _ = optimiser(tolerance=1e-9, iterations=30).run(CONTENT, CONTENT)
+    halfway, _ = optimiser(tolerance=1e-9, iterations=10).run(CONTENT, CONTENT)
+    goal = halfway.losses.own.item()
+    found, _ = optimiser(tolerance=1e-9, iterations=30).run(CONTENT, CONTENT, goal=goal)
+    assert found.losses.own <= goal
+    assert found.evaluations <= 10 < far.evaluations
+    never, _ = optimiser(tolerance=0.0, iterations=12).run(CONTENT, CONTENT, goal=goal)
+    assert never.evaluations == 12
+
+
+def test_the_lowest_iterate_is_kept():
+    outcome, _ = optimiser(optimizer="adam", learning_rate=0.5, iterations=15).run(CONTENT, CONTENT)
+    curve = outcome.curve[:, 0]
+    assert outcome.losses.total.item() == pytest.approx(curve.min().item())

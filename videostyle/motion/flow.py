@@ -4,6 +4,7 @@ OpenCV is the only thing outside torch that this room needs; the flow convention
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,9 +37,10 @@ BOUNDARY_SHARE, BOUNDARY_OFFSET = 0.01, 0.002
 # on photographs with noise of sigma 2/255: standing still gives 0.83-0.99 in the wide windows (0.74-1.26 near), a shift
 # of 0.1 pixel 0.9-3.1 (median 1.4), of 0.2 pixel 0.9-7.8 (2.6); where a shift gives no more than standing still, there
 # is nothing to be seen.
-REST_SHARE_WINDOW, REST_SHARE_NEAR = 1.02, 2.0
+REST_SHARE_WINDOW, REST_SHARE_NEAR = 1.05, 2.0
 REST_FLOOR = (0.25 / 255) ** 2
 CAMERA_SHARE = 1 / 3  # of the pixels
+NARROWEST_WINDOW = 12  # pixels on either side
 
 
 def dis_flow(current: torch.Tensor, previous: torch.Tensor) -> Warp:
@@ -104,7 +106,7 @@ def at_rest(current: torch.Tensor, previous: torch.Tensor, flow: torch.Tensor) -
     a, b = _box(current, 1), _box(previous, 1)
     still = (a - b).square().mean(1, keepdim=True)
     moved = (a - sample(b, flow, mode="bicubic")).square().mean(1, keepdim=True)
-    window = max(1, max(flow.shape[2:]) // 16)
+    window = max(NARROWEST_WINDOW, max(flow.shape[2:]) // 16)
     resting = _box(still, window) <= REST_SHARE_WINDOW * (_box(moved, window) + REST_FLOOR)
     moving = _box(still, 2) > REST_SHARE_NEAR * (_box(moved, 2) + REST_FLOOR)
     camera_moves = moving.float().mean() > CAMERA_SHARE
@@ -121,6 +123,22 @@ def _gradient_energy(flow: torch.Tensor) -> torch.Tensor:
     across = torch.diff(flow, dim=3, append=flow[..., -1:])
     down = torch.diff(flow, dim=2, append=flow[..., -1:, :])
     return (across.square() + down.square()).sum(1, keepdim=True)
+
+
+def given_warp(file: str | Path, fallback: Warp) -> Warp:
+    """Known flow from an .npz file (key ``flow``, (H, W, 2), NaN where unknown), scaled to the size of ``fallback``.
+
+    It leads from the current frame to the previous one. Trusted where it is known, inside the frame, off the motion's
+    boundaries, and where ``fallback``, which knows both directions, saw the pixel before.
+    """
+    raw = torch.from_numpy(np.load(file)["flow"].astype(np.float32)).permute(2, 0, 1)[None]
+    height, width = fallback.flow.shape[2:]
+    scale = torch.tensor([width / raw.shape[3], height / raw.shape[2]]).view(1, 2, 1, 1)
+    finite = torch.isfinite(raw).all(1, keepdim=True).float()
+    known = F.interpolate(finite, (height, width), mode="area") > 0.999
+    flow = F.interpolate(raw.nan_to_num(), (height, width), mode="area") * scale
+    seen_ = (known & _inside(flow)).to(flow.dtype) * fallback.visible_before
+    return Warp(flow, seen_ * off_boundaries(flow), seen_)
 
 
 def _inside(flow: torch.Tensor) -> torch.Tensor:
