@@ -195,9 +195,9 @@ class _TapGradients:
         out = None if g is None else positions_by_channels(g)
         if style is not None:
             style = style.to(flat.dtype)
-            out = torch.bmm(flat, style) if out is None else torch.baddbmm(out, flat, style)
+            out = torch.bmm(flat, style) if out is None else out.baddbmm_(flat, style)
         if content is not None:
-            out = content if out is None else out + content
+            out = content if out is None else out.add_(content)
         assert out is not None
         n, c, h, w = features.shape
         return out.view(n, h, w, c).permute(0, 3, 1, 2)
