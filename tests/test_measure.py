@@ -4,9 +4,12 @@ import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from networks import CONTENT_LAYERS, STYLE_LAYERS, picture, small_backbone, smooth_picture
 
 from videostyle import measure
+from videostyle.frame import Frame
 from videostyle.measure import WarpError
 from videostyle.motion.warp import Warp
 from videostyle.perception import losses
@@ -145,3 +148,70 @@ def test_mean_excess_leaves_out_what_cannot_be_said():
     assert measure.mean_excess([WarpError(0.5, 0.1), WarpError(nan, nan), WarpError(0.3, 0.1)]) == pytest.approx(0.3)
     assert math.isnan(measure.mean_excess([WarpError(nan, nan)]))
     assert math.isnan(measure.mean_excess([]))
+
+
+# --- over a clip
+
+
+def test_slope_is_how_far_the_line_runs():
+    assert measure.slope([0.1, 0.2, 0.3, 0.4]) == pytest.approx(0.3)
+    assert measure.slope([0.5] * 7) == 0
+    assert measure.slope([1.0]) == 0
+    assert measure.slope([0.0, 1.0, 0.0, 1.0, 0.0]) == pytest.approx(0, abs=1e-9)
+
+
+@given(st.lists(st.floats(0, 1, width=32), min_size=2, max_size=30))
+def test_variation_is_the_standard_deviation(values):
+    variation = measure.Variation()
+    for v in values:
+        variation.add(torch.tensor([v]))
+    assert variation.deviation.item() == pytest.approx(torch.tensor(values).double().std().item(), abs=1e-4)
+
+
+def test_mean_colour():
+    grey = torch.full((1, 3, 4, 4), 0.25)
+    assert measure.mean_colour(grey) == pytest.approx((0.25, 0, 0), abs=1e-6)
+    red = torch.zeros(1, 3, 4, 4)
+    red[:, 0] = 1
+    assert measure.mean_colour(red) == pytest.approx((0.2126, -0.2126 / 1.8556, 0.5), abs=1e-4)
+
+
+def clip_measures(trunk, stylised, source):
+    style = StyleTarget(trunk, picture(32, 32, seed=3), STYLE_LAYERS)
+    found = measure.ClipMeasures(trunk, style, CONTENT_LAYERS, lambda a, b, index: moving(0.0, a.shape[2:]))
+    for one, other in zip(stylised, source, strict=True):
+        found.add(one, other)
+    found.finish()
+    return found
+
+
+def still_source(frames: int, cuts: tuple[int, ...] = ()) -> list[Frame]:
+    return [Frame(torch.full((1, 3, 32, 40), 0.5), pts=t, cut=t in cuts) for t in range(frames)]
+
+
+def test_flicker_and_drift_of_a_still_source(trunk):
+    """Stylised: brightens by 0.01 a frame, and flickers by 0.02 around that."""
+    stylised = [torch.full((1, 3, 32, 40), 0.3 + 0.01 * t + 0.02 * (t % 2)) for t in range(12)]
+    found = clip_measures(trunk, stylised, still_source(12))
+    (shot,) = found.shots
+    assert (shot.frames, shot.still, shot.source_flicker) == (12, 1.0, 0.0)
+    assert shot.drift[0] == pytest.approx(0.11, abs=0.01)
+    assert shot.flicker == pytest.approx(torch.tensor([x.mean() for x in stylised]).std().item(), abs=1e-4)
+    assert [f.short is None for f in found.frames] == [True] + [False] * 11
+    assert [f.long is None for f in found.frames] == [True] * 10 + [False] * 2
+    assert found.frames[11].long.stylised == pytest.approx(0.01, rel=1e-3)  # ten frames later, 0.1 brighter
+
+
+def test_nothing_is_compared_across_a_cut(trunk):
+    stylised = [torch.full((1, 3, 32, 40), v) for v in (0.2, 0.2, 0.2, 0.9, 0.9, 0.9)]
+    found = clip_measures(trunk, stylised, still_source(6, cuts=(3,)))
+    assert [f.shot for f in found.frames] == [0, 0, 0, 1, 1, 1]
+    assert found.frames[3].short is None
+    assert [s.drift[0] for s in found.shots] == pytest.approx([0, 0], abs=1e-6)
+    assert [s.flicker for s in found.shots] == [0, 0]
+
+
+def test_where_everything_moves_there_is_no_flicker_to_speak_of(trunk):
+    source = [Frame(picture(32, 40, seed=t), pts=t) for t in range(4)]
+    (shot,) = clip_measures(trunk, [f.pixels for f in source], source).shots
+    assert shot.still < 0.05
