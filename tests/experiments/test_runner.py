@@ -96,7 +96,7 @@ def test_feature_maps_that_vary_are_chosen_and_shown_whole():
 
 
 def test_a_folder_gets_figures_records_and_a_page(tmp_path, pictures, calls):
-    names = ("method", "style-layers", "initialisation", "feature-maps", "question-start")
+    names = ("method", "feature-maps")
     request = Request(tmp_path / "out", names, pictures, size=64, quick=True)
     presentation = Presentation(request)
     estimate = presentation.estimate(measure=False)

@@ -179,13 +179,14 @@ class _Letters:
 
     @property
     def settings(self) -> list[str]:
-        """What was done, in two lines."""
+        """What was done, in three lines."""
         s = self.studio.settings
         network, _ = choose_backbone(s, choose_machine(s))
         network = Path(s.weights or "").stem if network == "auto" else network
         return [
-            f"content {_span(s.content_layers)}, style {_span(s.style_layers)}, {s.pooling} pooling",
-            f"α/β {power(s.content_weight / s.style_weight)}, {network}, {self.studio.size} px",
+            f"content at {_span(s.content_layers)}, style at {_span(s.style_layers)}",
+            f"α/β {power(s.content_weight / s.style_weight)}, {s.pooling} pooling",
+            f"network {network}, {self.studio.size} pixels",
         ]
 
     @property
@@ -207,7 +208,7 @@ class _Letters:
 
     def beside(self) -> Path:
         main = self.styles[0]
-        page = lettering.beside(CANVAS, self._boxes(), main.pixels, main.name, self.settings)
+        page = lettering.beside(CANVAS, self._boxes(), main.pixels, main.name, self.studio.clip.name, self.settings)
         return page.save(self.folder / "beside.png")
 
     def end(self) -> Path:

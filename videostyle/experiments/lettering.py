@@ -98,15 +98,22 @@ def caption(size: tuple[int, int], words: str, small: str = "", style: torch.Ten
 
 
 def beside(
-    size: tuple[int, int], boxes: Sequence[tuple[int, int, int, int]], style: torch.Tensor, name: str, lines: Sequence[str]
+    size: tuple[int, int],
+    boxes: Sequence[tuple[int, int, int, int]],
+    style: torch.Tensor,
+    name: str,
+    clip: str,
+    lines: Sequence[str],
 ) -> Sheet:
-    """The page that two clips play on: ``boxes`` (x, y, width, height) of source and stylised, the style below."""
+    """The page that two clips play on: ``boxes`` (x, y, width, height) of source and stylised, words and style below."""
     page = Sheet(size, PAPER)
     for words, (x, y, _, _) in zip(("Source", "Stylised"), boxes, strict=True):
-        page.write(x, y - 16, words, 24)
-    x, y, _, height = boxes[1]
-    page.place(style, x, y + height + 28, 150, 150)
-    page.write(x + 172, y + height + 56, f"in the style of {name}", 24)
+        page.write(x, y - 18, words, 26, SERIF)
+    x, y, _, height = boxes[0]
+    page.write(x, y + height + 52, clip, 22)
     for i, line in enumerate(lines):
-        page.write(x + 172, y + height + 94 + 28 * i, line, 17, colour=SOFT)
+        page.write(x, y + height + 96 + 30 * i, line, 18, colour=SOFT)
+    x, y, _, height = boxes[1]
+    page.place(style, x, y + height + 30, 150, 150)
+    page.write(x + 176, y + height + 52, f"in the style of {name}", 22)
     return page

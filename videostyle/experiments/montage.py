@@ -3,6 +3,7 @@
 Every scene is a video stream of the canvas's size and rate and, where there is sound, a sound stream of its length.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,6 +18,7 @@ from videostyle.media.ffmpeg import Ffmpeg, file_argument, find_ffmpeg, has, run
 BACKGROUND = "0x141311"
 SAMPLE_RATE = 48000
 TIME_LIMIT = 1800.0  # seconds
+_numbers = itertools.count(64)
 LINE = 4  # pixels, the width of a wipe's edge
 ANIMATIONS = ((640, 12, 62), (560, 12, 55), (480, 10, 50), (400, 10, 40), (320, 8, 30))  # width, frames/s, quality
 
@@ -119,11 +121,16 @@ def _wiped(scene: Scene, canvas: Canvas) -> Any:
     seconds = float(scene.frames / canvas.rate)
     edge = f"{width}*(0.5-0.5*cos(2*PI*t/{seconds:.6f}))"
     shared = {"s": f"{width}x{height}", "r": str(canvas.rate), "d": seconds + 1}
-    black, white = (ffmpeg.input(_colour(c, shared), format="lavfi") for c in ("black", "white"))
+    black, white = (_open(_colour(c, shared), format="lavfi") for c in ("black", "white"))
     mask = black.overlay(white, x=f"{edge}-{width}", y=0, format="yuv444").filter("format", "gray")
     shown = below.overlay(ffmpeg.filter([above.filter("format", "yuva420p"), mask], "alphamerge"), format="yuv420")
-    line = ffmpeg.input(_colour("white", shared | {"s": f"{LINE}x{height}"}), format="lavfi")
+    line = _open(_colour("white", shared | {"s": f"{LINE}x{height}"}), format="lavfi")
     return shown.overlay(line, x=f"{edge}-{LINE // 2}", y=0, format="yuv420")
+
+
+def _open(name: str, **options: Any) -> Any:
+    """An input of its own: ffmpeg-python takes two inputs with the same options for one, which can be used only once."""
+    return ffmpeg.input(name, thread_queue_size=next(_numbers), **options)
 
 
 def _colour(name: str, options: dict[str, Any]) -> str:
@@ -131,7 +138,7 @@ def _colour(name: str, options: dict[str, Any]) -> str:
 
 
 def _clip(part: Part, canvas: Canvas) -> Any:
-    return ffmpeg.input(file_argument(part.clip)).video.filter("fps", str(canvas.rate)).filter("setpts", "PTS-STARTPTS")
+    return _open(file_argument(part.clip)).video.filter("fps", str(canvas.rate)).filter("setpts", "PTS-STARTPTS")
 
 
 def _fitted(picture: Any, size: tuple[int, int]) -> Any:
@@ -143,7 +150,7 @@ def _fitted(picture: Any, size: tuple[int, int]) -> Any:
 def _still(path: Path | None, frames: int, canvas: Canvas) -> Any:
     """A PNG as a stream, in the colours of the clips."""
     assert path is not None
-    read = ffmpeg.input(file_argument(path), loop=1, framerate=str(canvas.rate), t=float(frames / canvas.rate) + 0.5)
+    read = _open(file_argument(path), loop=1, framerate=str(canvas.rate), t=float(frames / canvas.rate) + 0.5)
     return read.filter("scale", out_color_matrix="bt709", out_range="tv").filter("format", "yuva420p").filter("setsar", 1)
 
 
@@ -157,11 +164,11 @@ def _sound(scene: Scene, canvas: Canvas) -> Any:
     """The clip's sound or silence, exactly as long as the picture, softened at both ends."""
     seconds = float(scene.frames / canvas.rate)
     if scene.sound:
-        heard = ffmpeg.input(file_argument(canvas.sound)).audio.filter("aresample", SAMPLE_RATE).filter("apad")
+        heard = _open(file_argument(canvas.sound)).audio.filter("aresample", SAMPLE_RATE).filter("apad")
         heard = heard.filter("afade", type="in", duration=0.15)
         heard = heard.filter("afade", type="out", start_time=max(0.0, seconds - 0.15), duration=0.15)
     else:
-        heard = ffmpeg.input(f"anullsrc=r={SAMPLE_RATE}:cl=stereo", format="lavfi").audio
+        heard = _open(f"anullsrc=r={SAMPLE_RATE}:cl=stereo", format="lavfi").audio
     heard = heard.filter("aformat", sample_rates=SAMPLE_RATE, channel_layouts="stereo")
     return heard.filter("atrim", duration=seconds).filter("asetpts", "PTS-STARTPTS")
 
@@ -172,7 +179,7 @@ def animate(video: Path, folder: Path, most_bytes: int) -> Path:
     webp = has(found, "encoders", "libwebp_anim")
     output = folder / (f"{video.stem}.webp" if webp else f"{video.stem}.gif")
     for width, rate, quality in ANIMATIONS:
-        picture = ffmpeg.input(file_argument(video)).video.filter("fps", rate).filter("scale", width, -2, flags="lanczos")
+        picture = _open(file_argument(video)).video.filter("fps", rate).filter("scale", width, -2, flags="lanczos")
         _execute(_animation(picture, output, quality, webp), found)
         if output.stat().st_size <= most_bytes:
             return output
