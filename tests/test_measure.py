@@ -215,3 +215,16 @@ def test_where_everything_moves_there_is_no_flicker_to_speak_of(trunk):
     source = [Frame(picture(32, 40, seed=t), pts=t) for t in range(4)]
     (shot,) = clip_measures(trunk, [f.pixels for f in source], source).shots
     assert shot.still < 0.05
+
+
+def test_masked_style_distance_is_that_of_the_part(trunk):
+    x, style = picture(32, 48), StyleTarget(trunk, smooth_picture(24, 48), STYLE_LAYERS)
+    whole = measure.masked_style_distance(trunk, x, style, torch.ones(1, 1, 32, 48))
+    assert whole == pytest.approx(measure.style_distance(trunk, x, style), rel=1e-4)
+    half = torch.zeros(1, 1, 32, 48)
+    half[..., :24] = 1
+    changed = x.clone()
+    changed[..., 40:] = 0
+    a, b = (measure.masked_style_distance(trunk, t, style, half) for t in (x, changed))
+    assert a == pytest.approx(b, rel=0.1)  # the other part reaches in only by the width of the deepest filters
+    assert math.isnan(measure.masked_style_distance(trunk, x, style, 0 * half))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import torch
+import torch.nn.functional as F
 
 from videostyle.frame import Frame
 from videostyle.motion.warp import Warp
@@ -29,6 +30,25 @@ def style_distance(trunk: Trunk, picture: torch.Tensor, style: StyleTarget) -> f
     """The style loss of ``picture``: mean of E_l over the layers of ``style``, as the objective has it, unweighted."""
     layers = tuple(style.grams)
     return _losses(trunk, picture, picture, style, (), layers).style.item()
+
+
+@torch.no_grad()
+def masked_style_distance(trunk: Trunk, picture: torch.Tensor, style: StyleTarget, mask: torch.Tensor) -> float:
+    """The style distance of the part of ``picture`` that ``mask`` (1, 1, H, W) shows, its Grams over that part alone.
+
+    The mask is averaged down to every layer's size and weighs the positions; a Gram is divided by the sum of its
+    weights (its own M). NaN where the mask shows nothing.
+    """
+    activations, found = trunk.forward(picture, tuple(style.grams)), 0.0
+    for name, wanted in style.grams.items():
+        features, nominal = activations[name].float(), trunk.backbone.nominal[name]
+        weights = F.interpolate(mask.to(features), tuple(features.shape[2:]), mode="area").flatten(2)
+        flat = features.flatten(2)
+        difference = (flat * weights) @ flat.transpose(1, 2) / weights.sum() - wanted
+        metric = nominal.metric()
+        pulled = difference if metric is None else metric.to(difference) @ difference @ metric.to(difference)
+        found += nominal.scale**4 / (4 * nominal.channels**2) * (difference * pulled).sum().item()
+    return found / len(style.grams)
 
 
 def content_distance(trunk: Trunk, picture: torch.Tensor, content: torch.Tensor, layers: tuple[str, ...]) -> float:

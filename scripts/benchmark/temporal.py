@@ -23,7 +23,7 @@ from common import say, write_json
 from temporal_scenes import Scene, clip_scene, flow_scenes
 
 from videostyle import Frame, Painter, Settings, StylisedFrame, stylise_frames
-from videostyle.measure import warp_error
+from videostyle.measure import masked_style_distance, warp_error
 from videostyle.media.still import read_picture
 from videostyle.optimise.lbfgs import LBFGS, History
 from videostyle.optimise.shot import loss_weights
@@ -54,6 +54,7 @@ class Judged:
     content: float
     loss: float
     evaluations: int
+    revealed: float  # style distance of what came into view alone
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -101,26 +102,30 @@ def run_scene(scene: Scene, style: torch.Tensor, backbone: Any, arguments: argpa
     for name, changes in ways.items():
         painter = Painter(style, Settings(**changes), backbone=backbone)
         frames = list(stylise_frames([Frame(f) for f in scene.frames], style, flow=scene.flow, painter=painter))
-        _note(found, scene, name, frames)
+        _note(found, scene, name, frames, painter)
     if not arguments.no_baseline:
         painter = Painter(style, Settings(), backbone=backbone)
         from videostyle.motion.carry import GAMMA
 
         for decade in RUDER_DECADES:
-            _note(found, scene, f"Ruder, weight {decade * GAMMA:g}", list(ruder(scene, painter, decade * GAMMA)))
+            frames = list(ruder(scene, painter, decade * GAMMA))
+            _note(found, scene, f"Ruder, weight {decade * GAMMA:g}", frames, painter)
     return found
 
 
-def _note(found: dict[str, Any], scene: Scene, name: str, frames: list[StylisedFrame]) -> None:
-    found[name] = (frames, list(judge(scene, frames)))
+def _note(found: dict[str, Any], scene: Scene, name: str, frames: list[StylisedFrame], painter: Painter) -> None:
+    found[name] = (frames, list(judge(scene, frames, painter)))
     line = {"way": name, **summary(found, name)}
     cells = [f"{v:10.4g}" for k, v in line.items() if k != "way"]
     if name == "independent":
-        say(" " * 22 + "".join(f"{k:>11s}" for k in ("excess", "of indep.", "style", "content", "loss", "evaluat.")))
+        say(
+            " " * 22
+            + "".join(f"{k:>11s}" for k in ("excess", "of indep.", "style", "content", "loss", "revealed", "evaluat."))
+        )
     say(f"{name:22s} {' '.join(cells)}")
 
 
-def judge(scene: Scene, frames: list[StylisedFrame]) -> Iterator[Judged]:
+def judge(scene: Scene, frames: list[StylisedFrame], painter: Painter) -> Iterator[Judged]:
     """Every frame whose flow from the one before is true (all of them on a real clip)."""
     for t in range(1, len(frames)):
         if t in scene.judged:
@@ -128,7 +133,9 @@ def judge(scene: Scene, frames: list[StylisedFrame]) -> Iterator[Judged]:
             stylised = warp_error(frames[t].pixels, frames[t - 1].pixels, warp)
             source = warp_error(scene.frames[t], scene.frames[t - 1], warp)
             f = frames[t]
-            yield Judged(stylised - source, f.style_loss, f.content_loss, f.loss, f.evaluations)
+            target = painter.style_target(scene.frames[t])
+            revealed = masked_style_distance(painter.trunk, f.pixels, target, 1 - warp.visible_before)
+            yield Judged(stylised - source, f.style_loss, f.content_loss, f.loss, f.evaluations, revealed)
 
 
 def summary(found: dict[str, Any], name: str) -> dict[str, float]:
@@ -141,7 +148,7 @@ def summary(found: dict[str, Any], name: str) -> dict[str, float]:
     return {
         "excess": mean(ours, "excess"),
         "excess_of_independent": mean(ours, "excess") / mean(theirs, "excess"),
-        **{k: mean(ours, k) / mean(theirs, k) for k in ("style", "content", "loss")},
+        **{k: mean(ours, k) / mean(theirs, k) for k in ("style", "content", "loss", "revealed")},
         "evaluations": mean(ours, "evaluations"),
     }
 
