@@ -19,21 +19,24 @@ from distillation.matching import DEEPEST, DEEPEST_EVERY, Match, Recording, matc
 from distillation.pictures import Pictures, crop
 from distillation.start import from_backbone, from_teacher
 from distillation.student import Plan, Student
-from distillation.walkers import Walkers
+from distillation.walkers import STRIDE, Walker, Walkers
 
 from videostyle.perception import compact
 from videostyle.perception.compact import LAYERS
 from videostyle.perception.objective import LossWeights
+from videostyle.perception.trunk import Trunk
 from videostyle.perception.weights import from_file
 from videostyle.settings import Settings
 
 SHARED = Path(os.environ.get("VIDEOSTYLE_SHARED", "../shared"))
 PLAN = "1_1:16 2_1:48 2_2:48 3_1:96 3_2:96 3_3:96 4_1:192 4_2:256 5_1:64"
 HELD_OUT = ("kandinsky", "hokusai", "matisse", "mondrian")  # the paintings that judge the result
-CROWD = 8  # walkers per picture of a batch
+CROWD = 4  # walkers per picture of a batch
 WARM_UP_STEPS = 60
+COOL_DOWN = 0.4  # of the run
 EMA = 0.998
-MEASURE_EVERY = 10  # steps between measurements of the gradient term's weight
+PUPIL_EVERY = 10  # steps after which walkers follow the new weights
+MEASURE_EVERY = 9  # steps between measurements of the gradient term's weight
 MOST_WEIGHT = 5.0
 CLIP = 3.0  # times the running norm
 
@@ -95,7 +98,14 @@ class Training:
         self.step, self.elapsed, self.gradient_weight, self.norm = 0, 0.0, 0.1, 0.0
         self._resume()
         self.walkers = Walkers(
-            CROWD * args.batch, args.side, self.pictures, self.teacher, self.weights, self._draw_style, self.rng
+            CROWD * args.batch,
+            args.side,
+            self.pictures,
+            self.teacher,
+            self.weights,
+            self._draw_style,
+            self.rng,
+            self._pupil(),
         )
 
     def _begin(self) -> Student:
@@ -133,12 +143,21 @@ class Training:
         picked = [self.walkers.crowd[i] for i in self.walkers.draw(self.args.batch)]
         x = torch.cat([w.x for w in picked]).to(self.device)
         weights = self.weights if self.step % DEEPEST_EVERY == 0 else self.shallow
-        teaching = teach(self.teacher, picked, x, weights)
-        found = match(self.student, picked, x, teaching, weights)
+        probe = self.step % 2 == 1
+        parts = self._parts(picked, probe)
+        teaching = teach(self.teacher, picked, x, weights, parts)
+        found = match(self.student, picked, x, teaching, weights, parts)
+        if probe:
+            found.log = {f"{k} apart" if k[:2] in ("co", "g/", "ra") else k: v for k, v in found.log.items()}
         self._backward(found)
-        for i, walker in enumerate(picked):
+        if self.step % PUPIL_EVERY == 0:
+            self.walkers.pupil = self._pupil()
+        for i, walker in enumerate(picked if not probe else ()):
+            self._watch(walker, float(teaching.loss[i]), found.log)
             g = found.input_gradient if walker.follows_student else teaching.gradient
             walker.step(g[i : i + 1].float().cpu())
+            if walker.follows_student:
+                walker.run(self.walkers.pupil, self.weights, STRIDE)
         found.log["rate"] = self._set_rate()
         self.adam.step()
         decay = min(EMA, (1 + self.step) / (10 + self.step))
@@ -146,6 +165,30 @@ class Training:
             for name, p in self.student.named_parameters():
                 self.average[name].lerp_(p, 1 - decay)
         return found.log
+
+    def _parts(self, picked: list[Walker], probe: bool) -> torch.Tensor:
+        """(N, 2) factors of alpha and beta: the walkers' own, or (``probe``) only content or only style.
+
+        Near the end of an optimisation the two gradients nearly cancel, and their sum tells little about either: every
+        second step therefore looks at one of them alone. (At the content itself there is only the style's.)
+        """
+        parts = torch.tensor([[1.0, w.beta] for w in picked])
+        if probe:
+            content = torch.tensor([w.age > 0 and self.rng.random() < 0.5 for w in picked])
+            parts = torch.where(content[:, None], torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]))
+        return parts
+
+    def _pupil(self) -> Trunk:
+        """The small network as the product runs it."""
+        return Trunk(self.student.export(), self.weights.layers, device=self.device, dtype=torch.bfloat16)
+
+    @staticmethod
+    def _watch(walker: Walker, loss: float, log: dict[str, float]) -> None:
+        """How far VGG-19's loss has fallen on a long way, by whose gradient it followed: what all this is for."""
+        if walker.age == 0:
+            walker.first_loss = loss
+        elif walker.first_loss and walker.age >= 30:
+            log["fall, student's way" if walker.follows_student else "fall, VGG-19's way"] = loss / walker.first_loss
 
     def _backward(self, found: Match) -> None:
         """Sum of the terms; the gradient term's weight keeps its pull below ``--share`` of the others'."""
@@ -176,9 +219,9 @@ class Training:
         return math.sqrt(sum(squares))
 
     def _set_rate(self) -> float:
-        """Warm-up by steps, then half a cosine over the run's minutes."""
-        progress = min(1.0, self.elapsed / (self.args.minutes * 60))
-        rate = self.args.rate * min(1.0, (self.step + 1) / WARM_UP_STEPS) * 0.5 * (1 + math.cos(math.pi * progress))
+        """Warm-up by steps, then constant, and down to zero in the last part of the run's minutes."""
+        left = max(0.0, 1 - self.elapsed / (self.args.minutes * 60))
+        rate = self.args.rate * min(1.0, (self.step + 1) / WARM_UP_STEPS, left / COOL_DOWN)
         for group in self.adam.param_groups:
             group["lr"] = rate * group["size"]
         return rate

@@ -8,7 +8,8 @@ through VGG-19 and once through the embedded network, and every picture on both 
 - E: after how many of its own evaluations VGG-19 is where the embedded network's run ends.
 - style: the fall of VGG-19's style loss, as a share of its own run's fall. content: the ratio of the content losses.
 - cosines of the two networks' gradients at the content, a quarter, a half and the end of the embedded network's run.
-- cost: seconds per evaluation at 512x288 of both, in turns, in one process; and both losses against seconds.
+- cost: seconds per evaluation at 512x288 of both, in turns, in one process; and for how many of VGG-19's evaluations'
+  worth of time the embedded network is ahead of it.
 
 Needs the shared folder's photographs, paintings and VGG-19 weights (``VIDEOSTYLE_SHARED``), or others of your own.
 """
@@ -19,8 +20,9 @@ import os
 import statistics
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,7 +32,7 @@ from videostyle.optimise.lbfgs import LBFGS, History
 from videostyle.optimise.shot import loss_weights
 from videostyle.perception import compact
 from videostyle.perception.backbones import Backbone
-from videostyle.perception.objective import ContentTarget, Objective, StyleTarget
+from videostyle.perception.objective import ContentTarget, Losses, Objective, StyleTarget
 from videostyle.perception.trunk import Trunk
 from videostyle.perception.weights import from_file
 from videostyle.settings import Settings
@@ -41,29 +43,33 @@ DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 COST_SIZE = (288, 512)
 
 
-@dataclass
-class Run:
-    """One optimisation: pictures at every evaluation, and seconds since its start when each was reached."""
-
-    pictures: list[torch.Tensor] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
+# Evaluations of the embedded network's run after which VGG-19 looks at the picture.
+MARKS = (1, 2, 3, 5, 8, 12, 16, 20, 25, 32, 40, 50, 64, 80, 100, 150, 200, 300)
 
 
-@dataclass
+@dataclass(frozen=True)
+class OwnRun:
+    """VGG-19's own optimisation of a pair: its losses at every evaluation, and the last picture (1, 3, H, W)."""
+
+    total: list[float]
+    content: list[float]
+    style: list[float]
+    picture: torch.Tensor
+
+
+@dataclass(frozen=True)
 class Result:
-    """One pair. Losses are VGG-19's, along both runs."""
+    """One pair. All losses are VGG-19's; ``total`` at the evaluations ``marks`` of the embedded network's run."""
 
     photo: str
     style: str
-    start: str
     evaluations_equalled: float
     style_share: float
     content_ratio: float
     cosines: list[float]
     own_total: list[float]
+    marks: list[int]
     total: list[float]
-    own_seconds: list[float]
-    seconds: list[float]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -81,7 +87,8 @@ def main(argv: list[str] | None = None) -> int:
         print(line(result), flush=True)
     report = summary(results) | {"settings": vars_of(args)}
     if args.cost:
-        report["cost"] = cost(args, settings)
+        report["cost"] = found = cost(args, settings)
+        report["leads_for_vgg19_evaluations"] = leads(results, found[args.precision]["ratio"])
     print(table(report))
     if args.json:
         args.json.write_text(json.dumps(report | {"pairs": [asdict(r) for r in results]}, indent=1))
@@ -105,6 +112,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     p.add_argument("--precision", choices=tuple(DTYPES), default="bf16")
     p.add_argument("--threads", type=int, default=torch.get_num_threads())
     p.add_argument("--cost", action="store_true", help="measure the time per evaluation too")
+    p.add_argument("--cache", type=Path, metavar="DIR", help="keep VGG-19's own runs here, to compare several networks")
     p.add_argument("--json", type=Path, metavar="FILE")
     p.add_argument("--sheet", type=Path, metavar="FILE", help="PNG: content, style, VGG-19, the embedded network")
     return p.parse_args(argv)
@@ -147,51 +155,77 @@ def objective(trunk: Trunk, content: torch.Tensor, style: torch.Tensor, settings
     )
 
 
-def optimise(target: Objective, start: torch.Tensor, settings: Settings) -> Run:
-    """The pictures of every evaluation, each on [0, 1]; ``seconds[i]`` is when picture i was ready."""
-    run, x, began = Run(), start.clone(), time.perf_counter()
+def steps(target: Objective, start: torch.Tensor, settings: Settings) -> Iterator[tuple[torch.Tensor, Losses]]:
+    """The picture and the losses at every evaluation, optimised on [0, 1] as the product does."""
+    x = start
     lbfgs = LBFGS(History.empty(settings.history_size, (x.shape[2], x.shape[3])))
     for _ in range(settings.iterations):
-        run.pictures.append(x.clone())
-        run.seconds.append(time.perf_counter() - began)
-        _, gradient = target.value_and_gradient(x)
+        losses, gradient = target.value_and_gradient(x)
+        yield x, losses
         x = lbfgs.step(x, gradient).clamp(0, 1)
+
+
+def kept(run: Iterator[tuple[torch.Tensor, Losses]]) -> list[torch.Tensor]:
+    """The picture that the product would keep after each evaluation: the one with the lowest loss so far."""
+    pictures: list[torch.Tensor] = []
+    lowest = float("inf")
+    for x, losses in run:
+        better = float(losses.total) < lowest
+        lowest = min(lowest, float(losses.total))
+        pictures.append(x if better else pictures[-1])
+    return pictures
+
+
+def own_run(judge: Objective, start: torch.Tensor, settings: Settings, cache: Path | None) -> OwnRun:
+    """VGG-19's run, from the cache where it is there: it takes nearly all of the time and does not change."""
+    if cache and cache.is_file():
+        return OwnRun(**torch.load(cache, weights_only=True))
+    seen = [(x, losses) for x, losses in steps(judge, start, settings)]
+    run = OwnRun(
+        total=[float(v.total) for _, v in seen],
+        content=[float(v.content) for _, v in seen],
+        style=[float(v.style) for _, v in seen],
+        picture=seen[-1][0],
+    )
+    if cache:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(asdict(run), cache)
     return run
 
 
 def compare(
     vgg: Trunk, small: Trunk, photo: Path, style: Path, settings: Settings, args: argparse.Namespace
 ) -> tuple[Result, list[np.ndarray]]:
-    """Both runs of one pair, on [0, 1] like the product's, judged by VGG-19."""
+    """Both runs of one pair, judged by VGG-19; and content, style and both results as pictures."""
     content, painting = read(photo, args.size), read(style, args.size)
     generator = torch.Generator().manual_seed(settings.seed)
     start = content if args.start == "content" else torch.rand(content.shape, generator=generator)
     judge, pupil = objective(vgg, content, painting, settings), objective(small, content, painting, settings)
-    own, run = optimise(judge, start, settings), optimise(pupil, start, settings)
+    weights = f"{settings.content_weight:g}-{settings.style_weight:g}"
+    key = f"{photo.stem}-{style.stem}-{args.size}-{args.start}-{settings.iterations}-{args.precision}-{weights}.pt"
+    own = own_run(judge, start, settings, args.cache / key if args.cache else None)
 
-    own_losses = [judge.value(x) for x in own.pictures]
-    marks = sorted({round(k * (len(run.pictures) - 1)) for k in (0.05, 0.1, 0.25, 0.35, 0.5, 0.65, 0.8, 1.0)} | {0, 2})
-    losses = {k: judge.value(run.pictures[k]) for k in marks}
-    end, own_end, before = losses[marks[-1]], own_losses[-1], own_losses[0]
+    pictures = kept(steps(pupil, start, settings))
+    marks = [k for k in MARKS if k < len(pictures)] + [len(pictures)]
+    judged = [judge.value(pictures[k - 1]) for k in marks]
+    end, own_end = judged[-1], own.total.index(min(own.total))
     cosines = []
-    for k in (0, 0.25, 0.5, 1.0):
-        x = run.pictures[round(k * (len(run.pictures) - 1))]
+    for share in (0, 0.25, 0.5, 1.0):
+        x = pictures[round(share * (len(pictures) - 1))]
         a, b = judge.value_and_gradient(x)[1], pupil.value_and_gradient(x)[1]
         cosines.append(float(torch.nn.functional.cosine_similarity(a.flatten(), b.flatten(), dim=0)))
     result = Result(
         photo=photo.stem,
         style=style.stem,
-        start=args.start,
-        evaluations_equalled=equalled([float(v.total) for v in own_losses], float(end.total)),
-        style_share=float((before.style - end.style) / (before.style - own_end.style)),
-        content_ratio=float(end.content / own_end.content),
+        evaluations_equalled=equalled(own.total, float(end.total)),
+        style_share=(own.style[0] - float(end.style)) / (own.style[0] - own.style[own_end]),
+        content_ratio=float(end.content) / own.content[own_end],
         cosines=cosines,
-        own_total=[float(v.total) for v in own_losses],
-        total=[float(losses[k].total) for k in marks],
-        own_seconds=own.seconds,
-        seconds=[run.seconds[k] for k in marks],
+        own_total=own.total,
+        marks=marks,
+        total=[float(v.total) for v in judged],
     )
-    return result, [picture(x) for x in (content, painting, own.pictures[-1], run.pictures[-1])]
+    return result, [picture(x) for x in (content, painting, own.picture, pictures[-1])]
 
 
 def equalled(own: list[float], total: float) -> float:
@@ -223,28 +257,29 @@ def summary(results: list[Result]) -> dict[str, object]:
         "style_share": {"median": statistics.median(shares), "least": min(shares)},
         "content_ratio": {"median": statistics.median(ratios), "most": max(ratios)},
         "cosines_at_0_25_50_100_percent": [round(float(c), 3) for c in np.median(cosines, 0)],
-        "evaluations_of_vgg19_s_time_that_compact_leads": leads(results),
     }
 
 
-def leads(results: list[Result]) -> dict[str, float]:
-    """For how many of VGG-19's evaluations' time its loss lies above that of the embedded network's pictures."""
+def leads(results: list[Result], ratio: float) -> dict[str, float]:
+    """For how many VGG-19 evaluations' worth of time the embedded network's curve lies below VGG-19's.
+
+    ``ratio``: its evaluations in the time of one of VGG-19's. The first evaluation of both sees the same picture.
+    """
     counts = []
     for r in results:
-        best = [min(r.total[: k + 1]) for k in range(len(r.total))]
-        count = len(r.own_total)
-        for k, (seconds, own) in enumerate(zip(r.own_seconds, r.own_total, strict=True)):
-            reached = [total for s, total in zip(r.seconds, best, strict=True) if s <= seconds]
-            if k and own < reached[-1]:
-                count = k
+        ahead = 0
+        for k in range(1, len(r.own_total)):
+            reached = [total for mark, total in zip(r.marks, r.total, strict=True) if mark - 1 <= k * ratio]
+            if min(r.own_total[: k + 1]) < min(reached):
                 break
-        counts.append(float(count))
+            ahead = k
+        counts.append(float(ahead))
     return {"median": statistics.median(counts), "least": min(counts)}
 
 
-def cost(args: argparse.Namespace, settings: Settings) -> dict[str, object]:
+def cost(args: argparse.Namespace, settings: Settings) -> dict[str, dict[str, Any]]:
     """Milliseconds per evaluation of both at 512x288, in turns, in one process: medians of 15 rounds."""
-    found: dict[str, object] = {}
+    found: dict[str, dict[str, Any]] = {}
     x, style = torch.rand(1, 3, *COST_SIZE), torch.rand(1, 3, *COST_SIZE)
     backbones: list[Backbone] = [from_file(args.teacher), compact.load(args.weights)]
     for precision, dtype in DTYPES.items():
@@ -258,12 +293,12 @@ def cost(args: argparse.Namespace, settings: Settings) -> dict[str, object]:
                 if turn >= 2:
                     seconds.append(time.perf_counter() - began)
         own, small = (statistics.median(t) * 1000 for t in times)
-        least = [min(t) * 1000 for t in times]
+        ratios = [a / b for a, b in zip(*times, strict=True)]
         found[precision] = {
             "vgg19_ms": round(own, 1),
             "compact_ms": round(small, 1),
-            "ratio": round(own / small, 2),
-            "ratio_of_the_fastest": round(least[0] / least[1], 2),
+            "ratio": round(statistics.median(ratios), 2),
+            "ratio_quartiles": [round(float(q), 2) for q in np.quantile(ratios, (0.25, 0.75))],
         }
     return found
 

@@ -54,35 +54,45 @@ class Teaching:
     content: dict[str, torch.Tensor]
     style: dict[str, torch.Tensor]
     gradient: torch.Tensor
+    loss: torch.Tensor  # (N,), VGG-19's total
 
 
 @torch.no_grad()
-def teach(teacher: Recording, walkers: list[Walker], x: torch.Tensor, weights: LossWeights) -> Teaching:
-    """One forward and one backward pass of VGG-19 for all walkers, each with its own targets and beta."""
+def teach(
+    teacher: Recording, walkers: list[Walker], x: torch.Tensor, weights: LossWeights, parts: torch.Tensor
+) -> Teaching:
+    """One forward and one backward pass of VGG-19 for all walkers, each with its own targets.
+
+    ``parts`` (N, 2): factors of alpha and beta for each walker.
+    """
     content = {n: torch.cat([w.teacher_content[n] for w in walkers]) for n in weights.content_layers}
     style = {n: torch.cat([w.teacher_style[n] for w in walkers]) for n in weights.style_layers}
-    betas = torch.tensor([w.beta for w in walkers])
     content_target, style_target = ContentTarget.__new__(ContentTarget), StyleTarget.__new__(StyleTarget)
     content_target.features, style_target.grams = content, style
-    objective = _WithBetas(teacher, content_target, style_target, weights)
-    objective.betas = betas.to(teacher.device)
+    objective = _WithParts(teacher, content_target, style_target, weights)
+    objective.parts = parts.to(teacher.device)
     teacher.wanted = weights.layers  # no deeper than the losses reach
-    _, gradient = objective.value_and_gradient(x)
+    losses, gradient = objective.value_and_gradient(x)
     teacher.wanted = None
     features = {n: teacher.last[n] for n in LAYERS if n != DEEPEST or DEEPEST in weights.layers}
     grams = {n: mean_gram(features[n]) for n in GRAMS if n in features}
-    return Teaching(features, grams, content, style, gradient)
+    return Teaching(features, grams, content, style, gradient, losses.total)
 
 
-class _WithBetas(Objective):
-    """The objective with another beta for each picture of the batch."""
+class _WithParts(Objective):
+    """The objective with another alpha and beta for each picture of the batch."""
 
-    betas: torch.Tensor
+    parts: torch.Tensor
+
+    def _content(self, name, features, taps):
+        value = super()._content(name, features, taps)
+        taps.content[name] = (taps.content[name] * self.parts[:, :1, None]).to(features.dtype)
+        return value * self.parts[:, 0]
 
     def _style(self, name, features, taps):
         value = super()._style(name, features, taps)
-        taps.style[name] = taps.style[name] * self.betas.view(-1, 1, 1)
-        return value * self.betas
+        taps.style[name] = taps.style[name] * self.parts[:, 1:, None]
+        return value * self.parts[:, 1]
 
 
 @dataclass
@@ -97,7 +107,14 @@ class Match:
     input_gradient: torch.Tensor  # the small network's, detached
 
 
-def match(student: Student, walkers: list[Walker], x: torch.Tensor, teaching: Teaching, weights: LossWeights) -> Match:
+def match(
+    student: Student,
+    walkers: list[Walker],
+    x: torch.Tensor,
+    teaching: Teaching,
+    weights: LossWeights,
+    parts: torch.Tensor,
+) -> Match:
     """The small network on the same batch, compared with VGG-19 in nominal terms."""
     n = len(walkers)
     device = student.centre.device
@@ -116,8 +133,7 @@ def match(student: Student, walkers: list[Walker], x: torch.Tensor, teaching: Te
     feature_loss = _feature_loss(student, of_x, teaching.features, log)
     gram_loss = _gram_loss(student, grams, style_grams, teaching, log)
     content_loss = _content_loss(student, of_x, of_content, teaching, weights, log)
-    betas = weights.style * torch.tensor([w.beta for w in walkers], device=device)
-    taps = objective_taps(student, of_x, grams, of_content, style_grams, weights, betas)
+    taps = objective_taps(student, of_x, grams, of_content, style_grams, weights, parts.to(device))
     g = student.input_gradient(outputs, taps)
     gradient_loss = _gradient_loss(g, teaching.gradient, log)
     assert g.shape[0] == n
@@ -197,14 +213,21 @@ def _content_loss(
 
 
 def _gradient_loss(own: torch.Tensor, theirs: torch.Tensor, log: dict[str, float]) -> torch.Tensor:
-    """1 - cosine at several scales, and a little for the ratio of the norms."""
+    """|g - g_t|^2 / (|g|^2 + |g_t|^2) at several scales, between 0 and 2; the cosines go into the log.
+
+    A cosine's own gradient is 1 / |g|: it would listen above all to pictures where the small network sees nothing left
+    to do, and there to noise. This ratio asks for the same direction and length, and is tame where g vanishes.
+    """
     total = torch.zeros((), device=own.device)
     for scale in GRADIENT_SCALES:
         a = F.avg_pool2d(own, scale).flatten(1) if scale > 1 else own.flatten(1)
         b = F.avg_pool2d(theirs, scale).flatten(1) if scale > 1 else theirs.flatten(1)
-        cosine = F.cosine_similarity(a, b, dim=1, eps=1e-20)
-        log[f"cos/{scale}"] = float(cosine.detach().mean())
-        total = total + (1 - cosine).mean() / len(GRADIENT_SCALES)
-    ratio = (own.flatten(1).norm(dim=1) / theirs.flatten(1).norm(dim=1).clamp_min(1e-20)).clamp_min(1e-6).log()
-    log["ratio"] = float(ratio.detach().mean().exp())
-    return total + 0.1 * ratio.square().clamp_max(9).mean()
+        unit = b.norm(dim=1, keepdim=True).clamp_min(1e-20)
+        a, b = a / unit, b / unit
+        relative = (a - b).square().sum(1) / (a.square().sum(1) + b.square().sum(1))
+        log[f"cos/{scale}"] = float(F.cosine_similarity(a.detach(), b, dim=1, eps=1e-20).mean())
+        log[f"g/{scale}"] = float(relative.detach().mean())
+        total = total + relative.mean() / len(GRADIENT_SCALES)
+    norms = own.detach().flatten(1).norm(dim=1) / theirs.flatten(1).norm(dim=1).clamp_min(1e-20)
+    log["ratio"] = float(norms.clamp_min(1e-6).log().mean().exp())
+    return total

@@ -140,11 +140,12 @@ def objective_taps(
     content: Mapping[str, torch.Tensor],
     style: Mapping[str, torch.Tensor],
     weights: LossWeights,
-    betas: torch.Tensor,
+    parts: torch.Tensor,
 ) -> dict[str, torch.Tensor]:
     """The product's objective (``perception.objective``) as gradients at the layers, differentiable.
 
-    ``features``, ``content``: (N, c, h, w). ``grams``, ``style``: (N, c, c). ``betas``: (N,), instead of weights.style.
+    ``features``, ``content``: (N, c, h, w). ``grams``, ``style``: (N, c, c). ``parts``: (N, 2), factors of alpha and
+    beta.
     """
     taps: dict[str, torch.Tensor] = {}
     for name in weights.layers:
@@ -154,11 +155,11 @@ def objective_taps(
         q = student.adapters[name].T @ student.adapters[name]
         g = torch.zeros_like(flat)
         if name in weights.style_layers:
-            factor = betas / (len(weights.style_layers) * VGG19_LAYERS[name][2] ** 2 * h * w)
+            factor = parts[:, 1] * weights.style / (len(weights.style_layers) * VGG19_LAYERS[name][2] ** 2 * h * w)
             g = g + torch.bmm(flat, (q @ (grams[name] - style[name]) @ q * factor.view(-1, 1, 1)).to(flat.dtype))
         if name in weights.content_layers:
-            factor_c = weights.content * reference_positions(layer_stride(name)) / (h * w)
+            factor_c = parts[:, 0, None, None] * weights.content * reference_positions(layer_stride(name)) / (h * w)
             difference = (f - content[name]).permute(0, 2, 3, 1).reshape(n, h * w, c)
-            g = g + difference @ (q * factor_c).to(flat.dtype)
+            g = g + torch.bmm(difference, (q * factor_c).to(flat.dtype))
         taps[name] = g.view(n, h, w, c).permute(0, 3, 1, 2)
     return taps
