@@ -218,6 +218,7 @@ def _follow(settings: Settings, content: torch.Tensor, state: ShotState, warp: W
     if settings.coherence == 0:
         moved = warp(state.stylised).clamp(0, 1)
         return Beginning("warped", moved, None if history is None else history.warped(warp))
+    warp = carry.doubted(warp, content, state.source)
     start = carry.start(state.stylised, content, warp)
     free, painted = state.painted.next(content, warp)
     if settings.no_hold:

@@ -96,3 +96,21 @@ def test_coherence_means_a_weight_over_four_decades():
     assert carry.temporal_weight(0.5) == pytest.approx(carry.GAMMA)
     assert carry.temporal_weight(1.0) == pytest.approx(100 * carry.GAMMA)
     assert 0 < carry.temporal_weight(0.01) < carry.temporal_weight(0.2) < carry.temporal_weight(0.9)
+
+
+def test_what_looks_different_along_the_flow_is_doubted():
+    scene = smooth_picture(*SIZE)
+    other = scene.clone()
+    other[..., 10:20, 10:20] = 1 - other[..., 10:20, 10:20].round()
+    found = carry.doubted(standing(), other, scene)
+    assert found.mask[..., 13:17, 13:17].max() < 0.05
+    assert found.visible_before[..., 13:17, 13:17].max() < 0.2
+    assert found.mask[..., 25:, 25:].min() == 1
+    assert (found.mask <= found.visible_before).all()
+
+
+def test_noise_is_not_doubted():
+    scene = smooth_picture(*SIZE)
+    found = carry.doubted(standing(), noisy(scene, 1), noisy(scene, 2))
+    assert found.mask.min() > 0.98
+    assert found.visible_before.min() == 1

@@ -25,6 +25,8 @@ CHANGE = 3 / 255
 CHANGE_RADIUS = 2
 # Pixels around a changed one are painted with it: brush strokes are wider than a pixel.
 MARGIN = 4
+# Lai et al. 2018: alpha of the visibility mask, for pixels in [0, 1].
+LIKENESS = 50.0
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,17 @@ def changed(content: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
 def grown(mask: torch.Tensor, radius: int) -> torch.Tensor:
     """A mask (1, 1, H, W) of 0 and 1 with its ones grown by ``radius`` pixels."""
     return F.max_pool2d(mask, 2 * radius + 1, stride=1, padding=radius)
+
+
+def doubted(warp: Warp, content: torch.Tensor, source: torch.Tensor) -> Warp:
+    """``warp`` with masks that also ask whether the source looks the same along it: a quick hand fools both flows.
+
+    Times exp(-50 |I_t - warp(I_t-1)|^2), summed over channels (Lai et al. 2018, their visibility mask, section 3.2),
+    smoothed against noise. What was seen before is doubted later than what may be compared: four times that, at most 1.
+    """
+    difference = F.avg_pool2d(content - warp(source), 3, stride=1, padding=1, count_include_pad=False)
+    alike = torch.exp(-LIKENESS * difference.square().sum(1, keepdim=True))
+    return Warp(warp.flow, warp.mask * alike, warp.visible_before * (4 * alike).clamp_max(1))
 
 
 def start(stylised: torch.Tensor, content: torch.Tensor, warp: Warp) -> torch.Tensor:
