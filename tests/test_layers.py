@@ -36,10 +36,12 @@ ARROWS: dict[str, set[str]] = {
     "measure": {"perception", "motion"},
     # measuring files: what the pipeline is to the painter
     "judge": {"measure", "machine", "media", "motion", "painter", "perception"},
+    # the camera in front of the pipeline
+    "webcam": {"media", "pipeline"},
     # the command line; console is what it shows, doctor looks at every room and changes nothing
     "console": {"pipeline", "painter", "machine", "experiments"},
     "doctor": {"pipeline", "painter", "machine", "media", "motion", "perception"},
-    "cli": {"pipeline", "experiments", "measure", "judge", "console", "doctor", "samples"},
+    "cli": {"pipeline", "experiments", "measure", "judge", "webcam", "console", "doctor", "samples"},
     "__main__": {"cli"},
     "__init__": set(),  # finds its names when they are asked for
 }

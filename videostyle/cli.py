@@ -21,7 +21,7 @@ from videostyle.version import __version__
 STATUS_FAILED, STATUS_USAGE, STATUS_INTERRUPTED = 1, 2, 130
 
 # What does not make sense for a single picture.
-VIDEO_ONLY = {"start_seconds", "duration_seconds", "no_shots", "cuts", "audio", "codec", "crf"}
+VIDEO_ONLY = {"start_seconds", "duration_seconds", "no_shots", "cuts", "audio", "codec", "crf", "stream"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"videostyle {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
     _add_video(commands.add_parser("video", help="stylise a clip", description=VIDEO_HELP))
+    _add_webcam(commands.add_parser("webcam", help="record from a camera and stylise that", description=WEBCAM_HELP))
     _add_image(commands.add_parser("image", help="stylise a picture", description=IMAGE_HELP))
     _add_experiments(
         commands.add_parser("experiments", help="the presentation's figures", description=EXPERIMENTS_HELP)
@@ -71,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 VIDEO_HELP = "Write CLIP in the style of a picture: every frame, its time, its sound."
+WEBCAM_HELP = "Record from the camera, keep the recording, and write it in the style of a picture."
 IMAGE_HELP = "Write PHOTO in the style of a picture."
 EXPERIMENTS_HELP = "Make the figures of the presentation, and a page that shows them; what is there already is kept."
 DEMO_HELP = "Make the video that ends the presentation, from your own clip and pictures or from the samples."
@@ -94,6 +96,18 @@ def _add_video(parser: argparse.ArgumentParser) -> None:
     _add_settings(parser, MediaSettings)
     _add_settings(parser, Settings)
     parser.set_defaults(run=_video)
+
+
+def _add_webcam(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--list", action="store_true", help="name the cameras")
+    parser.add_argument("--seconds", type=_number("--seconds"), metavar="N", help="how long; Ctrl-C ends it earlier")
+    parser.add_argument("--style", metavar="IMG", help="the picture whose style is taken")
+    parser.add_argument("--device-spec", metavar="FORMAT:DEVICE", help="the camera (default: the first one)")
+    parser.add_argument("--microphone", metavar="FORMAT:DEVICE", help="record sound too, e.g. from pulse:default")
+    _add_output(parser, "webcam-STYLE.mp4", "; the recording is kept beside it as webcam-STYLE-recording.mkv")
+    _add_settings(parser, MediaSettings, without={"stream"})
+    _add_settings(parser, Settings)
+    parser.set_defaults(run=_webcam)
 
 
 def _add_image(parser: argparse.ArgumentParser) -> None:
@@ -259,6 +273,36 @@ def _video(arguments: argparse.Namespace) -> int:
             arguments.output,
             settings,
             media,
+            record_to=arguments.record,
+            on_progress=bar,
+            on_download=download,
+        )
+    console.result(result)
+    return 0
+
+
+def _webcam(arguments: argparse.Namespace) -> int:
+    from videostyle import pipeline, webcam
+
+    if arguments.list:
+        for camera in webcam.list_cameras():
+            print(f"{camera.spec}  {camera.name}".rstrip())
+        return 0
+    if arguments.seconds is None or arguments.style is None:
+        raise UsageError("webcam needs --seconds N and --style IMG, or --list")
+    console = Console(arguments.quiet)
+    settings = console.introduce(_settings(arguments, Settings))
+    with console.bar() as bar, console.download_bar() as download:
+        result = webcam.stylise_webcam(
+            arguments.style,
+            arguments.output or pipeline.default_output("webcam", arguments.style, ".mp4"),
+            arguments.seconds,
+            settings,
+            _settings(arguments, MediaSettings),
+            device=arguments.device_spec,
+            microphone=arguments.microphone,
+            on_start=lambda camera, _: console.say(f"recording {arguments.seconds:g} s from {camera.spec}"),
+            on_recorded=lambda recording: console.say(f"{recording}: the recording"),
             record_to=arguments.record,
             on_progress=bar,
             on_download=download,

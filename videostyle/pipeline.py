@@ -17,8 +17,8 @@ from videostyle.errors import MediaError, UsageError
 from videostyle.frame import Frame, StylisedFrame, VideoInfo
 from videostyle.machine import choose_machine, encoder_threads, peak_memory_bytes
 from videostyle.media.decode import Decoder, output_size
-from videostyle.media.encode import Encoder, check_output, rehearse
-from videostyle.media.formats import needs_even
+from videostyle.media.encode import Encoder, check_output, check_space, rehearse
+from videostyle.media.formats import holds_alpha, needs_even
 from videostyle.media.probe import probe
 from videostyle.media.still import check_picture_output, read_picture, write_picture
 from videostyle.motion.shots import cut_at, find_shots
@@ -171,7 +171,7 @@ def preview_video(
     settings, media = settings or Settings(), media or MediaSettings()
     output = output or default_output(clip, style, "-preview.png")
     check_picture_output(output, overwrite=media.overwrite)
-    info = probe(clip)
+    info = probe(clip, media.stream)
     size = _frame_size(info, "preview.mp4", settings, media)
     painter = _painter(style, settings, on_download)
     report = _Reporter("stylise", PREVIEW_FRAMES, on_progress)
@@ -210,10 +210,12 @@ def _open(
     clip: str | Path, output: str | Path, settings: Settings, media: MediaSettings, record_to: str | Path | None
 ) -> _Job:
     """Probe the clip and refuse what could not be written, before any work."""
-    info = probe(clip)
+    info = probe(clip, media.stream)
     check_output(output, media, info.path)
     _check_record(record_to)
-    return _Job(info, output, _frame_size(info, output, settings, media), media, _expected_frames(info, media))
+    size, frames = _frame_size(info, output, settings, media), _expected_frames(info, media)
+    check_space(output, info, size=size, settings=media, frames=frames or 0)
+    return _Job(info, output, size, media, frames)
 
 
 def _run(
@@ -227,6 +229,7 @@ def _run(
         start_seconds=media.start_seconds,
         duration_seconds=media.duration_seconds,
         threads=threads,
+        keep_alpha=holds_alpha(job.output, media),
     ) as decoder:
         plan = rehearse(job.output, job.info, size=job.size, time_base=decoder.time_base, settings=media)
         with Encoder(
@@ -240,7 +243,8 @@ def _run(
             plan=plan,
         ) as encoder:
             for frame in stage(iter(decoder)):
-                encoder.write(Frame(frame.pixels.cpu(), frame.pts, frame.time_base))
+                ready = Frame(frame.pixels.cpu(), frame.pts, frame.time_base)
+                encoder.write(ready, alpha=decoder.take_alpha(frame.pts))
                 report.frame(frame)
     notices = (*job.info.notices, *decoder.warnings, *encoder.notices)
     return Result(Path(job.output), encoder.frames, time.perf_counter() - began, notices)

@@ -150,6 +150,9 @@ class MediaSettings(CheckedSettings):
     duration_seconds: float | None = setting(
         None, "how much of the clip to take", above=0.0, option="duration", metavar="SECONDS"
     )
+    stream: int | None = setting(
+        None, "index of the video stream (default: the file's own default, else the largest)", minimum=0
+    )
     no_shots: bool = setting(False, "do not look for cuts: the clip is one shot")
     cuts: tuple[float, ...] | None = setting(
         None, "where shots begin, in seconds, instead of looking for cuts", metavar="SECONDS,..."

@@ -19,9 +19,9 @@ from media_tools import info_of, kinds, passthrough, read_frames, read_json, tim
 
 from videostyle.errors import MediaError, UsageError
 from videostyle.frame import Frame, StreamInfo
-from videostyle.media import ffmpeg, formats
+from videostyle.media import ffmpeg, formats, publish
 from videostyle.media.decode import decode
-from videostyle.media.encode import Encoder, check_output
+from videostyle.media.encode import Encoder, check_output, check_space
 from videostyle.media.mux import to_array
 from videostyle.media.probe import probe
 from videostyle.media.streams import plan_streams
@@ -368,3 +368,29 @@ def test_no_child_outlives_the_interpreter(silent: Path, tmp_path: Path) -> None
     assert done.returncode == 0, done.stderr
     with pytest.raises(ProcessLookupError):
         os.kill(int(done.stdout), 0)
+
+
+def test_what_a_killed_run_left_is_taken_away(silent: Path, tmp_path: Path) -> None:
+    """A part of a process that is gone goes at the next run on that output; another's and a living one's stay."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    host = publish._host()
+    names = [
+        f".out.mkv.{host}-{ended.pid}-0123abcd.part",
+        f".out.mkv.{host}-{os.getpid()}-0123abcd.part",
+        f".out.mkv.00000000-{ended.pid}-0123abcd.part",
+        f".other.mkv.{host}-{ended.pid}-0123abcd.part",
+    ]
+    for name in names:
+        (tmp_path / name).write_bytes(b"x")
+    passthrough(silent, tmp_path / "out.mkv")
+    assert sorted(os.listdir(tmp_path)) == sorted([*names[1:], "out.mkv"])
+
+
+def test_a_full_disk_is_seen_before_the_work(silent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = type("Usage", (), {"free": 5_000_000})
+    monkeypatch.setattr("videostyle.media.publish.shutil.disk_usage", lambda _: free)
+    info = probe(silent)
+    check_space(tmp_path / "out.mp4", info, size=(96, 64), settings=MediaSettings(), frames=25)
+    with pytest.raises(MediaError, match="needs about 346 MB, and 5 MB are free there"):
+        check_space(tmp_path / "out.mp4", info, size=(1920, 1080), settings=MediaSettings(), frames=1111)

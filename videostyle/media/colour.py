@@ -12,6 +12,10 @@ SCALER = "bicubic+accurate_rnd+full_chroma_int"
 HDR_TRANSFERS = ("arib-std-b67", "smpte2084")  # HLG and PQ
 WIDE_PRIMARIES = ("bt2020", "smpte432", "smpte431", "smpte170m", "smpte240m", "bt470bg", "bt470m")
 
+# Curves that no player shows as if they were BT.709's. sRGB, gamma 2.2 and SMPTE 240M are left as they are: players do
+# not tell them from BT.709, and a screen recording must not change its looks.
+OTHER_CURVES = {"linear": "linear", "gamma28": "bt470bg"}
+
 # swscale's names for the matrices that it knows
 SCALE_MATRICES = {
     "bt709": "bt709", "bt470bg": "bt601", "smpte170m": "bt601", "fcc": "fcc", "smpte240m": "smpte240m",
@@ -29,8 +33,11 @@ TURNS = {
 BT709_TAGS = {"color_primaries": "bt709", "color_trc": "bt709", "colorspace": "bt709", "color_range": "tv"}
 
 
-def to_rgb(video: Any, info: VideoInfo, size: tuple[int, int], pixel_format: str) -> Any:
-    """The chain from a decoded stream (an ffmpeg-python node) to upright RGB frames of ``size`` with square pixels."""
+def to_rgb(video: Any, info: VideoInfo, size: tuple[int, int]) -> Any:
+    """The chain from a decoded stream (an ffmpeg-python node) to upright frames of ``size`` with square pixels.
+
+    They come in `raw_format`: RGB, or RGBA with the colours already multiplied by alpha.
+    """
     if info.interlaced:  # one frame for one; by default bwdif makes two
         video = video.filter("bwdif", mode="send_frame", parity="auto", deint="interlaced")
     matrix, full = info.color_matrix, info.full_range
@@ -39,27 +46,51 @@ def to_rgb(video: Any, info: VideoInfo, size: tuple[int, int], pixel_format: str
     source = {}
     if matrix is not None:
         source = {"in_color_matrix": SCALE_MATRICES.get(matrix, "auto"), "in_range": "pc" if full else "tv"}
-    if info.has_alpha:
-        video = on_white(video.filter("scale", flags=SCALER, **source).filter("format", "rgba"))
-        source = {}
+    if has_alpha(info):
+        video, source = premultiplied(video.filter("scale", flags=SCALER, **source), info), {}
     width, height = size if info.rotation_degrees in (0, 180) else size[::-1]
-    video = video.filter("scale", width, height, flags=SCALER, out_range="pc", **source).filter("format", pixel_format)
+    video = video.filter("scale", width, height, flags=SCALER, out_range="pc", **source)
+    video = video.filter("format", raw_format(info))
     if info.mirrored:
         video = video.filter("hflip")
     for turn in TURNS[info.rotation_degrees]:
         video = video.filter(*turn)
-    if needs_primaries(info):
-        video = to_709_primaries(video, info.color_primaries).filter("format", pixel_format)
+    if needs_primaries(info) and not has_alpha(info):
+        video = to_709(video, info, "gbrp16le").filter("format", raw_format(info))
     return video.filter("setsar", 1)
+
+
+def raw_format(info: VideoInfo) -> str:
+    """How frames leave FFmpeg: 16 bits a channel for a source of more than 8, a fourth channel for transparency."""
+    deep = info.bit_depth > 8
+    if has_alpha(info):
+        return "rgba64le" if deep else "rgba"
+    return "rgb48le" if deep else "rgb24"
+
+
+def has_alpha(info: VideoInfo) -> bool:
+    """Whether transparency comes through; tone mapping loses it."""
+    return info.has_alpha and not is_hdr(info)
+
+
+def premultiplied(video: Any, info: VideoInfo) -> Any:
+    """Colours times alpha, before any scaling: afterwards hidden colours would bleed into visible ones.
+
+    8 bits stay 8: swscale's way from 8 to 16 makes an opaque pixel of 255 a nearly opaque one of 65280.
+    """
+    deep = info.bit_depth > 8
+    video = video.filter("format", "gbrap16le" if deep else "gbrap")
+    if needs_primaries(info):
+        video = to_709(video, info, "gbrap16le").filter("format", "gbrap16le" if deep else "gbrap")
+    return video.filter("premultiply", inplace=1)
 
 
 def notices(info: VideoInfo) -> list[str]:
     """What of this is a departure from the source that its owner should know of."""
     found = []
     if is_hdr(info):
-        found.append(f"the clip is HDR ({info.color_transfer}); its light is mapped to standard range")
-    if info.has_alpha:
-        found.append("the clip can be transparent; it is laid on white")
+        lost = "; its transparency is lost by that" if info.has_alpha else ""
+        found.append(f"the clip is HDR ({info.color_transfer}); its light is mapped to standard range{lost}")
     if info.interlaced:
         found.append("the clip is interlaced; each frame is deinterlaced")
     return found
@@ -71,14 +102,17 @@ def needs(info: VideoInfo) -> tuple[str, ...]:
 
 
 def needs_primaries(info: VideoInfo) -> bool:
-    """Whether the clip says that its red, green and blue are other ones than BT.709's."""
-    return info.color_primaries in WIDE_PRIMARIES and not is_hdr(info)
+    """Whether the clip says that its red, green and blue, or its curve, are others than BT.709's."""
+    other = info.color_primaries in WIDE_PRIMARIES or info.color_transfer in OTHER_CURVES
+    return other and not is_hdr(info)
 
 
-def to_709_primaries(video: Any, primaries: str | None) -> Any:
-    """The same colours in BT.709's primaries, through linear light; the transfer curve stays as it is."""
-    curve = {"tin": "bt709", "t": "bt709", "min": "gbr", "m": "gbr", "rin": "full", "r": "full"}
-    return video.filter("format", "gbrp16le").filter("zscale", pin=primaries, p="bt709", **curve)
+def to_709(video: Any, info: VideoInfo, pixel_format: str) -> Any:
+    """The same colours in BT.709's primaries and curve, through linear light."""
+    primaries = info.color_primaries if info.color_primaries in WIDE_PRIMARIES else "bt709"
+    curve = {"tin": OTHER_CURVES.get(info.color_transfer or "", "bt709"), "t": "bt709"}
+    plain = {"min": "gbr", "m": "gbr", "rin": "full", "r": "full"}
+    return video.filter("format", pixel_format).filter("zscale", pin=primaries, p="bt709", **curve, **plain)
 
 
 def is_hdr(info: VideoInfo) -> bool:
@@ -95,13 +129,6 @@ def tone_mapped(video: Any) -> Any:
         .filter("zscale", t="bt709", m="bt709", r="tv")
         .filter("format", "yuv444p10le")
     )
-
-
-def on_white(video: Any) -> Any:
-    """An RGBA stream laid on white, before any scaling: afterwards hidden colours would bleed into visible ones."""
-    both = video.filter_multi_output("split")
-    white = both[1].filter("lutrgb", r="maxval", g="maxval", b="maxval", a="maxval")  # 5.1 crashes on drawbox=replace
-    return white.overlay(both[0], format="rgb")
 
 
 def to_bt709(pixel_format: str) -> str:

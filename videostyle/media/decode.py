@@ -66,6 +66,8 @@ class Decoder:
     count from the clip's beginning, as a player shows them, and so do the frames' times. Timestamps are strictly
     increasing: a repeated one is moved by one tick of ``time_base``.
 
+    A transparent clip is laid on white; with ``keep_alpha`` what it was made of can be fetched with `take_alpha`.
+
     ``frames`` counts what was delivered; after the last one ``warnings`` says what was wrong with the clip. Raises
     MediaError when FFmpeg dies, stalls or finds no frame at all.
     """
@@ -78,12 +80,16 @@ class Decoder:
         start_seconds: float = 0,
         duration_seconds: float | None = None,
         threads: int | None = None,
+        keep_alpha: bool = False,
     ) -> None:
         self.info = info
         self.size = size or (info.width, info.height)
         self.time_base = fine_time_base(info.time_base)
         self.frames = 0
         self.warnings: list[str] = []
+        self._keep_alpha = keep_alpha
+        self._alpha: dict[int, torch.Tensor] = {}
+        self._moved = 0
         self._start = as_spoken(start_seconds)
         self._end = None if duration_seconds is None else self._start + as_spoken(duration_seconds)
         self._check_start()
@@ -130,8 +136,7 @@ class Decoder:
         if missing:
             raise MediaError(f"{info.path} needs FFmpeg's {missing[0]}, which {binary.path} lacks; use a fuller build")
         source = ffmpeg.input(file_argument(info.path), **options)
-        pixel_format = "rgb48le" if info.bit_depth > 8 else "rgb24"
-        video = colour.to_rgb(source[str(info.stream_index)], info, self.size, pixel_format)
+        video = colour.to_rgb(source[str(info.stream_index)], info, self.size)
         output = video.output(
             "pipe:1",
             f="nut",
@@ -166,13 +171,27 @@ class Decoder:
                 break
             if time < self._start:
                 continue
+            self._moved += round(time / self.time_base) <= last
             last = next_timestamp(time, self.time_base, last)
             self.frames += 1
-            yield Frame(pixels(), last, self.time_base)
+            yield Frame(self._opaque(pixels(), last), last, self.time_base)
         else:
             self._finish()
         if self.frames == 0:
             raise MediaError(f"{self.info.path}: no frame was decoded in the part asked for{self._said()}")
+
+    def take_alpha(self, pts: int) -> torch.Tensor | None:
+        """The opacity of the frame of that timestamp, float32 (1, 1, H, W), once; None where there is none."""
+        return self._alpha.pop(pts, None)
+
+    def _opaque(self, pixels: torch.Tensor, pts: int) -> torch.Tensor:
+        """The frame's three colours; a fourth channel is laid on white (the colours are multiplied by it already)."""
+        if pixels.shape[1] == 3:
+            return pixels
+        alpha = pixels[:, 3:]
+        if self._keep_alpha:
+            self._alpha[pts] = alpha.clone()
+        return (pixels[:, :3] + (1 - alpha)).clamp_(0, 1)
 
     def _read(self) -> Iterator[tuple[Any, Fraction]]:
         """(a function that makes the pixels, seconds from the clip's beginning) of every frame that comes through."""
@@ -215,6 +234,10 @@ class Decoder:
             self.warnings.append(
                 f"the clip is damaged: {self._child.line_count} complaints of the decoder{self._said()}"
             )
+        if self._moved:
+            self.warnings.append(
+                f"{self._moved} frames repeat a time or run backwards; each is shown right after the one before it"
+            )
         announced = self.info.frames if self._start == 0 and self._end is None else None
         # AVI counts a frame too many at times: one missing frame is damage only where something was complained of
         if announced and announced - self.frames > (not self._child.line_count):
@@ -235,7 +258,7 @@ def next_timestamp(time: Fraction, time_base: Fraction, last: int) -> int:
 
 
 def to_tensor(array: np.ndarray) -> torch.Tensor:
-    """(H, W, 3) of uint8 or uint16 to float32 (1, 3, H, W) in [0, 1]."""
+    """(H, W, C) of uint8 or uint16 to float32 (1, C, H, W) in [0, 1]."""
     scale = float(np.iinfo(array.dtype).max)
     pixels = torch.from_numpy(array.astype(np.float32) if array.dtype == np.uint16 else array)
     return pixels.permute(2, 0, 1)[None].to(torch.float32, memory_format=torch.contiguous_format).div_(scale)

@@ -20,10 +20,10 @@ import torch
 
 from videostyle.errors import MediaError, UsageError
 from videostyle.frame import Frame, VideoInfo
-from videostyle.media import publish
+from videostyle.media import colour, publish
 from videostyle.media.decode import as_spoken
 from videostyle.media.folder import FolderSink
-from videostyle.media.formats import Codec, Container, codec_of, container_of, is_folder
+from videostyle.media.formats import Codec, Container, codec_of, container_of, holds_alpha, is_folder
 from videostyle.media.mux import FfmpegSink, Job
 from videostyle.media.streams import StreamPlan, plan_streams
 from videostyle.settings import MediaSettings
@@ -48,6 +48,15 @@ def check_output(output: str | Path, settings: MediaSettings, source: Path | Non
     """Refuse an output that could not be written, before any work. Raises UsageError; changes nothing on the disk."""
     codec_of(container_of(output), settings)
     publish.check_place(Path(output), overwrite=settings.overwrite, source=source)
+
+
+def check_space(
+    output: str | Path, info: VideoInfo, *, size: tuple[int, int], settings: MediaSettings, frames: int
+) -> None:
+    """Refuse an output of so many frames that the disk has no room for, by estimate. Raises MediaError."""
+    codec = codec_of(container_of(output), settings)
+    others = info.path.stat().st_size if info.streams else 0  # at most: sound that is carried
+    publish.check_space(Path(output), round(frames * size[0] * size[1] * codec.bytes_per_pixel) + others)
 
 
 def rehearse(
@@ -141,7 +150,9 @@ class Encoder:
         plan = plan if plan is not None else plan_streams(info, container, settings)
         self.output = Path(output)
         self.size = size
-        self.notices = [*plan.notices]
+        self._alpha = colour.has_alpha(info) and holds_alpha(output, settings)
+        codec = codec.with_alpha() if self._alpha else codec
+        self.notices = [*plan.notices, *alpha_notices(info, container, codec)]
         self.frames = 0
         self._settings = settings
         self._time_base = GIF_TIME_BASE if container.name == "gif" else time_base
@@ -149,6 +160,7 @@ class Encoder:
         self._begin = as_spoken(settings.start_seconds)
         self._timestamps: list[int] = []
         self._dropped = 0
+        publish.remove_stale(self.output)
         self._part = publish.part_name(self.output)
         self._sink = self._open_sink(info, container, codec, plan, comment, threads, source_seconds)
 
@@ -180,8 +192,11 @@ class Encoder:
             )
         )
 
-    def write(self, frame: Frame) -> None:
-        """Append a frame. Its time counts from the source's beginning, as the decoder gives it."""
+    def write(self, frame: Frame, alpha: torch.Tensor | None = None) -> None:
+        """Append a frame. Its time counts from the source's beginning, as the decoder gives it.
+
+        ``alpha``: its opacity, float32 (1, 1, H, W), where the clip is transparent; the output may drop it.
+        """
         if frame.size != self.size:
             raise MediaError(f"a frame of {frame.size[0]}x{frame.size[1]} came; {self.size[0]}x{self.size[1]} expected")
         pts = round((frame.time_seconds - self._begin) / self._time_base)
@@ -190,7 +205,7 @@ class Encoder:
                 self._dropped += 1
                 return
             pts = self._timestamps[-1] + 1
-        self._sink.write(frame.pixels, pts)
+        self._sink.write(off_white(frame.pixels, alpha) if self._alpha else frame.pixels, pts)
         self._timestamps.append(pts)
         self.frames += 1
 
@@ -220,3 +235,23 @@ class Encoder:
         """Stop and leave nothing behind, for an owner that does not use ``with``."""
         self._sink.close()
         publish.remove(self._part)
+
+
+def off_white(pixels: torch.Tensor, alpha: torch.Tensor | None) -> torch.Tensor:
+    """The four channels (1, 4, H, W) that, laid on white, are ``pixels`` again; where nothing is seen, white."""
+    if alpha is None:
+        alpha = torch.ones_like(pixels[:, :1])
+    colours = (pixels - (1 - alpha)) / alpha.clamp_min(1 / 65535)
+    return torch.cat([torch.where(alpha > 0, colours, 1.0).clamp(0, 1), alpha], dim=1)
+
+
+def alpha_notices(info: VideoInfo, container: Container, codec: Codec) -> list[str]:
+    """What becomes of the source's transparency."""
+    if not colour.has_alpha(info):
+        return []
+    if codec.transparent:
+        return ["the clip's transparency is kept"]
+    others = ".webm, .mov with --codec prores, and a folder of PNGs do"
+    return [
+        f"the clip can be transparent; it is laid on white, as {container.name} with {codec.name} keeps none ({others})"
+    ]

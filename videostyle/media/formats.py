@@ -1,7 +1,7 @@
 """What each output format is made of: container by the output's name, codec, and what it takes from the source."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from videostyle.errors import UsageError
@@ -13,7 +13,8 @@ BITMAP_SUBTITLES = frozenset({"dvd_subtitle", "dvdsub", "dvb_subtitle", "dvbsub"
 
 @dataclass(frozen=True)
 class Codec:
-    """A video encoder. ``even``: both sides must be even. ``crf`` None: it has no such scale."""
+    """A video encoder. ``even``: both sides must be even. ``crf`` None: it has no such scale. ``alpha_format``: what
+    holds transparency, None: nothing does. ``bytes_per_pixel``: what a painted frame takes, to estimate disk space."""
 
     name: str
     encoder: str
@@ -21,11 +22,28 @@ class Codec:
     crf: int | None = None
     even: bool = True
     options: dict[str, str] = field(default_factory=dict)
+    bytes_per_pixel: float = 0.15
+    alpha_format: str | None = None
+    alpha_options: dict[str, str] = field(default_factory=dict)
 
     @property
     def deep(self) -> bool:
         """Whether it is given 16 bits per channel instead of 8."""
         return "10" in self.pixel_format
+
+    @property
+    def transparent(self) -> bool:
+        return self.pixel_format == self.alpha_format
+
+    @property
+    def raw_format(self) -> str:
+        """What it is given."""
+        return ("rgba64le" if self.deep else "rgba") if self.transparent else ("rgb48le" if self.deep else "rgb24")
+
+    def with_alpha(self) -> "Codec":
+        """The same for transparent frames."""
+        assert self.alpha_format is not None
+        return replace(self, pixel_format=self.alpha_format, options=self.options | self.alpha_options)
 
 
 CODECS = {
@@ -33,13 +51,15 @@ CODECS = {
     for codec in (
         Codec("h264", "libx264", "yuv420p", crf=18),
         Codec("hevc", "libx265", "yuv420p10le", crf=20, options={"x265-params": "log-level=error"}),
-        Codec("prores", "prores_ks", "yuv422p10le", options={"profile:v": "3", "vendor": "apl0"}),
+        Codec("prores", "prores_ks", "yuv422p10le", options={"profile:v": "3", "vendor": "apl0"}, bytes_per_pixel=0.5,
+              alpha_format="yuva444p10le", alpha_options={"profile:v": "4", "alpha_bits": "16"}),
         # b:v 0 makes crf the only measure; cpu-used 4 is 5 times faster than the default at nearly the same size
         Codec("vp9", "libvpx-vp9", "yuv420p", crf=24, even=False,
-              options={"b:v": "0", "row-mt": "1", "deadline": "good", "cpu-used": "4"}),
+              options={"b:v": "0", "row-mt": "1", "deadline": "good", "cpu-used": "4"},
+              alpha_format="yuva420p", alpha_options={"auto-alt-ref": "0"}),
         Codec("av1", "libsvtav1", "yuv420p10le", crf=26, options={"preset": "7"}),
-        Codec("gif", "gif", "pal8", even=False),
-        Codec("png", "png", "rgb24", even=False),
+        Codec("gif", "gif", "pal8", even=False, bytes_per_pixel=0.7),
+        Codec("png", "png", "rgb24", even=False, bytes_per_pixel=2.2, alpha_format="rgba"),
     )
 }  # fmt: skip
 
@@ -56,6 +76,7 @@ class Container:
     audio: str | None = None
     subtitles: str | None = None
     chapters: bool = True
+    alpha: bool = False  # whether it holds transparency where the codec does
     attachments: bool = False
     options: dict[str, str] = field(default_factory=dict)
 
@@ -67,14 +88,16 @@ MOV_AUDIO = frozenset({"aac", "mp3", "mp3float", "ac3", "eac3", "alac", "pcm_s16
 
 CONTAINERS = {
     ".mp4": Container("mp4", "mp4", ("h264", "hevc", "av1", "vp9"), MP4_AUDIO, "aac", "mov_text", options=MOV_OPTIONS),
-    ".mov": Container("mov", "mov", ("h264", "hevc", "prores"), MOV_AUDIO, "aac", "mov_text", options=MOV_OPTIONS),
-    ".mkv": Container(
-        "mkv", "matroska", ("h264", "hevc", "av1", "vp9", "prores"), None, "aac", "srt", attachments=True
+    ".mov": Container(
+        "mov", "mov", ("h264", "hevc", "prores"), MOV_AUDIO, "aac", "mov_text", alpha=True, options=MOV_OPTIONS
     ),
-    ".webm": Container("webm", "webm", ("vp9", "av1"), frozenset({"opus", "vorbis"}), "libopus", "webvtt"),
+    ".mkv": Container(
+        "mkv", "matroska", ("h264", "hevc", "av1", "vp9", "prores"), None, "aac", "srt", alpha=True, attachments=True
+    ),
+    ".webm": Container("webm", "webm", ("vp9", "av1"), frozenset({"opus", "vorbis"}), "libopus", "webvtt", alpha=True),
     ".gif": Container("gif", "gif", ("gif",), chapters=False, options={"loop": "0"}),
 }
-FOLDER = Container("folder of PNGs", "png", ("png",), chapters=False)
+FOLDER = Container("folder of PNGs", "png", ("png",), chapters=False, alpha=True)
 
 
 def is_folder(output: str | Path) -> bool:
@@ -105,6 +128,12 @@ def codec_of(container: Container, settings: MediaSettings) -> Codec:
     if settings.crf is not None and settings.crf > 51 and codec.name in ("h264", "hevc"):
         raise UsageError(f"crf is {settings.crf}; for {codec.name} it must be at most 51")
     return codec
+
+
+def holds_alpha(output: str | Path, settings: MediaSettings) -> bool:
+    """Whether transparency can be kept in this output."""
+    container = container_of(output)
+    return container.alpha and codec_of(container, settings).alpha_format is not None
 
 
 def needs_even(output: str | Path, settings: MediaSettings) -> bool:

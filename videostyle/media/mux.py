@@ -42,10 +42,6 @@ class Job:
     threads: int | None = None
     source_seconds: float | None = None
 
-    @property
-    def raw_format(self) -> str:
-        return "rgb48le" if self.codec.deep else "rgb24"
-
 
 def command(job: Job) -> list[str]:
     """FFmpeg's arguments: input 0 is the pipe of frames, input 1 the source."""
@@ -131,7 +127,7 @@ class FfmpegSink:
         container = av.open(self._child.process.stdin, "w", format="nut", buffer_size=1 << 20)
         stream: Any = container.add_stream("rawvideo", rate=1000)
         stream.width, stream.height = self._job.size
-        stream.pix_fmt = self._job.raw_format
+        stream.pix_fmt = self._job.codec.raw_format
         stream.time_base = stream.codec_context.time_base = self._job.time_base
         return container, stream
 
@@ -139,7 +135,8 @@ class FfmpegSink:
         with self._guarded():
             if self._container is None:
                 self._container, self._stream = self._open()
-            frame = av.VideoFrame.from_ndarray(to_array(pixels, self._job.codec.deep), format=self._job.raw_format)
+            codec = self._job.codec
+            frame = av.VideoFrame.from_ndarray(to_array(pixels, codec.deep), format=codec.raw_format)
             frame.pts, frame.time_base = pts, self._job.time_base
             self._container.mux(self._stream.encode(frame))
 
@@ -203,7 +200,7 @@ def compare(found: dict[str, Any], timestamps: list[int], job: Job) -> str | Non
 
 
 def to_array(pixels: torch.Tensor, deep: bool) -> np.ndarray:
-    """float32 (1, 3, H, W) in [0, 1] to (H, W, 3), uint8, or uint16 if ``deep``; values outside are clamped."""
+    """float32 (1, C, H, W) in [0, 1] to (H, W, C), uint8, or uint16 if ``deep``; values outside are clamped."""
     top = 65535 if deep else 255
     scaled = pixels[0].detach().clamp(0, 1).mul(top).round().permute(1, 2, 0).to(torch.int32 if deep else torch.uint8)
     return scaled.contiguous().cpu().numpy().astype(np.uint16 if deep else np.uint8, copy=False)

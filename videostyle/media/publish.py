@@ -3,9 +3,11 @@
 import contextlib
 import json
 import os
+import platform
 import re
 import secrets
 import shutil
+import zlib
 from pathlib import Path
 
 from videostyle.errors import MediaError, UsageError
@@ -40,8 +42,46 @@ def _check_folder(output: Path, overwrite: bool) -> None:
 
 
 def part_name(output: Path) -> Path:
-    """A hidden name beside the output, on the same disk, that no other run uses."""
-    return output.absolute().parent / f".{output.name}.{secrets.token_hex(4)}.part"
+    """A hidden name beside the output, on the same disk, that no other run uses; it says whose it is."""
+    return output.absolute().parent / f".{output.name}.{_host()}-{os.getpid()}-{secrets.token_hex(4)}.part"
+
+
+def _host() -> str:
+    """This machine, in eight digits: a process number means nothing on another one that shares the disk."""
+    return f"{zlib.crc32(platform.node().encode()):08x}"
+
+
+def remove_stale(output: Path) -> None:
+    """Take away what runs for the same output left here when they were killed outright."""
+    ours = re.compile(rf"\.{re.escape(output.name)}\.{_host()}-(\d+)-[0-9a-f]{{8}}\.part")
+    for entry in output.absolute().parent.iterdir():
+        found = ours.fullmatch(entry.name)
+        if found and not _runs(int(found[1])):
+            with contextlib.suppress(OSError):
+                remove(entry)
+
+
+def _runs(process: int) -> bool:
+    """Whether a process of this machine lives; where that cannot be asked without harm (Windows), it does."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is another user's
+        return True
+    return True
+
+
+def check_space(output: Path, needed_bytes: int) -> None:
+    """Refuse what will not fit on the disk. Raises MediaError."""
+    free = shutil.disk_usage(output.absolute().parent).free
+    if needed_bytes > free:
+        raise MediaError(
+            f"{output} needs about {needed_bytes / 1e6:.0f} MB, and {free / 1e6:.0f} MB are free there; "
+            "make room or choose another place"
+        )
 
 
 def publish(part: Path, output: Path, *, overwrite: bool) -> None:

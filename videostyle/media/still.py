@@ -209,6 +209,6 @@ def _description(comment: str | None) -> Image.Exif:
 
 
 def to_bytes(pixels: torch.Tensor) -> np.ndarray:
-    """float (1, 3, H, W), clamped to [0, 1], to uint8 (H, W, 3)."""
+    """float (1, C, H, W), clamped to [0, 1], to uint8 (H, W, C)."""
     scaled = pixels[0].detach().clamp(0, 1).mul(255).round().permute(1, 2, 0).to(torch.uint8)
     return scaled.contiguous().cpu().numpy()
