@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from videostyle.experiments.questions import power
 from videostyle.experiments.runner import Runner
 from videostyle.experiments.sheet import Panel, Row, Sheet
 from videostyle.media.decode import Decoder, output_size
@@ -29,7 +30,9 @@ def add_video(sheet: Sheet, runner: Runner, folder: Path) -> Sheet:
         Row(tuple(Panel(when, still) for when, still in stills(folder / name)), label)
         for name, label in (("source.mp4", "Source"), ("stylised.mp4", "Stylised"))
     )
-    words = (("α/β", f"{settings.content_weight / settings.style_weight:g}"), ("start", "warped"), *sheet.settings[-1:])
+    ratio = power(settings.content_weight / settings.style_weight)
+    size = min(runner.inputs.size, LONGEST)
+    words = (("α/β", ratio), ("start", settings.init), ("size", f"{size} px"), *sheet.settings[-1:])
     return replace(sheet, rows=rows, drawings=(), settings=words, runs=(record,))
 
 

@@ -27,7 +27,7 @@ def lay_out(recipe: Recipe, runner: Runner, folder: Path) -> Sheet:
     sheet = Sheet(
         recipe,
         rows=_rows(recipe, runner, made),
-        drawings=plots.losses(_by_label(recipe, made)),
+        drawings=plots.losses(_by_label(recipe, made)) if made else (),
         settings=settings_in_words(recipe, runner),
         runs=tuple(_run(v, m, runner.inputs) for v, m in zip(recipe.variants, made, strict=True)),
     )

@@ -24,6 +24,8 @@ from videostyle.experiments.sheet import Drawing, Panel, Row, Sheet
 from videostyle.media.still import to_bytes
 
 QUALITY = 82
+MOST_COLUMNS = 5
+MOST_ENLARGED = 2.6  # screen pixels for one of a picture: small ones are not blown up over the whole page
 PLOT_WIDTH = 4.6  # inches at the size of matplotlib's letters
 _ids = count()
 
@@ -48,8 +50,8 @@ def _asset(name: str) -> str:
 
 def _facts(sheets: Sequence[Sheet]) -> str:
     """What all figures have in common, in one line."""
-    common = set.intersection(*(set(sheet.settings) for sheet in sheets)) if sheets else set()
-    kept = [(k, v) for k, v in sheets[0].settings if (k, v) in common] if sheets else []
+    painted = [sheet.settings for sheet in sheets if sheet.recipe.variants] or [sheet.settings for sheet in sheets]
+    kept = [pair for pair in painted[0] if all(pair in settings for settings in painted)] if painted else []
     return " · ".join(f"{escape(k)} {escape(v)}" for k, v in kept)
 
 
@@ -69,7 +71,7 @@ def _hero(sheets: Sequence[Sheet]) -> str:
 def _slider(before: Panel, after: Panel) -> str:
     height, width = after.pixels.shape[2:]
     return (
-        f'<div class="slider" style="--ratio:{width}/{height}">'
+        f'<div class="slider" style="--ratio:{width}/{height};--most:{MOST_ENLARGED * width:.0f}px">'
         f'<img src="{picture(before)}" alt="{escape(before.label)}">'
         f'<img class="over" src="{picture(after)}" alt="{escape(after.label)}">'
         f'<span class="tag left">{escape(before.label)}</span><span class="tag right">{escape(after.label)}</span>'
@@ -83,6 +85,7 @@ def _section(number: int, sheet: Sheet, folder: Path) -> str:
     curves = [d for d in sheet.drawings if d.name.startswith("loss-")]
     others = [d for d in sheet.drawings if not d.name.startswith("loss-")]
     kind = "Question" if recipe.question else "Figure"
+    columns = columns_of(sheet)
     return "".join(
         (
             f'<section id="{recipe.name}" aria-labelledby="{recipe.name}-title">',
@@ -90,8 +93,9 @@ def _section(number: int, sheet: Sheet, folder: Path) -> str:
             f'<h2 id="{recipe.name}-title">{escape(recipe.title)}</h2>',
             f'<p class="answer">{escape(sheet.answer)}</p>' if sheet.answer else "",
             f'<p class="caption">{escape(recipe.caption)}</p>',
+            f'<p class="caption"><b>The slides say:</b> {escape(recipe.claim)}</p>' if recipe.claim else "",
             _players(folder / recipe.name) if recipe.layout == "video" else "",
-            *(_row(row, recipe.layout) for row in sheet.rows),
+            *(_row(row, recipe.layout, columns) for row in sheet.rows),
             *(_plot(d, wide=True) for d in others),
             _details("Loss curves", f'<div class="curves">{"".join(_plot(d) for d in curves)}</div>') if curves else "",
             _settings(sheet),
@@ -101,21 +105,33 @@ def _section(number: int, sheet: Sheet, folder: Path) -> str:
     )
 
 
-def _row(row: Row, layout: str) -> str:
-    shown = [p for p in row.panels if p.label or not p.is_input]
+def columns_of(sheet: Sheet) -> int:
+    """As many as the longest row has; what is too long for the page is broken into rows of even length."""
+    most = max((len(row.panels) for row in sheet.rows), default=1)
+    lines = -(-most // MOST_COLUMNS)
+    return max(-(-most // lines), 3 if most < 3 else 1)
+
+
+def _row(row: Row, layout: str, columns: int) -> str:
     label = f"<h3>{escape(row.label)}</h3>" if row.label else ""
     crisp = " crisp" if layout == "maps" else ""
-    return f'{label}<div class="row{crisp}" style="--n:{min(len(shown), 5)}">{"".join(map(_panel, shown))}</div>'
+    made = [p for p in row.panels if not p.is_input] or list(row.panels)
+    ratio = min(p.pixels.shape[3] / p.pixels.shape[2] for p in made)
+    panels = "".join(_panel(p, ratio) if p.label or not p.is_input else EMPTY for p in row.panels)
+    return f'{label}<div class="row{crisp}" style="--n:{columns}">{panels}</div>'
 
 
-def _panel(panel: Panel) -> str:
+EMPTY = '<span class="empty"></span>'  # keeps a place free, so that rows stand in line
+
+
+def _panel(panel: Panel, ratio: float) -> str:
+    """A picture; one of another shape than its row's is fitted into the same height."""
     words = f"<figcaption>{escape(panel.label)}</figcaption>" if panel.label else ""
     kind = ' class="input"' if panel.is_input else ""
-    ratio = f"{panel.pixels.shape[3]}/{panel.pixels.shape[2]}"
     name = escape(panel.label or "Feature map")
     return (
         f'<figure{kind}><button class="zoom" aria-label="Enlarge: {name}">'
-        f'<img src="{picture(panel)}" alt="{name}" style="aspect-ratio:{ratio}"></button>{words}</figure>'
+        f'<img src="{picture(panel)}" alt="{name}" style="aspect-ratio:{ratio:.4f}"></button>{words}</figure>'
     )
 
 
@@ -136,14 +152,15 @@ def _players(folder: Path) -> str:
 
 
 def _plot(drawing: Drawing, wide: bool = False) -> str:
-    kind = "plot wide" if wide else "plot"
-    title = "" if wide and drawing.aspect > 3 else f"<figcaption>{escape(drawing.title)}</figcaption>"
+    broad = drawing.aspect > 3
+    kind = "plot broad" if broad else "plot wide" if wide else "plot"
+    title = "" if broad else f"<figcaption>{escape(drawing.title)}</figcaption>"
     return f'<figure class="{kind}" role="img" aria-label="{escape(drawing.words)}">{title}{svg(drawing, wide)}</figure>'
 
 
 def svg(drawing: Drawing, wide: bool = False) -> str:
     """A drawing as SVG whose ink and rules take the page's colours."""
-    width = PLOT_WIDTH * (1.7 if wide else 1)
+    width = PLOT_WIDTH * (2.1 if drawing.aspect > 3 else 1.25 if wide else 1)
     salt = {"svg.hashsalt": f"{drawing.name}-{next(_ids)}"}  # ids are hashes; the same drawing may come twice
     with matplotlib.rc_context(STYLE | salt):
         figure = Figure(figsize=(width, width / drawing.aspect + 0.4), layout="constrained", facecolor="none")
