@@ -15,7 +15,7 @@ from videostyle.frame import Frame, StylisedFrame
 from videostyle.machine import Machine, choose_machine
 from videostyle.motion import carry
 from videostyle.motion.carry import Painted
-from videostyle.motion.flow import FlowEstimator, dis_flow
+from videostyle.motion.flow import FlowEstimator, flow_named
 from videostyle.motion.warp import Warp
 from videostyle.optimise.lbfgs import History
 from videostyle.optimise.shot import Outcome, ShotOptimiser, loss_weights
@@ -31,6 +31,8 @@ NOISE_MEAN, NOISE_DEVIATION = 0.5, 0.25
 
 # A frame is good enough at this multiple of the loss that the shot's first frame converged to.
 GOAL_SLACK = 1.02
+# How much more firmly than the style's own loss a shot is held at what its first frame reached of the style.
+ANCHOR_STIFFNESS = 8.0
 
 OnEvaluation = Callable[[int, float], None]  # evaluation within the frame, its loss
 
@@ -41,7 +43,7 @@ class ShotState:
 
     ``source`` and ``stylised``: (1, 3, H, W) float32 in [0, 1]. ``history``: the optimiser's curvature pairs.
     ``painted``: what is known of every pixel. ``goal``: the loss of the shot's first frame, which was optimised until
-    it converged: how far the others are to be taken.
+    it converged: how far the others are to be taken. ``style``: the style, anchored at what that frame reached of it.
     """
 
     source: torch.Tensor
@@ -49,6 +51,7 @@ class ShotState:
     history: History | None
     painted: Painted
     goal: float
+    style: StyleTarget
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class Beginning:
     priors: tuple[Prior, ...] = ()
     free: torch.Tensor | None = None
     goal: float | None = None
+    style: StyleTarget | None = None
     painted: Painted | None = None
 
 
@@ -108,6 +112,7 @@ class Painter:
             on_evaluation=on_evaluation,
             free=begin.free,
             goal=begin.goal,
+            style=begin.style,
         )
 
     def style_target(self, content: torch.Tensor) -> StyleTarget:
@@ -151,19 +156,20 @@ def stylise_frames(
     """Stylise frames in turn, each started as ``settings.init`` says; the core of ``stylise_video``, without files.
 
     ``frames``: any iterable of frames of one size. ``style``: (1, 3, H, W) float32 RGB in [0, 1]. ``flow(current,
-    previous)`` gives the Warp between two source frames (1, 3, H, W); OpenCV's DIS by default. A frame with ``cut``
-    begins a shot, which is painted as if nothing had been before it. ``painter``: one that was made before, for the
-    same style and settings. ``on_evaluation(frame, evaluation, loss)`` is called on the way.
+    previous)`` gives the Warp between two source frames (1, 3, H, W); by default as ``settings.flow`` says. A frame
+    with ``cut`` begins a shot, which is painted as if nothing had been before it. ``painter``: one made before,
+    for the same style and settings. ``on_evaluation(frame, evaluation, loss)`` is called on the way.
     Frames come out as they are finished; a whole clip is never in memory.
     """
     painter = painter or Painter(style, settings)
+    flow = flow or flow_named(painter.settings.flow, painter.settings.flow_size)
     state: ShotState | None = None
     shot, first = 0, 0
     for index, frame in enumerate(frames):
         if frame.cut and index > 0:
             state, shot, first = None, shot + 1, index
         report = None if on_evaluation is None else (lambda k, loss, i=index: on_evaluation(i, k, loss))
-        stylised, state = _stylise_frame(painter, frame, index - first, state, flow or dis_flow, report)
+        stylised, state = _stylise_frame(painter, frame, index - first, state, flow, report)
         yield replace(stylised, index=index, shot=shot)
 
 
@@ -180,7 +186,6 @@ def _stylise_frame(
     content = frame.pixels.to(painter.machine.device)
     begin = _begin(painter, content, position, state, flow)
     outcome, history = painter.paint(content, begin, on_evaluation)
-    own = outcome.losses.own.item()
     stylised = StylisedFrame(
         pixels=outcome.pixels,
         pts=frame.pts,
@@ -188,14 +193,31 @@ def _stylise_frame(
         cut=frame.cut,
         start=begin.name,
         evaluations=outcome.evaluations,
-        loss=own,
+        loss=outcome.losses.own.item(),
         content_loss=outcome.losses.content.item(),
         style_loss=outcome.losses.style.item(),
         optimise_seconds=outcome.seconds,
         wall_seconds=time.perf_counter() - began,
     )
+    return stylised, _after(painter, content, outcome, history, begin, state)
+
+
+def _after(
+    painter: Painter,
+    content: torch.Tensor,
+    outcome: Outcome,
+    history: History | None,
+    begin: Beginning,
+    state: ShotState | None,
+) -> ShotState:
+    """What a finished frame leaves to the next one. The first of a shot sets its goal and its anchor."""
+    if state is None:
+        style = painter.style_target(content).anchored(painter.trunk, outcome.pixels, ANCHOR_STIFFNESS)
+        goal = outcome.losses.own.item()
+    else:
+        style, goal = state.style, state.goal
     painted = begin.painted or Painted.whole(content)
-    return stylised, ShotState(content, outcome.pixels, history, painted, own if state is None else state.goal)
+    return ShotState(content, outcome.pixels, history, painted, goal, style)
 
 
 def _begin(
@@ -221,13 +243,14 @@ def _follow(settings: Settings, content: torch.Tensor, state: ShotState, warp: W
     warp = carry.doubted(warp, content, state.source)
     start = carry.start(state.stylised, content, warp)
     free, painted = state.painted.next(content, warp)
-    if settings.no_hold:
-        free = torch.ones_like(free)
+    style: StyleTarget | None = state.style
+    if settings.no_anchor:
+        free, style = torch.ones_like(free), None
     weight = settings.temporal_weight
     prior = Prior(start, warp.mask, carry.temporal_weight(settings.coherence) if weight is None else weight)
     if history is not None:
         history = history.warped(warp, warp.visible_before * free)
-    return Beginning("warped", start, history, (prior,), free, state.goal * GOAL_SLACK, painted)
+    return Beginning("warped", start, history, (prior,), free, state.goal * GOAL_SLACK, style, painted)
 
 
 def noise(like: torch.Tensor, seed: int) -> torch.Tensor:

@@ -101,7 +101,13 @@ class Settings(CheckedSettings):
         None, "weight of the temporal loss (default: what --coherence means)", minimum=0.0, metavar="GAMMA"
     )
 
-    no_hold: bool = setting(False, "paint again in every frame what stands still and is finished")
+    flow: str = setting("dis", "optical flow between source frames", choices=("dis", "farneback"))
+    flow_size: int | None = setting(
+        None, "longer side of the frames that the flow is computed on (default: the output's)", minimum=32
+    )
+    no_anchor: bool = setting(
+        False, "do not hold a shot's colour and contrast at its first frame's, nor leave finished still parts alone"
+    )
 
     # The optimiser
     optimizer: str = setting("lbfgs", "optimiser", choices=("lbfgs", "adam"))

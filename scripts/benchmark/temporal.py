@@ -35,9 +35,9 @@ ABLATION: dict[str, dict[str, Any]] = {
     "independent": INDEPENDENT,
     "previous": {"init": "previous", "coherence": 0.0},
     "warped": {"coherence": 0.0},
-    "+ mask": {"temporal_weight": 0.0, "no_hold": True},
-    "+ temporal loss": {"no_hold": True},
-    "+ hold (default)": {},
+    "+ mask": {"temporal_weight": 0.0, "no_anchor": True},
+    "+ temporal loss": {"no_anchor": True},
+    "+ anchors (default)": {},
 }
 # Ruder's temporal weight, as a factor on this package's own default: four decades.
 RUDER_DECADES = (0.1, 1.0, 10.0, 100.0)

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from networks import smooth_picture
 
-from videostyle.motion.flow import dis_flow, off_boundaries, seen
-from videostyle.motion.warp import warp
+from videostyle.motion.flow import dis_flow, farneback_flow, flow_named, off_boundaries, reduced, seen
+from videostyle.motion.warp import sample, warp
 
 
 def texture(height: int, width: int, seed: int = 0) -> torch.Tensor:
@@ -178,3 +178,49 @@ def test_ground_truth(shared, scene):
     assert residual(truth) < left * unmoved
     assert residual(found.flow) < left * unmoved
     assert residual(-truth) > unmoved  # the other sign of the convention
+
+
+@pytest.mark.parametrize("estimator", [farneback_flow, reduced(dis_flow, 80), flow_named("farneback", 80)])
+def test_every_estimator_keeps_the_convention(estimator):
+    scene, margin, height, width = texture(120, 150), 8, 96, 128
+    previous = scene[..., margin : margin + height, margin : margin + width]
+    current = scene[..., margin + 2 : margin + 2 + height, margin - 3 : margin - 3 + width]
+    found = estimator(current, previous)
+    assert found.flow.shape == (1, 2, height, width)
+    assert found.mask.shape == found.visible_before.shape == (1, 1, height, width)
+    inside = (slice(16, -16), slice(16, -16))
+    assert found.flow[0, 0][inside].median().item() == pytest.approx(-3, abs=0.3)
+    assert found.flow[0, 1][inside].median().item() == pytest.approx(2, abs=0.3)
+    assert set(found.mask.unique().tolist()) <= {0.0, 1.0}
+
+
+def test_a_frame_that_is_small_enough_is_not_reduced():
+    current, previous = moving_square()
+    assert torch.equal(reduced(dis_flow, 128)(current, previous).flow, dis_flow(current, previous).flow)
+
+
+def noisy(scene: torch.Tensor, seed: int) -> torch.Tensor:
+    return (scene + torch.randn(scene.shape, generator=torch.Generator().manual_seed(seed)) * 2 / 255).clamp(0, 1)
+
+
+def test_noise_does_not_move():
+    """DIS alone finds motion of up to a pixel in a still, noisy picture; what does not move must be copied."""
+    scene = 0.5 + 0.3 * (smooth_picture(96, 128) - 0.5)
+    found = dis_flow(noisy(scene, 1), noisy(scene, 2))
+    assert found.still.mean() > 0.99
+    assert found.mask.mean() > 0.98
+
+
+def test_a_camera_that_moves_slowly_is_followed():
+    scene = texture(96, 128)
+    current = sample(scene, torch.full((1, 2, 96, 128), 0.4), mode="bicubic")
+    found = dis_flow(noisy(current, 1), noisy(scene, 2))
+    assert found.still.mean() < 0.05
+    assert found.flow[0, 0, 16:-16, 16:-16].median().item() == pytest.approx(0.4, abs=0.15)
+
+
+def test_something_small_moves_before_a_still_background():
+    current, previous = moving_square()
+    found = dis_flow(noisy(current, 1), noisy(previous, 2))
+    assert found.flow[:, 0, ROWS, AFTER][..., 8:-8, 8:-8].median().item() == pytest.approx(-SHIFT, abs=0.2)
+    assert found.still[..., :16].mean() > 0.9

@@ -205,3 +205,47 @@ def test_slicing_makes_a_bf16_gram_finer_than_one_product():
 
 def test_layers_are_named_once():
     assert LossWeights(1, 1, 0, ("conv2_1",), ("conv1_1", "conv2_1")).layers == ("conv2_1", "conv1_1")
+
+
+# --- the style anchored at what a picture has reached of it
+
+
+def anchored(x0, content, style, stiffness, at):
+    """(losses, gradient) at ``at``, plain and anchored at ``x0``."""
+    made = objective(small_backbone(), content, style)
+    plain = made.value_and_gradient(at)
+    made.style = made.style.anchored(made.trunk, x0, stiffness)
+    return plain, made.value_and_gradient(at)
+
+
+def test_an_anchor_changes_nothing_where_it_lies():
+    x0, content, style = (picture(24, 32, seed=s, dtype=torch.float64) for s in (1, 2, 3))
+    (losses_, gradient), (held, held_gradient) = anchored(x0, content, style, 8.0, x0)
+    torch.testing.assert_close(held_gradient, gradient)
+    torch.testing.assert_close(held.own, losses_.own)
+    torch.testing.assert_close(held.style, losses_.style)
+
+
+def test_an_anchor_pulls_back_from_both_sides():
+    x0, content, style = (picture(24, 32, seed=s, dtype=torch.float64) for s in (1, 2, 3))
+    made = objective(small_backbone(), content, style)
+    plain = made.style
+    for there in (style[..., :24, :32], torch.full_like(x0, 0.5)):
+        at = x0 + 0.3 * (there - x0)
+
+        def slope_along(target, at=at):
+            made.style = target
+            _, gradient = made.value_and_gradient(at)
+            return (gradient * (at - x0)).sum()
+
+        assert slope_along(plain.anchored(made.trunk, x0, 50.0)) > slope_along(plain)
+
+
+def test_an_anchored_gradient_is_that_of_its_total():
+    x0, content, style, at, step = (picture(24, 32, seed=s, dtype=torch.float64) for s in (1, 2, 3, 4, 5))
+    made = objective(small_backbone(), content, style)
+    made.style = made.style.anchored(made.trunk, x0, 8.0)
+    _, gradient = made.value_and_gradient(at)
+    eps = 1e-6
+    up, down = (made.value(at + s * eps * step).total for s in (1, -1))
+    torch.testing.assert_close((up - down) / (2 * eps), (gradient * step).sum()[None], rtol=1e-4, atol=0)

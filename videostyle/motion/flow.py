@@ -5,7 +5,6 @@ OpenCV is the only thing outside torch that this room needs; the flow convention
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -48,13 +47,54 @@ def dis_flow(current: torch.Tensor, previous: torch.Tensor) -> Warp:
 
     Both frames: (1, 3, H, W) float32 RGB in [0, 1], at least 16 pixels a side (smaller ones get no motion at all).
     """
+    estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    return _both_ways(current, previous, estimator.calc)
+
+
+def farneback_flow(current: torch.Tensor, previous: torch.Tensor) -> Warp:
+    """The same by polynomial expansion (Farneback 2003), OpenCV's usual parameters: smoother, and several times slower."""
+
+    def estimate(a: np.ndarray, b: np.ndarray, empty: np.ndarray) -> np.ndarray:
+        return cv2.calcOpticalFlowFarneback(a, b, empty, 0.5, 5, 15, 3, 5, 1.2, 0)
+
+    return _both_ways(current, previous, estimate)
+
+
+def flow_named(name: str, longest: int | None = None) -> FlowEstimator:
+    """``dis`` or ``farneback``, on frames of at most ``longest`` pixels on the longer side."""
+    estimator = {"dis": dis_flow, "farneback": farneback_flow}[name]
+    return estimator if longest is None else reduced(estimator, longest)
+
+
+def reduced(estimator: FlowEstimator, longest: int) -> FlowEstimator:
+    """``estimator`` on smaller copies of the frames. Masks are made there, so their thresholds hold at that size."""
+
+    def estimate(current: torch.Tensor, previous: torch.Tensor) -> Warp:
+        height, width = current.shape[2:]
+        if max(height, width) <= longest:
+            return estimator(current, previous)
+        size = (
+            max(1, round(height * longest / max(height, width))),
+            max(1, round(width * longest / max(height, width))),
+        )
+        small = estimator(*(F.interpolate(f, size, mode="area") for f in (current, previous)))
+        scale = torch.tensor([width / size[1], height / size[0]]).view(1, 2, 1, 1)
+        flow = F.interpolate(small.flow, (height, width), mode="bilinear", align_corners=False) * scale
+        mask, seen_ = (F.interpolate(m, (height, width), mode="nearest") for m in (small.mask, small.visible_before))
+        return Warp(flow, mask, seen_)
+
+    return estimate
+
+
+def _both_ways(current: torch.Tensor, previous: torch.Tensor, estimate: Callable[..., np.ndarray]) -> Warp:
+    """Flow there and back, the masks that follow from it, and rest where nothing moves. On the CPU."""
+    current, previous = current.cpu(), previous.cpu()
     a, b = _grey(current), _grey(previous)
     if min(a.shape) < SMALLEST_SIDE:
         return Warp(current.new_zeros(1, 2, *a.shape), current.new_ones(1, 1, *a.shape))
-    estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    backward, forward = _flow(estimator, a, b), _flow(estimator, b, a)
+    backward, forward = _flow(estimate, a, b), _flow(estimate, b, a)
     visible = seen(backward, forward)
-    resting = at_rest(current.cpu(), previous.cpu(), backward)
+    resting = at_rest(current, previous, backward)
     backward = backward * (1 - resting)
     visible = torch.maximum(visible, resting)
     return Warp(backward, visible * off_boundaries(backward), visible)
@@ -66,9 +106,9 @@ def _grey(frame: torch.Tensor) -> np.ndarray:
     return cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
 
 
-def _flow(estimator: Any, source: np.ndarray, target: np.ndarray) -> torch.Tensor:
+def _flow(estimate: Callable[..., np.ndarray], source: np.ndarray, target: np.ndarray) -> torch.Tensor:
     empty = np.zeros((*source.shape, 2), np.float32)  # None would do, but OpenCV's stubs do not know that
-    found = estimator.calc(source, target, empty)
+    found = estimate(source, target, empty)
     return torch.from_numpy(found).permute(2, 0, 1)[None].contiguous()
 
 
@@ -114,8 +154,13 @@ def at_rest(current: torch.Tensor, previous: torch.Tensor, flow: torch.Tensor) -
 
 
 def _box(x: torch.Tensor, radius: int) -> torch.Tensor:
-    """Mean over a window of 2 radius + 1 pixels a side, (N, C, H, W) -> the same; pixels outside do not count."""
-    return F.avg_pool2d(x, 2 * radius + 1, stride=1, padding=radius, count_include_pad=False)
+    """Mean over a window of 2 radius + 1 pixels a side, (1, C, H, W) -> the same, the picture mirrored at its border.
+
+    OpenCV's running sums: the cost does not grow with the window.
+    """
+    side = 2 * radius + 1
+    mean = cv2.blur(np.ascontiguousarray(x[0].permute(1, 2, 0).numpy()), (side, side))
+    return torch.from_numpy(mean.reshape(*x.shape[2:], x.shape[1])).permute(2, 0, 1)[None]
 
 
 def _gradient_energy(flow: torch.Tensor) -> torch.Tensor:

@@ -50,6 +50,7 @@ class ShotOptimiser:
         on_evaluation: Callable[[int, float], None] | None = None,
         free: torch.Tensor | None = None,
         goal: float | None = None,
+        style: StyleTarget | None = None,
     ) -> tuple[Outcome, History | None]:
         """Optimise one frame: ``content`` and ``start`` are (1, 3, H, W) float32 in [0, 1].
 
@@ -57,6 +58,7 @@ class ShotOptimiser:
         to carry on (None with Adam). One iteration is one evaluation of value and gradient;
         ``on_evaluation(evaluation, loss)`` is called after each. ``free``: (1, 1, H, W), 0 where the start is to stay
         as it is. ``goal``: a loss without priors that is low enough; it ends the frame once the floor is reached.
+        ``style``: the style as this shot has it, if not as it is.
 
         Every iterate is projected onto [0, 1]. Optimised freely and clamped at the end, the picture that is kept has a
         4 to 10 % higher loss, which costs L-BFGS about half of its evaluations; projected, it falls as fast as free.
@@ -64,7 +66,7 @@ class ShotOptimiser:
         """
         began = time.perf_counter()
         target = ContentTarget(self.trunk, content, self.weights.content_layers)
-        objective = Objective(self.trunk, target, self.style, self.weights, priors)
+        objective = Objective(self.trunk, target, style or self.style, self.weights, priors)
         stepper = self._stepper(start, history)
         # Where everything is to stay as it is, one look tells what it costs.
         ceiling = self.settings.iterations if free is None or bool(free.any()) else 1

@@ -87,6 +87,19 @@ class StyleTarget:
     def __init__(self, trunk: Trunk, picture: torch.Tensor, layers: tuple[str, ...]) -> None:
         activations = trunk.forward(picture, layers)
         self.grams = {name: mean_gram(activations[name]) for name in layers}
+        self.pull, self.stiffness = self.grams, 1.0
+
+    def anchored(self, trunk: Trunk, picture: torch.Tensor, stiffness: float) -> "StyleTarget":
+        """The same style, held at what ``picture`` has reached of it: for the frames after a converged one.
+
+        With G0 the picture's Gram and k the stiffness, what is minimised becomes k |G - (G0 + (A - G0) / k)|^2. At G0
+        its gradient is that of |G - A|^2, so a converged picture stays converged; away from it, towards the style or
+        back, it resists k times as firmly. Reported losses still compare with A.
+        """
+        reached = StyleTarget(trunk, picture, tuple(self.grams))
+        reached.pull = {name: torch.lerp(g, self.grams[name], 1 / stiffness) for name, g in reached.grams.items()}
+        reached.grams, reached.stiffness = self.grams, stiffness
+        return reached
 
 
 class ContentTarget:
@@ -141,12 +154,14 @@ class Objective:
         content, style = zero, zero
         for name in self.weights.content_layers:
             content = content + self._content(name, activations[name], taps)
+        held = zero
         for name in self.weights.style_layers:
-            style = style + self._style(name, activations[name], taps)
-        total = self.weights.content * content + self.weights.style * style
+            distance, minimised = self._style(name, activations[name], taps)
+            style, held = style + distance, held + minimised
+        rest = self.weights.content * content
         if self.weights.tv:
-            total = total + self.weights.tv * total_variation(x)
-        own = total
+            rest = rest + self.weights.tv * total_variation(x)
+        own, total = rest + self.weights.style * style, rest + self.weights.style * held
         for prior in self.priors:
             total = total + prior.weight * temporal_loss(x, prior.target, prior.mask)
         return Losses(total, content, style, own), taps
@@ -162,15 +177,24 @@ class Objective:
         taps.content[name] = pulled.mul(self.weights.content * factor)
         return 0.5 * factor * _dot(flat, pulled)
 
-    def _style(self, name: str, features: torch.Tensor, taps: "_TapGradients") -> torch.Tensor:
-        """w_l E_l on the Gram matrix; the gradient w_l / (N^2 M) (G/M_x - A/M_a) F is one product with F."""
+    def _style(self, name: str, features: torch.Tensor, taps: "_TapGradients") -> tuple[torch.Tensor, torch.Tensor]:
+        """(w_l E_l, what is minimised of it: the same, unless the style is anchored).
+
+        The gradient w_l / (N^2 M) (G/M_x - A/M_a) F is one product with F.
+        """
         nominal, q = self.trunk.backbone.nominal[name], self._metrics[name]
-        difference = mean_gram(features) - self.style.grams[name]
-        pulled = difference if q is None else q @ difference @ q
         factor = nominal.scale**4 / (nominal.channels**2 * len(self.weights.style_layers))
         positions = features.shape[2] * features.shape[3]
-        taps.style[name] = pulled * (self.weights.style * factor / positions)
-        return factor / 4 * (difference * pulled).sum((1, 2))
+        gram, k = mean_gram(features), self.style.stiffness
+        difference = gram - self.style.pull[name]
+        pulled = difference if q is None else q @ difference @ q
+        taps.style[name] = pulled * (self.weights.style * k * factor / positions)
+        minimised = k * factor / 4 * (difference * pulled).sum((1, 2))
+        if k == 1:
+            return minimised, minimised
+        difference = gram - self.style.grams[name]
+        pulled = difference if q is None else q @ difference @ q
+        return factor / 4 * (difference * pulled).sum((1, 2)), minimised
 
     def _add_pixel_gradients(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
         if self.weights.tv:
