@@ -19,7 +19,7 @@ from videostyle.experiments.recipes import Recipe, Variant
 from videostyle.machine import choose_machine
 from videostyle.media.still import read_picture, write_picture
 from videostyle.optimise.shot import Outcome
-from videostyle.painter import OnEvaluation, Painter, load_chosen
+from videostyle.painter import Beginning, OnEvaluation, Painter, load_chosen
 from videostyle.perception.backbones import Backbone
 from videostyle.pipeline import OnProgress, Progress, write_json
 from videostyle.settings import Settings
@@ -159,7 +159,7 @@ def _paint(
     painter: Painter, content: torch.Tensor, start: torch.Tensor, report: OnEvaluation | None = None
 ) -> Outcome:
     """One picture, with its loss curve."""
-    return painter._optimiser_for(content).run(content, start, on_evaluation=report)[0]
+    return painter.paint(content, Beginning(painter.settings.init, start), report)[0]
 
 
 def thinned(curve: torch.Tensor) -> Curve:
