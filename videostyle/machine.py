@@ -4,6 +4,7 @@ import os
 import platform
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -92,6 +93,35 @@ def peak_memory_bytes(device: torch.device | None = None) -> tuple[int, int]:
         return 0, on_device
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024, on_device
+
+
+def free_memory_bytes(device: torch.device) -> int | None:
+    """What can still be had on the device, in bytes; None where the system does not say."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
+    if device.type != "cpu":
+        return None
+    limits = [_available_bytes(Path("/proc/meminfo")), _left_in_group(Path("/sys/fs/cgroup"))]
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _available_bytes(meminfo: Path) -> int | None:
+    """What Linux would give without swapping."""
+    try:
+        lines = meminfo.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+
+
+def _left_in_group(group: Path) -> int | None:
+    """What a container's limit leaves, file caches that can be dropped not counted; None without a limit."""
+    try:
+        limit, used = ((group / name).read_text(encoding="ascii").strip() for name in ("memory.max", "memory.current"))
+        cached = dict(line.split() for line in (group / "memory.stat").read_text(encoding="ascii").splitlines())
+        return int(limit) - int(used) + int(cached.get("inactive_file", 0))
+    except (OSError, ValueError):
+        return None
 
 
 def encoder_threads() -> int | None:

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 
 from videostyle import record
-from videostyle.errors import MediaError, UsageError
+from videostyle.errors import DeviceError, MediaError, UsageError
 from videostyle.frame import Frame, StylisedFrame, VideoInfo
-from videostyle.machine import choose_machine, encoder_threads, peak_memory_bytes
+from videostyle.machine import choose_machine, encoder_threads, free_memory_bytes, peak_memory_bytes
 from videostyle.media.decode import Decoder, output_size
 from videostyle.media.encode import Encoder, check_output, check_space, rehearse
 from videostyle.media.formats import holds_alpha, needs_even
@@ -27,6 +27,9 @@ from videostyle.perception.weights import Progress as DownloadProgress
 from videostyle.settings import NAMED_STARTS, MediaSettings, Settings
 
 DEFAULT_SIZE_CPU, DEFAULT_SIZE_ACCELERATED = 512, 960
+
+# What a run takes for every pixel of a frame: features, gradients and curvature pairs, measured on a CPU.
+BYTES_PER_PIXEL = {"compact": {"fp32": 1600, "bf16": 1400}, "vgg19": {"fp32": 4500, "bf16": 2600}}
 
 PREVIEW_FRAMES = 4  # the first one is kept; the others tell what a frame in mid-shot costs
 
@@ -91,6 +94,7 @@ def stylise_video(
     output = output or default_output(clip, style, ".mp4")
     job = _open(clip, output, settings, media, record_to)
     painter = _painter(style, settings, on_download)
+    _check_memory(painter, job.size)
     heading = record.heading(painter, media, source=Path(clip).name, style=Path(style).name)
     report = _Reporter("stylise", job.expected_frames, on_progress)
 
@@ -286,6 +290,19 @@ def _painter(style: str | Path, settings: Settings, on_download: DownloadProgres
     """The painter for a style picture, with the start pictures that the settings name."""
     pictures = {name: read_picture(name) for name in {settings.init, settings.first_init} if name not in NAMED_STARTS}
     return Painter(read_picture(style), settings, starts=pictures, on_download=on_download)
+
+
+def _check_memory(painter: Painter, size: tuple[int, int]) -> None:
+    """Refuse frames that the device has no memory for, by estimate. Raises DeviceError."""
+    machine = painter.machine
+    kind = "compact" if painter.backbone.name == "compact" else "vgg19"
+    needed = size[0] * size[1] * BYTES_PER_PIXEL[kind][machine.precision]
+    free = free_memory_bytes(machine.device)
+    if free is not None and needed > free:
+        raise DeviceError(
+            f"frames of {size[0]}x{size[1]} need about {needed / 2**30:.1f} GiB and {machine.device.type} has "
+            f"{free / 2**30:.1f} GiB free; choose a smaller --size"
+        )
 
 
 def _frame_size(info: VideoInfo, output: str | Path, settings: Settings, media: MediaSettings) -> tuple[int, int]:

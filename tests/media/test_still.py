@@ -209,7 +209,8 @@ def mutated(content: bytes, generator: random.Random) -> bytes:
     return bytes(data)
 
 
-def test_mutated_pictures(tmp_path: Path) -> None:
+@pytest.mark.parametrize("each", [12, pytest.param(90, marks=pytest.mark.slow)])
+def test_mutated_pictures(each: int, tmp_path: Path) -> None:
     """Whatever the bytes: a picture, or one of our errors."""
     generator = random.Random(0)
     names = ("a.png", "a.jpg", "a.webp", "a.tif", "a.gif", "a.bmp", "a.ppm")
@@ -218,7 +219,7 @@ def test_mutated_pictures(tmp_path: Path) -> None:
     gradient().save(tmp_path / "b.png", pnginfo=PngImagePlugin.PngInfo(), exif=Image.Exif())
     for name in names:
         content = (tmp_path / name).read_bytes()
-        for _ in range(60):
+        for _ in range(each):
             path = tmp_path / f"mutated{Path(name).suffix}"
             path.write_bytes(mutated(content, generator))
             try:
