@@ -74,7 +74,7 @@ def timestamps(path: Path) -> list[Fraction]:
     """Seconds of every decoded frame of the first video stream."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
-        return [frame.pts * stream.time_base for frame in container.decode(stream)]  # type: ignore[operator]
+        return [Fraction(frame.pts or 0) * Fraction(frame.time_base or 0) for frame in container.decode(stream)]
 
 
 def time_base(path: Path) -> Fraction:
