@@ -32,7 +32,11 @@ NOISE_MEAN, NOISE_DEVIATION = 0.5, 0.25
 # A frame is good enough at this multiple of the loss that the shot's first frame converged to.
 GOAL_SLACK = 1.02
 # How much more firmly than the style's own loss a shot is held at what its first frame reached of the style.
-ANCHOR_STIFFNESS = 8.0
+# More would let the content pay for it: the balance of style and content rightly changes with what is to be seen.
+ANCHOR_STIFFNESS = 2.0
+# A frame of which less than this share is unfinished may stop after this many evaluations: it has little left to do,
+# and what is done to it again and again adds up.
+UNFINISHED_SHARE, FEWEST_EVALUATIONS = 0.005, 3
 
 OnEvaluation = Callable[[int, float], None]  # evaluation within the frame, its loss
 
@@ -64,6 +68,7 @@ class Beginning:
     priors: tuple[Prior, ...] = ()
     free: torch.Tensor | None = None
     goal: float | None = None
+    floor: int | None = None
     style: StyleTarget | None = None
     painted: Painted | None = None
 
@@ -112,6 +117,7 @@ class Painter:
             on_evaluation=on_evaluation,
             free=begin.free,
             goal=begin.goal,
+            floor=begin.floor,
             style=begin.style,
         )
 
@@ -246,11 +252,13 @@ def _follow(settings: Settings, content: torch.Tensor, state: ShotState, warp: W
     style: StyleTarget | None = state.style
     if settings.no_anchor:
         free, style = torch.ones_like(free), None
+    finished = painted.unfinished(free) < UNFINISHED_SHARE
+    floor = min(settings.min_iterations, FEWEST_EVALUATIONS) if finished else settings.min_iterations
     weight = settings.temporal_weight
     prior = Prior(start, warp.mask, carry.temporal_weight(settings.coherence) if weight is None else weight)
     if history is not None:
         history = history.warped(warp, warp.visible_before * free)
-    return Beginning("warped", start, history, (prior,), free, state.goal * GOAL_SLACK, style, painted)
+    return Beginning("warped", start, history, (prior,), free, state.goal * GOAL_SLACK, floor, style, painted)
 
 
 def noise(like: torch.Tensor, seed: int) -> torch.Tensor:

@@ -54,6 +54,10 @@ class Painted:
         after = Painted(torch.lerp(source, content, paint), (frames + paint).clamp(0, FRAMES_TO_FINISH))
         return paint, after
 
+    def unfinished(self, free: torch.Tensor) -> float:
+        """Share of the pixels that are painted and not finished."""
+        return (free * (self.frames < FRAMES_TO_FINISH - 0.5)).mean().item()
+
 
 def changed(content: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
     """Mask (1, 1, H, W), 1 where the picture differs by more than noise does."""

@@ -52,7 +52,7 @@ def dis_flow(current: torch.Tensor, previous: torch.Tensor) -> Warp:
 
 
 def farneback_flow(current: torch.Tensor, previous: torch.Tensor) -> Warp:
-    """The same by polynomial expansion (Farneback 2003), OpenCV's usual parameters: smoother, and several times slower."""
+    """The same by polynomial expansion (Farneback 2003), OpenCV's usual parameters: smoother, far slower."""
 
     def estimate(a: np.ndarray, b: np.ndarray, empty: np.ndarray) -> np.ndarray:
         return cv2.calcOpticalFlowFarneback(a, b, empty, 0.5, 5, 15, 3, 5, 1.2, 0)

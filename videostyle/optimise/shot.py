@@ -50,6 +50,7 @@ class ShotOptimiser:
         on_evaluation: Callable[[int, float], None] | None = None,
         free: torch.Tensor | None = None,
         goal: float | None = None,
+        floor: int | None = None,
         style: StyleTarget | None = None,
     ) -> tuple[Outcome, History | None]:
         """Optimise one frame: ``content`` and ``start`` are (1, 3, H, W) float32 in [0, 1].
@@ -58,7 +59,8 @@ class ShotOptimiser:
         to carry on (None with Adam). One iteration is one evaluation of value and gradient;
         ``on_evaluation(evaluation, loss)`` is called after each. ``free``: (1, 1, H, W), 0 where the start is to stay
         as it is. ``goal``: a loss without priors that is low enough; it ends the frame once the floor is reached.
-        ``style``: the style as this shot has it, if not as it is.
+        ``floor``: the fewest evaluations before a goal ends it, if not ``min_iterations``. ``style``: as this
+        shot has it, if not as it is.
 
         Every iterate is projected onto [0, 1]. Optimised freely and clamped at the end, the picture that is kept has a
         4 to 10 % higher loss, which costs L-BFGS about half of its evaluations; projected, it falls as fast as free.
@@ -79,7 +81,7 @@ class ShotOptimiser:
                 best, lowest, kept = evaluation, losses.total.item(), x
             if on_evaluation:
                 on_evaluation(evaluation, losses.total.item())
-            done = self._settled([losses.total for losses in seen]) or self._reached(goal, evaluation, losses)
+            done = self._settled([losses.total for losses in seen]) or self._reached(goal, floor, evaluation, losses)
             if done or evaluation == ceiling:
                 break
             x = stepper.step(x, gradient if free is None else gradient * free).clamp(0, 1)
@@ -101,10 +103,10 @@ class ShotOptimiser:
         before, now = lowest[-1 - WINDOW].item(), lowest[-1].item()
         return (before - now) < s.tolerance * WINDOW * now
 
-    def _reached(self, goal: float | None, done: int, losses: Losses) -> bool:
+    def _reached(self, goal: float | None, floor: int | None, done: int, losses: Losses) -> bool:
         """Whether the picture's own loss is at or below ``goal``, after the fewest evaluations allowed."""
         s = self.settings
-        if goal is None or s.tolerance == 0 or done < s.min_iterations:
+        if goal is None or s.tolerance == 0 or done < (floor or s.min_iterations):
             return False
         return losses.own.item() <= goal
 
