@@ -35,8 +35,19 @@ class Browser:
     def __init__(self, program: str, profile: Path) -> None:
         theirs_in, self._out = os.pipe()
         self._in, theirs_out = os.pipe()
-        flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe"]
-        flags += [f"--user-data-dir={profile}", "--autoplay-policy=no-user-gesture-required", "--no-first-run", "--mute-audio"]
+        flags = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--remote-debugging-pipe",
+        ]
+        flags += [
+            f"--user-data-dir={profile}",
+            "--autoplay-policy=no-user-gesture-required",
+            "--no-first-run",
+            "--mute-audio",
+        ]
         self.process = subprocess.Popen(
             [sys.executable, "-c", START, str(theirs_in), str(theirs_out), program, *flags, "about:blank"],
             pass_fds=(theirs_in, theirs_out),
@@ -107,7 +118,9 @@ class Browser:
 
     def do(self, script: str) -> Any:
         """The value of a JavaScript expression; promises are awaited."""
-        answer = self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True, userGesture=True)
+        answer = self.call(
+            "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True, userGesture=True
+        )
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 

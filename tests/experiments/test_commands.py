@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from videostyle.cli import main
-from videostyle.experiments import demo
+from videostyle.experiments import demo, figures
 from videostyle.experiments.recipes import recipe_names
 
 QUICK = ["--quick", "--size", "64", "--backbone", "compact"]
@@ -17,9 +17,19 @@ def test_the_experiments_are_listed(capsys):
     assert [line.split()[0] for line in lines] == recipe_names()
 
 
-def test_experiments_go_to_their_folder_and_are_kept(tmp_path, pictures, calls, capsys):
+def test_experiments_go_to_their_folder_and_are_kept(tmp_path, pictures, calls, capsys, monkeypatch):
+    monkeypatch.setattr(figures, "write_figure", lambda *_: None)
     folder = tmp_path / "out"
-    command = ["experiments", "method", "feature-maps", "--content", str(pictures["content"]), "-o", str(folder), *QUICK]
+    command = [
+        "experiments",
+        "method",
+        "feature-maps",
+        "--content",
+        str(pictures["content"]),
+        "-o",
+        str(folder),
+        *QUICK,
+    ]
     assert main(command) == 0
     captured = capsys.readouterr()
     assert captured.out.splitlines()[-1] == str(folder / "index.html")

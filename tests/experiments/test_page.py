@@ -116,7 +116,9 @@ def test_in_a_browser(page, browser, width, dark):
     browser.problems.clear()
     browser.view(width, 800, dark=dark)
     browser.open(page)
-    pictures = "Promise.all([...document.images].filter(i => i.src).map(i => i.decode().then(() => i.naturalWidth > 0)))"
+    pictures = (
+        "Promise.all([...document.images].filter(i => i.src).map(i => i.decode().then(() => i.naturalWidth > 0)))"
+    )
     assert browser.do(f"{pictures}.then(all => all.length > 10 && all.every(Boolean))")
     assert browser.do("document.documentElement.scrollWidth") <= width, "the page scrolls sideways"
     assert browser.do("document.documentElement.dataset.theme") == ("dark" if dark else "light")

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from networks import smooth_picture, small_backbone
+from networks import small_backbone, smooth_picture
 
 from videostyle.experiments import questions
 from videostyle.experiments.questions import MEASURES, Looks, power
@@ -56,7 +56,9 @@ def test_photographs_are_found_until_they_are_gone(make_runner):
     assert answered.findings["retrieved"][:6] == [1.0] * 6
     assert answered.findings["lost_at"] == pytest.approx(1e-4)
     assert "10⁻⁴" in answered.answer
-    always = questions.answer(Sheet(recipe, ()), runner, [made(runner.inputs.picture(v.content)) for v in recipe.variants])
+    always = questions.answer(
+        Sheet(recipe, ()), runner, [made(runner.inputs.picture(v.content)) for v in recipe.variants]
+    )
     assert always.findings["lost_at"] is None
 
 

@@ -4,7 +4,14 @@ import pytest
 
 from videostyle.errors import UsageError
 from videostyle.experiments.inputs import check_input
-from videostyle.experiments.recipes import QUICK_SHARE, load_recipes, parse_recipe, quickly, recipe_names, slides_settings
+from videostyle.experiments.recipes import (
+    QUICK_SHARE,
+    load_recipes,
+    parse_recipe,
+    quickly,
+    recipe_names,
+    slides_settings,
+)
 from videostyle.perception.compact import LAYERS
 
 RECIPES = load_recipes()
@@ -20,7 +27,12 @@ def test_all_figures_of_the_slides_are_there():
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda r: r.name)
 def test_a_recipe_refers_to_inputs_and_layers_that_exist(recipe):
     assert recipe.title and recipe.slide and recipe.caption
-    for name in {*recipe.inputs, *recipe.contents, *(v.content for v in recipe.variants), *(v.style for v in recipe.variants)}:
+    for name in {
+        *recipe.inputs,
+        *recipe.contents,
+        *(v.content for v in recipe.variants),
+        *(v.style for v in recipe.variants),
+    }:
         check_input(name)
     for variant in recipe.variants:
         assert variant.settings.init in ("noise", "content", "pathological")
@@ -71,4 +83,9 @@ def test_names_and_inputs_that_do_not_exist_are_refused():
 def test_variants_are_made_for_each_of_several_contents():
     text = HEAD + 'contents = ["content", "dark"]\n[[variants]]\nlabel = "a"\n[[variants]]\nlabel = "b"'
     variants = parse_recipe("x", text).variants
-    assert [(v.content, v.label) for v in variants] == [("content", "a"), ("content", "b"), ("dark", "a"), ("dark", "b")]
+    assert [(v.content, v.label) for v in variants] == [
+        ("content", "a"),
+        ("content", "b"),
+        ("dark", "a"),
+        ("dark", "b"),
+    ]

@@ -23,7 +23,9 @@ RECORD = "video.json"
 def add_video(sheet: Sheet, runner: Runner, folder: Path) -> Sheet:
     """The sheet with stills of both clips; the clips lie in ``folder`` as source.mp4 and stylised.mp4."""
     clip = Path(runner.inputs.given.get("clip", sample("clip.mp4")))
-    settings = replace(Settings(), **{k: getattr(runner.settings, k) for k in ("weights", "backbone", "device", "precision")})
+    settings = replace(
+        Settings(), **{k: getattr(runner.settings, k) for k in ("weights", "backbone", "device", "precision")}
+    )
     folder.mkdir(parents=True, exist_ok=True)
     record = make_clips(clip, runner.inputs.path("style"), folder, settings, runner)
     rows = tuple(
@@ -39,7 +41,13 @@ def add_video(sheet: Sheet, runner: Runner, folder: Path) -> Sheet:
 def make_clips(clip: Path, style: Path, folder: Path, settings: Settings, runner: Runner) -> dict[str, Any]:
     """Both clips; what is there from the same request stays. Returns what made the stylised one."""
     size = min(runner.inputs.size, LONGEST)
-    request = {"clip": clip.name, "style": style.name, "size": size, "settings": asdict(settings), "sha": runner.backbone.sha256}
+    request = {
+        "clip": clip.name,
+        "style": style.name,
+        "size": size,
+        "settings": asdict(settings),
+        "sha": runner.backbone.sha256,
+    }
     here = folder / RECORD
     made = here.is_file() and here.read_text(encoding="utf-8")
     media = MediaSettings(size=size, overwrite=True, crf=20)
@@ -56,4 +64,3 @@ def stills(clip: Path, count: int = STILLS) -> list[tuple[str, torch.Tensor]]:
     with Decoder(info, size=output_size(info, None, False), threads=1) as decoder:
         frames = [(f"{float(frame.time_seconds):.1f} s", frame.pixels) for frame in decoder]
     return [frames[round(i * (len(frames) - 1) / max(1, count - 1))] for i in range(min(count, len(frames)))]
-

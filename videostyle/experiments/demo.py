@@ -115,8 +115,15 @@ class _Studio:
         name = f"{style.path.stem}-{first}.mp4"
 
         def paint(out: Path) -> None:
-            more = {"on_progress": self._report, "on_download": self.on_download}
-            stylise_video(self.clip, style.path, out, self.settings, media, **more)
+            stylise_video(
+                self.clip,
+                style.path,
+                out,
+                self.settings,
+                media,
+                on_progress=self._report,
+                on_download=self.on_download,
+            )
 
         made = self._once(name, media, paint)
         self.done += frames
@@ -153,7 +160,9 @@ def _scenes(studio: _Studio, styles: Sequence[Style]) -> tuple[list[Scene], Canv
         Scene(whole, (Part(source, whole),), over=letters.caption("source", "Source")),
         Scene(whole, letters.boxed(source, painted, whole), under=letters.beside()),
         *_others(studio, others, letters),
-        Scene(whole, (Part(source, whole), Part(painted, whole)), over=letters.caption("wipe", *letters.both), wipe=True),
+        Scene(
+            whole, (Part(source, whole), Part(painted, whole)), over=letters.caption("wipe", *letters.both), wipe=True
+        ),
         Scene(round(END_SECONDS * studio.rate), under=letters.end(), sound=False),
     ]
     return scenes, canvas

@@ -17,7 +17,7 @@ LABEL, ROW_LABEL, HEAD, LINE = 0.3, 0.32, 0.62, 0.2  # inches of height
 ABOVE, BELOW = 0.5, 0.55  # of a drawing, for its legend and axis
 MOST_COLUMNS = 5
 DPI = 160
-STYLE = {
+STYLE: Any = {  # matplotlib types its names one by one
     "font.family": "DejaVu Sans",
     "font.size": 9.5,
     "text.color": plots.INK,
@@ -119,7 +119,9 @@ class _Poster:
         axes.imshow(to_bytes(panel.pixels), interpolation="antialiased")
         axes.set_axis_off()
         style = "italic" if panel.is_input else "normal"
-        axes.annotate(panel.label, (0.5, 0), (0, -4), "axes fraction", "offset points", ha="center", va="top", style=style)
+        axes.annotate(
+            panel.label, (0.5, 0), (0, -4), "axes fraction", "offset points", ha="center", va="top", style=style
+        )
 
     def _draw_drawing(self, drawing: Drawing) -> None:
         height, whole = self._drawing_height(drawing), self._height()

@@ -21,7 +21,7 @@ SQUARES = 16  # of the checkerboard, along its longer side
 
 @dataclass
 class Inputs:
-    """Pictures by name, read once. ``given``: the user's files. ``size``: the longer side of what is painted, pixels."""
+    """Pictures by name, read once. ``given``: the user's files. ``size``: longer side of what is painted, in pixels."""
 
     size: int
     given: Mapping[str, Path] = field(default_factory=dict)

@@ -55,7 +55,9 @@ def _network(recipe: Recipe, runner: Runner) -> Drawing:
 
 def input_panels(recipe: Recipe, inputs: Inputs) -> tuple[Panel, ...]:
     """The inputs that a figure shows beside its pictures."""
-    return tuple(Panel(INPUT_LABELS.get(n, n), inputs.picture(n), inputs.words(n), is_input=True) for n in recipe.inputs)
+    return tuple(
+        Panel(INPUT_LABELS.get(n, n), inputs.picture(n), inputs.words(n), is_input=True) for n in recipe.inputs
+    )
 
 
 def _grid(recipe: Recipe, runner: Runner, made: Sequence[Made]) -> Iterable[Row]:

@@ -20,7 +20,7 @@ class Sheet:
     """A picture of ``size`` (width, height) pixels to write on; y counts downwards. ``paper``: None is transparent."""
 
     def __init__(self, size: tuple[int, int], paper: str | None = None) -> None:
-        self.size = size
+        self.size, self.transparent = size, paper is None
         with matplotlib.rc_context({"font.family": SANS}):
             self.figure = Figure((size[0] / DPI, size[1] / DPI), DPI, facecolor=paper or "none")
             self.axes: Axes = self.figure.add_axes((0, 0, 1, 1))
@@ -28,9 +28,9 @@ class Sheet:
         self.axes.set_ylim(size[1], 0)
         self.axes.set_axis_off()
 
-    def write(self, x: float, y: float, words: str, pixels: float, font: str = SANS, colour: str = INK, **how: str) -> None:
+    def write(self, x: float, y: float, words: str, pixels: float, font: str = SANS, colour: str = INK) -> None:
         """Words with their baseline at (x, y), their letters ``pixels`` high."""
-        self.axes.text(x, y, words, fontsize=pixels * 72 / DPI, family=font, color=colour, va="baseline", **how)
+        self.axes.text(x, y, words, fontsize=pixels * 72 / DPI, family=font, color=colour, va="baseline")
 
     def bar(self, x: float, y: float, width: float, height: float, colour: str = PAPER, alpha: float = 0.72) -> None:
         self.axes.add_patch(Rectangle((x, y), width, height, facecolor=colour, alpha=alpha, linewidth=0))
@@ -45,7 +45,7 @@ class Sheet:
         self.axes.set_ylim(self.size[1], 0)
 
     def save(self, path: Path) -> Path:
-        self.figure.savefig(path, dpi=DPI, transparent=self.figure.get_facecolor()[3] == 0)
+        self.figure.savefig(path, dpi=DPI, transparent=self.transparent)
         return path
 
 
@@ -105,7 +105,7 @@ def beside(
     clip: str,
     lines: Sequence[str],
 ) -> Sheet:
-    """The page that two clips play on: ``boxes`` (x, y, width, height) of source and stylised, words and style below."""
+    """The page that two clips play on: ``boxes`` (x, y, width, height) of both clips, words and style below."""
     page = Sheet(size, PAPER)
     for words, (x, y, _, _) in zip(("Source", "Stylised"), boxes, strict=True):
         page.write(x, y - 18, words, 26, SERIF)

@@ -34,7 +34,7 @@ class Canvas:
 
 @dataclass(frozen=True)
 class Part:
-    """A clip in a scene: where it lies (x, y, width, height; None: the whole canvas) and how many of its frames play."""
+    """A clip in a scene: where it lies (x, y, width, height; None: the whole canvas), how many of its frames play."""
 
     clip: Path
     frames: int
@@ -43,7 +43,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Scene:
-    """``parts`` in turn or, with boxes, side by side; or a wipe between two. ``under`` and ``over``: PNGs of the canvas.
+    """``parts`` in turn or, with boxes, side by side; or a wipe between two. ``under``, ``over``: PNGs of the canvas.
 
     ``overs``: for parts in turn, a PNG each. ``sound``: whether the clip's sound plays from its beginning.
     """
@@ -129,7 +129,7 @@ def _wiped(scene: Scene, canvas: Canvas) -> Any:
 
 
 def _open(name: str, **options: Any) -> Any:
-    """An input of its own: ffmpeg-python takes two inputs with the same options for one, which can be used only once."""
+    """An input of its own: ffmpeg-python takes two that are alike for one, which can be used only once."""
     return ffmpeg.input(name, thread_queue_size=next(_numbers), **options)
 
 
@@ -151,7 +151,9 @@ def _still(path: Path | None, frames: int, canvas: Canvas) -> Any:
     """A PNG as a stream, in the colours of the clips."""
     assert path is not None
     read = _open(file_argument(path), loop=1, framerate=str(canvas.rate), t=float(frames / canvas.rate) + 0.5)
-    return read.filter("scale", out_color_matrix="bt709", out_range="tv").filter("format", "yuva420p").filter("setsar", 1)
+    return (
+        read.filter("scale", out_color_matrix="bt709", out_range="tv").filter("format", "yuva420p").filter("setsar", 1)
+    )
 
 
 def _exactly(picture: Any, frames: int, canvas: Canvas) -> Any:
@@ -163,7 +165,7 @@ def _exactly(picture: Any, frames: int, canvas: Canvas) -> Any:
 def _sound(scene: Scene, canvas: Canvas) -> Any:
     """The clip's sound or silence, exactly as long as the picture, softened at both ends."""
     seconds = float(scene.frames / canvas.rate)
-    if scene.sound:
+    if scene.sound and canvas.sound:
         heard = _open(file_argument(canvas.sound)).audio.filter("aresample", SAMPLE_RATE).filter("apad")
         heard = heard.filter("afade", type="in", duration=0.15)
         heard = heard.filter("afade", type="out", start_time=max(0.0, seconds - 0.15), duration=0.15)

@@ -155,7 +155,9 @@ def _plot(drawing: Drawing, wide: bool = False) -> str:
     broad = drawing.aspect > 3
     kind = "plot broad" if broad else "plot wide" if wide else "plot"
     title = "" if broad else f"<figcaption>{escape(drawing.title)}</figcaption>"
-    return f'<figure class="{kind}" role="img" aria-label="{escape(drawing.words)}">{title}{svg(drawing, wide)}</figure>'
+    return (
+        f'<figure class="{kind}" role="img" aria-label="{escape(drawing.words)}">{title}{svg(drawing, wide)}</figure>'
+    )
 
 
 def svg(drawing: Drawing, wide: bool = False) -> str:

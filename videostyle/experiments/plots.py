@@ -72,11 +72,15 @@ def distances(groups: Mapping[str, Mapping[str, Sequence[float]]]) -> Drawing:
         axes.margins(y=0.12)
         axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2)
 
-    words = "; ".join(f"{g}: " + ", ".join(f"{m} {sum(v) / len(v):.2f}" for m, v in f.items()) for g, f in groups.items())
+    words = "; ".join(
+        f"{g}: " + ", ".join(f"{m} {sum(v) / len(v):.2f}" for m, v in f.items()) for g, f in groups.items()
+    )
     return Drawing("distances", "Distances between outcomes", draw, words=words)
 
 
-def recognition(ratios: Sequence[float], right: Sequence[float], wrong: Sequence[float], share: Sequence[float]) -> Drawing:
+def recognition(
+    ratios: Sequence[float], right: Sequence[float], wrong: Sequence[float], share: Sequence[float]
+) -> Drawing:
     """Cosine to the right photograph and to the nearest wrong one, and the share that was retrieved, by alpha/beta."""
 
     def draw(axes: Axes) -> None:
@@ -95,7 +99,7 @@ def recognition(ratios: Sequence[float], right: Sequence[float], wrong: Sequence
 
 
 def architecture(layers: Mapping[str, int], content: Sequence[str], style: Sequence[str], network: str) -> Drawing:
-    """The network as a row of blocks, ``layers``: channels by name; what content and style are compared at is marked."""
+    """The network as a row of blocks, ``layers``: channels by name; where content and style are compared is marked."""
 
     def draw(axes: Axes) -> None:
         x, last = 0.0, next(iter(layers))[4]

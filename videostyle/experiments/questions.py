@@ -108,9 +108,9 @@ def _recognition(sheet: Sheet, runner: Runner, made: Sequence[Made]) -> Sheet:
     lost = next((x for x, s in zip(ratios, share, strict=True) if s < 1), None)
     least = power(ratios[-1])
     words = (
-        f"Every photograph is still found at the smallest ratio, {least} (cosine {right[-1]:.2f} against {wrong[-1]:.2f})."
+        f"Every photograph is found even at {least}, the smallest (cosine {right[-1]:.2f}, others {wrong[-1]:.2f})."
         if lost is None
-        else f"The content stops being recognisable at α/β = {power(lost)}: from there on not every photograph is found."
+        else f"The content stops being recognisable at α/β = {power(lost)}: there, not every photograph is found."
     )
     findings = {"ratios": ratios, "cosine_right": right, "cosine_wrong": wrong, "retrieved": share, "lost_at": lost}
     drawn = plots.recognition(ratios, right, wrong, share)

@@ -37,8 +37,8 @@ class Variant:
 class Recipe:
     """One figure: its words, the inputs it shows beside the pictures, its layout and its variants.
 
-    ``claim``: what the slides say it shows. ``question``: the talk left it open. ``contents``: every variant is made for
-    each of these inputs. ``layers`` and ``maps``: the layers whose feature maps are shown, and how many of each.
+    ``claim``: what the slides say it shows. ``question``: the talk left it open. ``contents``: every variant is made
+    for each of these inputs. ``layers`` and ``maps``: the layers whose feature maps are shown, and how many of each.
     """
 
     name: str
@@ -88,7 +88,7 @@ def parse_recipe(name: str, text: str, settings: Mapping[str, Any] | None = None
     contents = values.get("contents", [])
     if contents:
         variants = tuple(_about(v, content) for content in contents for v in variants)
-    plain = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+    plain: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
     recipe = Recipe(name=name, variants=variants, **plain)
     if recipe.layout not in LAYOUTS:
         raise UsageError(f"recipe {name}: layout is {recipe.layout!r}; it can be {', '.join(LAYOUTS)}")
@@ -135,5 +135,5 @@ def _texts() -> dict[str, str]:
     return {f.name.removesuffix(".toml"): f.read_text(encoding="utf-8") for f in files}
 
 
-def _folder():  # type: ignore[no-untyped-def]  # importlib's Traversable moved between Python 3.11 and 3.14
+def _folder() -> Any:  # importlib's Traversable moved between Python 3.11 and 3.14
     return resources.files("videostyle.experiments").joinpath("data", "recipes")

@@ -155,15 +155,13 @@ class Runner:
         return self.folder / f"{key}.json"
 
 
-def _paint(
-    painter: Painter, content: torch.Tensor, start: torch.Tensor, report: OnEvaluation | None = None
-) -> Outcome:
+def _paint(painter: Painter, content: torch.Tensor, start: torch.Tensor, report: OnEvaluation | None = None) -> Outcome:
     """One picture, with its loss curve."""
     return painter.paint(content, Beginning(painter.settings.init, start), report)[0]
 
 
 def thinned(curve: torch.Tensor) -> Curve:
-    """At most KEPT_POINTS of a curve (evaluations, 3), spread evenly over the logarithm, the first and last among them."""
+    """At most KEPT_POINTS of a curve (evaluations, 3), spread evenly over the logarithm, first and last among them."""
     count = len(curve)
     wanted = torch.logspace(0, torch.tensor(float(count)).log10().item(), KEPT_POINTS).round().long().clamp(1, count)
     kept = sorted({*range(1, min(count, 20) + 1), *wanted.tolist(), count})

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture, (1, 3, H, W) in [0, 1], with its label; ``note`` says more in small. No label: it belongs to the last."""
+    """One picture, (1, 3, H, W) in [0, 1], with its label; ``note`` is the file behind it."""
 
     label: str
     pixels: torch.Tensor
@@ -32,7 +32,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Drawing:
-    """Something drawn with matplotlib on an axes of its own. ``aspect``: width over height. ``words``: said to a person who does not see it."""
+    """Something drawn with matplotlib on an axes of its own. ``words`` say it to a person who does not see it.
+
+    ``aspect``: width over height.
+    """
 
     name: str
     title: str
