@@ -139,3 +139,13 @@ def test_absurd_size_is_refused(make_clip: MakeClip) -> None:
     bomb.write_bytes(data)
     with pytest.raises(MediaError):
         probe(bomb)
+
+
+def test_animated_webp_is_refused_by_name(tmp_path: Path) -> None:
+    from PIL import Image
+
+    path = tmp_path / "moving.webp"
+    pictures = [Image.new("RGB", (32, 32), colour) for colour in ("red", "blue")]
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=100)
+    with pytest.raises(UsageError, match=r"is an animated WebP.* convert it to \.gif or \.mp4"):
+        probe(path)

@@ -21,6 +21,7 @@ from videostyle.media.streams import StreamPlan, mapping
 from videostyle.settings import MediaSettings
 
 FINISH_SECONDS = 900.0  # the encoder's look-ahead, the rest of the sound, and faststart's second pass
+MISSING_SECONDS = 0.1  # a container's own word on its length may leave out the last frame's
 PALETTE = (
     "split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1"  # a palette a frame: memory stays flat
 )
@@ -192,6 +193,9 @@ def compare(found: dict[str, Any], timestamps: list[int], job: Job) -> str | Non
         error = (theirs - written[0]) * tick - (ours - timestamps[0]) * job.time_base
         if abs(error) > allowed:
             return f"frame {number} is {float(error):+.4f} s off"
+    video_seconds = float((written[-1] - written[0]) * tick)
+    if found["duration"] is not None and found["duration"] / 1e6 < video_seconds - MISSING_SECONDS:
+        return f"its {found['duration'] / 1e6:.2f} s are shorter than its {video_seconds:.2f} s of frames"
     for kind in ("audio", "subtitle"):
         count = sum(s["kind"] == kind for s in found["streams"])
         if count != job.plan.count(kind):

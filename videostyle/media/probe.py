@@ -84,10 +84,19 @@ def read_survey(path: Path, *arguments: str, seconds: float) -> dict[str, Any]:
 def refuse_other_media(path: Path, found: Mapping[str, Any]) -> None:
     """A picture is not a clip, and neither is a playlist or a text."""
     name = found["format"]
+    if name == "webp_pipe" and is_animated_webp(path):
+        raise UsageError(f"{path} is an animated WebP, which FFmpeg does not read; convert it to .gif or .mp4 first")
     if name.endswith("_pipe") or found["brand"].strip() in PICTURE_BRANDS:
         raise UsageError(f"{path} is a picture; expected a clip (for a picture there is `videostyle image`)")
     if REFUSED_FORMATS & set(name.split(",")):
         raise UsageError(f"{path} is a {name} file, not a clip; expected a video file")
+
+
+def is_animated_webp(path: Path) -> bool:
+    """By the flag in the extended header: RIFF, size, WEBP, VP8X, size, flags."""
+    with path.open("rb") as file:
+        head = file.read(21)
+    return head[12:16] == b"VP8X" and len(head) == 21 and bool(head[20] & 2)
 
 
 def no_stream(path: Path, streams: list[Mapping[str, Any]], wanted: int | None) -> str:
