@@ -83,7 +83,8 @@ class Console:
         """What the experiments are about to cost; where that is long, how to have them sooner."""
         if estimate.pictures == 0:
             return self._note("every picture is there already")
-        words = f"{estimate.pictures} pictures of {estimate.size} pixels, {estimate.evaluations} evaluations"
+        pictures = "1 picture" if estimate.pictures == 1 else f"{estimate.pictures} pictures"
+        words = f"{pictures} of {estimate.size} pixels, {estimate.evaluations} evaluations"
         if estimate.seconds is not None:
             words += f": about {duration(estimate.seconds)} here"
             if estimate.seconds > LONG_SECONDS and not quick:

@@ -33,7 +33,7 @@ def test_experiments_go_to_their_folder_and_are_kept(tmp_path, pictures, calls, 
     assert main(command) == 0
     captured = capsys.readouterr()
     assert captured.out.splitlines()[-1] == str(folder / "index.html")
-    assert "1 pictures of 64 pixels, 150 evaluations: about" in captured.err
+    assert "1 picture of 64 pixels, 150 evaluations: about" in captured.err
     assert len(list((folder / "pictures").glob("*.png"))) == 1
     painted = len(calls)
     assert main([*command, "--quiet"]) == 0

@@ -79,6 +79,7 @@ class Presentation:
         from videostyle.experiments.figures import write_figure
 
         place = self.request.folder / recipe.name
+        place.mkdir(parents=True, exist_ok=True)
         sheet = lay_out(recipe, self.runner, place)
         write_figure(sheet, place)
         write_json(place / "run.json", self._record(sheet))
