@@ -46,7 +46,8 @@ def written(path: Path, moments: list[int]) -> Path:
 def test_repeated_times_are_moved_and_said(make_clip: MakeClip, tmp_path: Path, each_ffmpeg: ffmpeg.Ffmpeg) -> None:
     clip = make_clip(
         "repeated.mkv", "-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=0.4",
-        "-vf", "settb=1/1000,setpts=40*(N-mod(N\\,2))", "-fps_mode", "passthrough", "-enc_time_base", "1/90000", "-c:v", "ffv1",
+        "-vf", "settb=1/1000,setpts=40*(N-mod(N\\,2))", "-fps_mode", "passthrough",
+        "-enc_time_base", "1/90000", "-c:v", "ffv1",
     )  # fmt: skip
     decoder, _ = passthrough(clip, tmp_path / "out.mp4")
     assert any(warning.startswith("5 frames repeat a time") for warning in decoder.warnings)
