@@ -153,7 +153,8 @@ def _scenes(studio: _Studio, styles: Sequence[Style]) -> tuple[list[Scene], Canv
     studio.total = whole + (whole if others else 0)
     source, painted = studio.source(), studio.painted(main, 0, whole)
     info = probe(source)
-    canvas = Canvas(CANVAS, studio.rate, source if any(s.kind == "audio" for s in info.streams) else None)
+    sound = source if any(s.kind == "audio" for s in info.streams) else None
+    canvas = Canvas(CANVAS, studio.rate, sound, _fit(info, CANVAS))
     letters = _Letters(studio, info, source, styles)
     scenes = [
         Scene(round(TITLE_SECONDS * studio.rate), under=letters.title(), sound=False),
@@ -227,11 +228,15 @@ class _Letters:
 
     def _boxes(self) -> tuple[tuple[int, int, int, int], tuple[int, int, int, int]]:
         """Two boxes of the clip's shape, side by side, even numbers of pixels."""
-        width, height = 604, 400
-        scale = min(width / self.info.width, height / self.info.height)
-        w, h = (int(side * scale) // 2 * 2 for side in (self.info.width, self.info.height))
-        y = 110 + (height - h) // 2 // 2 * 2
+        w, h = _fit(self.info, (604, 400))
+        y = 110 + (400 - h) // 2 // 2 * 2
         return (28, y, w, h), (CANVAS[0] // 2 + 8, y, w, h)
+
+
+def _fit(info: VideoInfo, box: tuple[int, int]) -> tuple[int, int]:
+    """(width, height) of a clip as large as a box takes it, even numbers of pixels."""
+    scale = min(box[0] / info.width, box[1] / info.height)
+    return int(info.width * scale + 0.01) // 2 * 2, int(info.height * scale + 0.01) // 2 * 2
 
 
 def _span(layers: Sequence[str]) -> str:

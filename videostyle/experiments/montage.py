@@ -20,7 +20,7 @@ SAMPLE_RATE = 48000
 TIME_LIMIT = 1800.0  # seconds
 _numbers = itertools.count(64)
 LINE = 4  # pixels, the width of a wipe's edge
-ANIMATIONS = ((640, 12, 62), (560, 12, 55), (480, 10, 50), (400, 10, 40), (320, 8, 30))  # width, frames/s, quality
+ANIMATIONS = ((640, 12, 60), (560, 12, 50), (480, 10, 45), (400, 10, 35), (320, 8, 25))  # width, frames/s, quality
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Canvas:
     size: tuple[int, int]
     rate: Fraction
     sound: Path | None = None  # the clip whose sound is heard
+    inside: tuple[int, int] | None = None  # what a clip fills of it; the whole by default
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def _in_turn(scene: Scene, canvas: Canvas) -> Any:
         return _still(scene.under, scene.frames, canvas)
     shown = []
     for i, part in enumerate(scene.parts):
-        picture = _fitted(_clip(part, canvas), canvas.size)
+        picture = _fitted(_clip(part, canvas), canvas)
         if scene.overs:
             picture = picture.overlay(_still(scene.overs[i], part.frames, canvas), format="yuv420")
         shown.append(_exactly(picture, part.frames, canvas))
@@ -117,7 +118,7 @@ def _beside(scene: Scene, canvas: Canvas) -> Any:
 def _wiped(scene: Scene, canvas: Canvas) -> Any:
     """The second part over the first up to an edge that sweeps over the canvas and back."""
     width, height = canvas.size
-    below, above = (_fitted(_clip(part, canvas), canvas.size) for part in scene.parts)
+    below, above = (_fitted(_clip(part, canvas), canvas) for part in scene.parts)
     seconds = float(scene.frames / canvas.rate)
     edge = f"{width}*(0.5-0.5*cos(2*PI*t/{seconds:.6f}))"
     shared = {"s": f"{width}x{height}", "r": str(canvas.rate), "d": seconds + 1}
@@ -141,10 +142,10 @@ def _clip(part: Part, canvas: Canvas) -> Any:
     return _open(file_argument(part.clip)).video.filter("fps", str(canvas.rate)).filter("setpts", "PTS-STARTPTS")
 
 
-def _fitted(picture: Any, size: tuple[int, int]) -> Any:
-    """As large as the canvas takes, the rest in the background's colour."""
-    inside = picture.filter("scale", *size, force_original_aspect_ratio="decrease", flags="lanczos")
-    return inside.filter("pad", *size, "(ow-iw)/2", "(oh-ih)/2", color=BACKGROUND).filter("setsar", 1)
+def _fitted(picture: Any, canvas: Canvas) -> Any:
+    """Every clip in the same place, though their sizes were rounded; the rest in the background's colour."""
+    inside = picture.filter("scale", *(canvas.inside or canvas.size), flags="lanczos")
+    return inside.filter("pad", *canvas.size, "(ow-iw)/2", "(oh-ih)/2", color=BACKGROUND).filter("setsar", 1)
 
 
 def _still(path: Path | None, frames: int, canvas: Canvas) -> Any:
@@ -178,7 +179,7 @@ def _sound(scene: Scene, canvas: Canvas) -> Any:
 def animate(video: Path, folder: Path, most_bytes: int) -> Path:
     """An animated WebP below ``most_bytes`` (a GIF where this FFmpeg writes no WebP), as large as it may be."""
     found = find_ffmpeg()
-    webp = has(found, "encoders", "libwebp_anim")
+    webp = has(found, "encoders", "libwebp")
     output = folder / (f"{video.stem}.webp" if webp else f"{video.stem}.gif")
     for width, rate, quality in ANIMATIONS:
         picture = _open(file_argument(video)).video.filter("fps", rate).filter("scale", width, -2, flags="lanczos")
@@ -191,7 +192,8 @@ def animate(video: Path, folder: Path, most_bytes: int) -> Path:
 
 def _animation(picture: Any, output: Path, quality: int, webp: bool) -> Any:
     if webp:
-        options = {"vcodec": "libwebp_anim", "quality": quality, "compression_level": 4, "loop": 0}
+        # Every frame whole: libwebp_anim leaves blocks that change slowly as they were.
+        options = {"vcodec": "libwebp", "quality": quality, "compression_level": 4, "loop": 0}
         return ffmpeg.output(picture, file_argument(output), format="webp", pix_fmt="yuv420p", **options)
     split = picture.filter_multi_output("split")
     drawn = ffmpeg.filter([split[0], split[1].filter("palettegen")], "paletteuse", dither="bayer", bayer_scale=4)
