@@ -144,7 +144,7 @@ def compare_streams(row: Row, info: VideoInfo, output: Path, found: Counter[str]
 def times(path: Path, index: int) -> list[Fraction]:
     """Seconds of every frame from the first on; a time that repeats, or runs backwards, comes one fine tick later."""
     found: list[Fraction] = []
-    with av.open(str(path), metadata_errors="replace") as container, contextlib.suppress(av.FFmpegError):
+    with av.open(str(path)) as container, contextlib.suppress(av.FFmpegError):
         for frame in container.decode(container.streams[index]):
             assert isinstance(frame, av.VideoFrame) and frame.pts is not None and frame.time_base is not None
             moment = frame.pts * frame.time_base
@@ -154,7 +154,7 @@ def times(path: Path, index: int) -> list[Fraction]:
 
 def offset(path: Path, index: int) -> Fraction:
     """Seconds from the first picture to the first sound."""
-    with av.open(str(path), metadata_errors="replace") as container:
+    with av.open(str(path)) as container:
         video, audio = container.streams[index], container.streams.audio[0]
         starts = [(s.start_time or 0) * (s.time_base or Fraction(0)) for s in (video, audio)]
     return starts[1] - starts[0]

@@ -60,7 +60,7 @@ def _colours() -> Iterator[tuple[str, tuple[str, ...]]]:
         yield f"{name}.mkv", ("-f", "lavfi", "-i", source, "-vf", chain, *LOSSLESS, *tags)
     yield "rgb.mkv", ("-f", "lavfi", "-i", source, *LOSSLESS)
     alpha = "testsrc2=s=96x64:r=25:d=0.4,format=yuva420p,colorchannelmixer=aa=0.5"
-    yield "alpha.webm", ("-f", "lavfi", "-i", alpha, "-c:v", "libvpx-vp9")
+    yield "alpha.webm", ("-f", "lavfi", "-i", alpha, "-c:v", "libvpx-vp9", "-pix_fmt", "yuva420p")
 
 
 def _tags(matrix: str, primaries: str, curve: str, spoken: str) -> tuple[str, ...]:

@@ -143,3 +143,21 @@ def test_a_change_of_size_and_format_in_the_middle(make_clip: MakeClip, tmp_path
     with Decoder(probe(both)) as decoder:
         assert {frame.size for frame in decoder} == {(64, 48)}
     assert decoder.frames >= 48
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_change_of_shape_in_the_middle(
+    deep: bool, make_clip: MakeClip, tmp_path: Path, each_ffmpeg: ffmpeg.Ffmpeg
+) -> None:
+    """A phone that is turned: the tall pictures keep their shape and are laid on black."""
+    kind = ("-c:v", "libx264", "-pix_fmt", "yuv420p10le") if deep else ("-c:v", "mpeg2video")
+    white = "color=white:r=25:d=0.4"
+    wide = make_clip(f"wide{deep}.ts", "-f", "lavfi", "-i", f"{white}:s=96x48", *kind)
+    tall = make_clip(f"tall{deep}.ts", "-f", "lavfi", "-i", f"{white}:s=48x96", *kind, "-output_ts_offset", "0.4")
+    both = tmp_path / "both.ts"
+    both.write_bytes(wide.read_bytes() + tall.read_bytes())
+    with Decoder(probe(both)) as decoder:
+        frames = [frame.pixels for frame in decoder]
+    assert frames[0].min() > 0.95 and frames[0].shape[2:] == (48, 96)
+    last = frames[-1][0].mean(0)
+    assert last[:, 40:56].min() > 0.9 and last[:, :32].max() < 0.1 and last[:, 64:].max() < 0.1

@@ -22,6 +22,9 @@ SCALE_MATRICES = {
     "bt2020nc": "bt2020", "bt2020c": "bt2020",
 }  # fmt: skip
 
+# Where `pad` would convert what it does not know, the planes of the same picture, of which it does.
+PADDED_FORMATS = {"rgb24": "rgb24", "rgba": "rgba", "rgb48le": "gbrp16le", "rgba64le": "gbrap16le"}
+
 TURNS = {
     0: (),
     90: (("transpose", "clock"),),
@@ -49,7 +52,7 @@ def to_rgb(video: Any, info: VideoInfo, size: tuple[int, int]) -> Any:
     if has_alpha(info):
         video, source = premultiplied(video.filter("scale", flags=SCALER, **source), info), {}
     width, height = size if info.rotation_degrees in (0, 180) else size[::-1]
-    video = video.filter("scale", width, height, flags=SCALER, out_range="pc", **source)
+    video = fitted(video, info, width, height, out_range="pc", **source)
     video = video.filter("format", raw_format(info))
     if info.mirrored:
         video = video.filter("hflip")
@@ -58,6 +61,18 @@ def to_rgb(video: Any, info: VideoInfo, size: tuple[int, int]) -> Any:
     if needs_primaries(info) and not has_alpha(info):
         video = to_709(video, info, "gbrp16le").filter("format", raw_format(info))
     return video.filter("setsar", 1)
+
+
+def fitted(video: Any, info: VideoInfo, width: int, height: int, **options: Any) -> Any:
+    """Scaled to ``width`` x ``height``. Frames that come in another shape in mid-stream, as when a phone is turned
+    during a call, keep it and are laid on black: FFmpeg sets the filters up anew for them, and asks these again."""
+    usual = f"lt(abs(a*{info.coded_height}/{info.coded_width}-1),0.01)"
+    aspect = f"a*{info.sample_aspect_ratio.numerator}/{info.sample_aspect_ratio.denominator}"
+    wide = f"if({usual},{width},clip(2*round({height}*{aspect}/2),2,{width}))"
+    high = f"if({usual},{height},clip(2*round({width}/({aspect})/2),2,{height}))"
+    video = video.filter("scale", wide, high, flags=SCALER, **options)
+    video = video.filter("format", PADDED_FORMATS[raw_format(info)])
+    return video.filter("pad", width, height, "(ow-iw)/2", "(oh-ih)/2")
 
 
 def raw_format(info: VideoInfo) -> str:

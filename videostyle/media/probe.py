@@ -84,7 +84,7 @@ def read_survey(path: Path, *arguments: str, seconds: float) -> dict[str, Any]:
 def refuse_other_media(path: Path, found: Mapping[str, Any]) -> None:
     """A picture is not a clip, and neither is a playlist or a text."""
     name = found["format"]
-    if name == "webp_pipe" and is_animated_webp(path):
+    if "webp" in name and is_animated_webp(path):  # newer readers have a name of its own for it
         raise UsageError(f"{path} is an animated WebP, which FFmpeg does not read; convert it to .gif or .mp4 first")
     if name.endswith("_pipe") or found["brand"].strip() in PICTURE_BRANDS:
         raise UsageError(f"{path} is a picture; expected a clip (for a picture there is `videostyle image`)")

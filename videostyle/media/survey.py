@@ -54,7 +54,9 @@ def open_media(path: str) -> Iterator[Any]:
     import av
 
     options = {"protocol_whitelist": "none"}
-    with open(path, "rb") as file, av.open(file, options=options, metadata_errors="replace") as container:
+    # Metadata may be in any encoding; from PyAV 19 on that is nobody's concern but its own
+    careful: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+    with open(path, "rb") as file, av.open(file, options=options, **careful) as container:
         yield container
 
 
