@@ -285,8 +285,11 @@ def _webcam(arguments: argparse.Namespace) -> int:
     from videostyle import pipeline, webcam
 
     if arguments.list:
-        for camera in webcam.list_cameras():
+        cameras = webcam.list_cameras()
+        for camera in cameras:
             print(f"{camera.spec}  {camera.name}".rstrip())
+        if not cameras:
+            print("no camera was found; anything that FFmpeg reads can be named with --device-spec")
         return 0
     if arguments.seconds is None or arguments.style is None:
         raise UsageError("webcam needs --seconds N and --style IMG, or --list")
