@@ -74,22 +74,9 @@ def _geometry_and_time() -> Iterator[tuple[str, tuple[str, ...]]]:
     yield "variable.mkv", (*PICTURES, "-vf", "settb=1/1000,setpts=N*N+7*N", *kept, *H264)
     yield "repeated.mkv", (*PICTURES, "-vf", "settb=1/1000,setpts=40*(N-mod(N\\,2))", *kept, *LOSSLESS)
     yield "gaps.webm", (*PICTURES, "-vf", "settb=1/1000,setpts=40*N+3000*gt(N\\,10)", *kept, "-c:v", "libvpx")
-    for name, mode in {"top": "interleave_top", "bottom": "interleave_bottom"}.items():
-        flag = "+ilme+ildct"
-        yield (
-            f"interlaced-{name}.mpg",
-            (
-                *PICTURES,
-                "-vf",
-                f"tinterlace={mode}",
-                "-c:v",
-                "mpeg2video",
-                "-flags",
-                flag,
-                "-top",
-                str(int(mode[11] == "t")),
-            ),
-        )
+    for name, order in {"top": "tff", "bottom": "bff"}.items():
+        chain = f"tinterlace=interleave_{name},setfield={order}"
+        yield f"interlaced-{name}.mpg", (*PICTURES, "-vf", chain, "-c:v", "mpeg2video", "-flags", "+ilme+ildct")
     yield "one-frame.mp4", (*PICTURES, "-frames:v", "1", *H264)
     yield "mov-rate.mov", ("-f", "lavfi", "-i", "testsrc2=s=96x64:r=30000/1001:d=1", *H264)
     yield "transport.ts", (*PICTURES, *TONE, "-c:v", "mpeg2video", "-c:a", "mp2", "-output_ts_offset", "5000.3")
