@@ -51,20 +51,22 @@ def _colours() -> Iterator[tuple[str, tuple[str, ...]]]:
     for name, (matrix, primaries) in MATRICES.items():
         for spoken, short in {"limited": "tv", "full": "pc"}.items():
             for deep in ("yuv444p", "yuv420p10le"):
-                tags = _tags(matrix, primaries, "bt709", short)
                 chain = f"setparams=colorspace=gbr:range=pc,zscale=m={ZSCALE[matrix]}:r={spoken},format={deep}"
-                yield f"{name}-{spoken}-{deep}.mkv", ("-f", "lavfi", "-i", source, "-vf", chain, *LOSSLESS, *tags)
+                tagged = _tagged(source, chain, matrix, primaries, "bt709", short)
+                yield f"{name}-{spoken}-{deep}.mkv", tagged
     for name, curve in {"hlg": "arib-std-b67", "pq": "smpte2084"}.items():
-        tags = _tags("bt2020nc", "bt2020", curve, "tv")
         chain = "setparams=colorspace=gbr:range=pc,zscale=m=2020_ncl:r=limited,format=yuv420p10le"
-        yield f"{name}.mkv", ("-f", "lavfi", "-i", source, "-vf", chain, *LOSSLESS, *tags)
+        yield f"{name}.mkv", _tagged(source, chain, "bt2020nc", "bt2020", curve, "tv")
     yield "rgb.mkv", ("-f", "lavfi", "-i", source, *LOSSLESS)
     alpha = "testsrc2=s=96x64:r=25:d=0.4,format=yuva420p,colorchannelmixer=aa=0.5"
     yield "alpha.webm", ("-f", "lavfi", "-i", alpha, "-c:v", "libvpx-vp9", "-pix_fmt", "yuva420p")
 
 
-def _tags(matrix: str, primaries: str, curve: str, spoken: str) -> tuple[str, ...]:
-    return ("-colorspace", matrix, "-color_primaries", primaries, "-color_trc", curve, "-color_range", spoken)
+def _tagged(source: str, chain: str, matrix: str, primaries: str, curve: str, spoken: str) -> tuple[str, ...]:
+    """A lossless file whose tags say so: FFmpeg 5 takes them from its options, FFmpeg 9 from the frames."""
+    frames = f"setparams=colorspace={matrix}:color_primaries={primaries}:color_trc={curve}:range={spoken}"
+    options = ("-colorspace", matrix, "-color_primaries", primaries, "-color_trc", curve, "-color_range", spoken)
+    return ("-f", "lavfi", "-i", source, "-vf", f"{chain},{frames}", *LOSSLESS, *options)
 
 
 def _geometry_and_time() -> Iterator[tuple[str, tuple[str, ...]]]:
