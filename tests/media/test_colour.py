@@ -109,3 +109,16 @@ def test_grey_and_rgb(tmp_path: Path, each_ffmpeg: ffmpeg.Ffmpeg) -> None:
         subprocess.run([*command, "-pix_fmt", pixel_format, "-c:v", codec, str(path)], check=True, timeout=60)
         pixels = next(iter(decode(probe(path)))).pixels * 255
         assert (pixels - 128).abs().max() <= 2, pixel_format
+
+
+@pytest.mark.parametrize(
+    ("transfer", "curve", "changes"), [(5, "bt470bg", True), (8, "linear", True), (13, "709", False)]
+)
+def test_other_curves(transfer: int, curve: str, changes: bool, tmp_path: Path, each_ffmpeg: ffmpeg.Ffmpeg) -> None:
+    """Gamma 2.8 and linear light become BT.709's; sRGB is left as it is, as players show it."""
+    path = tmp_path / "curve.mkv"
+    write_patches(path, "bt709", False, 1, deep=True, primaries=1, transfer=transfer)
+    chain = f"zscale=min=709:pin=709:tin={curve}:rin=limited:m=gbr:p=709:t=709:r=full,format=gbrp"
+    found = patches(path)
+    assert np.abs(found - reference(path, chain)).max() <= 2
+    assert (np.abs(found[3] - PATCHES[3]).max() > 2) == changes
