@@ -88,3 +88,13 @@ def test_the_stream_that_was_asked_for(make_clip: MakeClip, tmp_path: Path) -> N
         assert any("is left out" in notice for notice in encoder.notices)
     with pytest.raises(UsageError, match="no video stream 7; its video streams are 0, 1"):
         probe(clip, 7)
+
+
+def test_a_late_clock_with_sound(make_clip: MakeClip, each_ffmpeg: ffmpeg.Ffmpeg) -> None:
+    """FFmpeg 9 moved the clock of a transport stream whose sound comes first, and frames fell before the beginning."""
+    clip = make_clip(
+        "late_sound.ts", "-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=1", "-f", "lavfi", "-i", "sine=d=1",
+        "-c:v", "mpeg2video", "-c:a", "mp2", "-output_ts_offset", "5000.3",
+    )  # fmt: skip
+    with Decoder(probe(clip)) as decoder:
+        assert sum(1 for _ in decoder) == 25

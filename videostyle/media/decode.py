@@ -127,6 +127,8 @@ class Decoder:
         }
         if self._offset:
             options |= {"ss": self._offset} if self._seeks() else {"itsoffset": -self._offset}
+        if self._offset and not self._seeks():
+            options["copyts"] = None  # else FFmpeg 9 moves a transport stream's clock once more
         if info.has_alpha and info.codec in ALPHA_DECODERS:
             options["c:v"] = ALPHA_DECODERS[info.codec]
         if threads:
