@@ -35,13 +35,13 @@ def main(argv: list[str] | None = None) -> int:
     networks = {"compact": ["--backbone", "compact"]}
     if arguments.weights:
         networks["vgg19"] = ["--weights", arguments.weights]
-    rows = [
-        row(size, name, options, arguments.seconds) for size in arguments.sizes for name, options in networks.items()
-    ]
     say(f"{machine().processor}, {machine().cores} cores, commit {machine().commit}")
     say(HEAD)
-    for r in rows:
-        say(as_markdown(r))
+    rows = []
+    for size in arguments.sizes:
+        for name, options in networks.items():
+            rows.append(row(size, name, options, arguments.seconds))
+            say(as_markdown(rows[-1]))
     if arguments.json:
         write_json(Path(arguments.json), "the command line on the sample clip", vars(arguments), {"rows": rows})
     return 0
