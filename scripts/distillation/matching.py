@@ -67,9 +67,7 @@ def teach(
     """
     content = {n: torch.cat([w.teacher_content[n] for w in walkers]) for n in weights.content_layers}
     style = {n: torch.cat([w.teacher_style[n] for w in walkers]) for n in weights.style_layers}
-    content_target, style_target = ContentTarget.__new__(ContentTarget), StyleTarget.__new__(StyleTarget)
-    content_target.features, style_target.grams = content, style
-    objective = _WithParts(teacher, content_target, style_target, weights)
+    objective = _WithParts(teacher, ContentTarget.of(content), StyleTarget.of(style), weights)
     objective.parts = parts.to(teacher.device)
     teacher.wanted = weights.layers  # no deeper than the losses reach
     losses, gradient = objective.value_and_gradient(x)
@@ -90,9 +88,9 @@ class _WithParts(Objective):
         return value * self.parts[:, 0]
 
     def _style(self, name, features, taps):
-        value = super()._style(name, features, taps)
+        value, minimised = super()._style(name, features, taps)
         taps.style[name] = taps.style[name] * self.parts[:, 1:, None]
-        return value * self.parts[:, 1]
+        return value * self.parts[:, 1], minimised * self.parts[:, 1]
 
 
 @dataclass

@@ -86,8 +86,17 @@ class StyleTarget:
 
     def __init__(self, trunk: Trunk, picture: torch.Tensor, layers: tuple[str, ...]) -> None:
         activations = trunk.forward(picture, layers)
-        self.grams = {name: mean_gram(activations[name]) for name in layers}
-        self.pull, self.stiffness = self.grams, 1.0
+        self._aim({name: mean_gram(activations[name]) for name in layers})
+
+    @classmethod
+    def of(cls, grams: dict[str, torch.Tensor]) -> "StyleTarget":
+        """A style that is known by its mean Gram matrices (N, C, C) alone."""
+        target = cls.__new__(cls)
+        target._aim(grams)
+        return target
+
+    def _aim(self, grams: dict[str, torch.Tensor]) -> None:
+        self.grams, self.pull, self.stiffness = grams, grams, 1.0
 
     def anchored(self, trunk: Trunk, picture: torch.Tensor, stiffness: float) -> "StyleTarget":
         """The same style, held at what ``picture`` has reached of it: for the frames after a converged one.
@@ -108,6 +117,13 @@ class ContentTarget:
     def __init__(self, trunk: Trunk, picture: torch.Tensor, layers: tuple[str, ...]) -> None:
         activations = trunk.forward(picture, layers)
         self.features = {name: activations[name] for name in layers}
+
+    @classmethod
+    def of(cls, features: dict[str, torch.Tensor]) -> "ContentTarget":
+        """A content that is known by its features (N, C, H, W) alone."""
+        target = cls.__new__(cls)
+        target.features = features
+        return target
 
 
 class Objective:
