@@ -1,4 +1,4 @@
-"""The script that trains the embedded network: it runs, writes what the package can load, and goes on where it stopped."""
+"""The script that trains the embedded network runs, writes what the package can load, and goes on where it stopped."""
 
 import json
 import os
