@@ -132,6 +132,12 @@ def _add_experiments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--quick", action="store_true", help="256 pixels and a twentieth of the evaluations")
     parser.add_argument(
+        "--evaluations",
+        type=_whole_number("--evaluations"),
+        metavar="N",
+        help="where the slides make 3000, others in proportion (default: 3000, with --quick 150)",
+    )
+    parser.add_argument(
         "-o", "--output", metavar="DIR", default="experiments", help="where they go (default: %(default)s)"
     )
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
@@ -369,7 +375,15 @@ def _experiments(arguments: argparse.Namespace) -> int:
     console = Console(arguments.quiet)
     settings = console.introduce(_settings(arguments, Settings))
     folder, given = Path(arguments.output), given_inputs(vars(arguments))
-    request = Request(folder, tuple(arguments.names), given, arguments.size, arguments.quick, settings)
+    request = Request(
+        folder,
+        tuple(arguments.names),
+        given,
+        size=arguments.size,
+        quick=arguments.quick,
+        evaluations=arguments.evaluations,
+        settings=settings,
+    )
     with console.bar("pictures") as bar, console.download_bar() as download:
         presentation = Presentation(request, bar, download)
         console.estimate(presentation.estimate(), arguments.quick)

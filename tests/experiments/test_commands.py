@@ -47,6 +47,7 @@ def test_experiments_go_to_their_folder_and_are_kept(tmp_path, pictures, calls, 
         (["method", "--content", "missing.png"], "missing.png does not exist"),
         (["method", "-o", "no/such/folder"], "the folder above it does not exist"),
         (["method", "--size", "many"], "expected a whole number"),
+        (["method", "--evaluations", "0"], "evaluations is 0; it must be at least 1"),
     ],
 )
 def test_what_cannot_be_is_refused_with_one_line(arguments, words, tmp_path, monkeypatch, capsys):

@@ -5,11 +5,11 @@ import pytest
 from videostyle.errors import UsageError
 from videostyle.experiments.inputs import check_input
 from videostyle.experiments.recipes import (
-    QUICK_SHARE,
+    QUICK_EVALUATIONS,
     load_recipes,
     parse_recipe,
-    quickly,
     recipe_names,
+    scaled,
     slides_settings,
 )
 from videostyle.perception.compact import LAYERS
@@ -54,8 +54,14 @@ def test_the_slides_numbers():
 
 def test_quick_is_the_same_with_fewer_evaluations():
     for recipe in RECIPES:
-        for slow, fast in zip(recipe.variants, quickly(recipe).variants, strict=True):
-            assert fast.settings == slow.settings.but(iterations=slow.settings.iterations // QUICK_SHARE)
+        for slow, fast in zip(recipe.variants, scaled(recipe, QUICK_EVALUATIONS).variants, strict=True):
+            assert fast.settings == slow.settings.but(iterations=slow.settings.iterations // 20)
+
+
+def test_evaluations_are_scaled_in_proportion():
+    by_name = {recipe.name: scaled(recipe, 600) for recipe in RECIPES}
+    assert [v.settings.iterations for v in by_name["initialisation"].variants] == [600, 600, 600, 2000]
+    assert by_name["photo-realistic"].variants[0].settings.iterations == 1000
 
 
 @pytest.mark.parametrize(

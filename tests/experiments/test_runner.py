@@ -9,10 +9,10 @@ from networks import picture
 from videostyle.experiments.inputs import checkerboard
 from videostyle.experiments.layouts import liveliest_maps
 from videostyle.experiments.present import Presentation, Request
-from videostyle.experiments.recipes import load_recipes, quickly
+from videostyle.experiments.recipes import QUICK_EVALUATIONS, load_recipes, scaled
 from videostyle.experiments.runner import KEPT_POINTS, thinned
 
-RECIPES = [quickly(recipe) for recipe in load_recipes()]
+RECIPES = [scaled(recipe, QUICK_EVALUATIONS) for recipe in load_recipes()]
 
 
 def test_every_recipe_runs_and_shared_pictures_are_made_once(make_runner, calls):
@@ -97,7 +97,7 @@ def test_feature_maps_that_vary_are_chosen_and_shown_whole():
 
 def test_a_folder_gets_figures_records_and_a_page(tmp_path, pictures, calls):
     names = ("method", "feature-maps")
-    request = Request(tmp_path / "out", names, pictures, size=64, quick=True)
+    request = Request(tmp_path / "out", names, pictures, size=64, quick=True, evaluations=30)
     presentation = Presentation(request)
     estimate = presentation.estimate(measure=False)
     assert estimate.pictures == len(presentation.plan) and estimate.seconds is None
@@ -107,8 +107,9 @@ def test_a_folder_gets_figures_records_and_a_page(tmp_path, pictures, calls):
         folder = tmp_path / "out" / name
         assert {f"{name}.png", f"{name}.pdf", "run.json"} <= {p.name for p in folder.iterdir()}
         record = json.loads((folder / "run.json").read_text())
-        assert record["quick"] and record["backbone"]["name"] == "compact"
+        assert record["quick"] and record["evaluations_for_3000"] == 30 and record["backbone"]["name"] == "compact"
         for run in record["runs"]:
+            assert run["evaluations"] == 30
             assert (tmp_path / "out" / "pictures" / run["picture"]).is_file()
             assert len(run["curve"]["total"]) == len(run["curve"]["evaluation"])
     assert not Presentation(request).plan

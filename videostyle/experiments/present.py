@@ -7,7 +7,15 @@ from typing import Any
 
 from videostyle.errors import UsageError
 from videostyle.experiments.inputs import Inputs
-from videostyle.experiments.recipes import QUICK_SIZE, Recipe, Variant, load_recipes, quickly
+from videostyle.experiments.recipes import (
+    QUICK_EVALUATIONS,
+    QUICK_SIZE,
+    Recipe,
+    Variant,
+    load_recipes,
+    scaled,
+    slides_settings,
+)
 from videostyle.experiments.runner import Runner
 from videostyle.experiments.sheet import Sheet
 from videostyle.machine import choose_machine
@@ -22,13 +30,17 @@ PICTURES = "pictures"
 
 @dataclass(frozen=True)
 class Request:
-    """Which experiments, on which pictures, where to. ``settings``: the machine's part of them (network, device)."""
+    """Which experiments, on which pictures, where to. ``settings``: the machine's part of them (network, device).
+
+    ``evaluations``: where the slides make 3000, others in proportion; by default the slides' own or ``quick``'s.
+    """
 
     folder: Path
     names: tuple[str, ...] = ()
     given: Mapping[str, Path] = field(default_factory=dict)
     size: int | None = None
     quick: bool = False
+    evaluations: int | None = None
     settings: Settings = field(default_factory=Settings)
 
 
@@ -48,8 +60,9 @@ class Presentation:
     def __init__(self, request: Request, on_progress: OnProgress | None = None, on_download: Callable | None = None):
         _check(request)
         self.request = request
-        recipes = load_recipes(request.names)
-        self.recipes = [quickly(r) for r in recipes] if request.quick else recipes
+        usual = slides_settings()["iterations"]
+        self.evaluations = request.evaluations or (QUICK_EVALUATIONS if request.quick else usual)
+        self.recipes = [scaled(recipe, self.evaluations) for recipe in load_recipes(request.names)]
         inputs = Inputs(request.size or (QUICK_SIZE if request.quick else SIZE), request.given)
         for name in request.given:
             inputs.path(name) if name == "clip" else inputs.picture(name)  # refused before any work
@@ -91,6 +104,7 @@ class Presentation:
             "figure": sheet.recipe.name,
             "slide": sheet.recipe.slide,
             "quick": self.request.quick,
+            "evaluations_for_3000": self.evaluations,
             "size": self.runner.inputs.size,
             "backbone": {
                 "name": backbone.name,
@@ -107,6 +121,8 @@ class Presentation:
 
 def _check(request: Request) -> None:
     folder = request.folder
+    if request.evaluations is not None and request.evaluations < 1:
+        raise UsageError(f"evaluations is {request.evaluations}; it must be at least 1")
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; expected a folder for the figures")
     if not folder.absolute().parent.is_dir():

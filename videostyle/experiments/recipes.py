@@ -14,7 +14,7 @@ from videostyle.errors import UsageError
 from videostyle.settings import Settings
 
 LAYOUTS = ("grid", "method", "starts", "maps", "video", "differences", "meeting", "recognition")
-QUICK_SIZE, QUICK_SHARE = 256, 20  # longer side in pixels; one evaluation in so many
+QUICK_SIZE, QUICK_EVALUATIONS = 256, 150  # longer side in pixels; evaluations where the slides make 3000
 
 
 @dataclass(frozen=True)
@@ -100,14 +100,15 @@ def slides_settings() -> dict[str, Any]:
     return tomllib.loads(_folder().joinpath("_slides.toml").read_text(encoding="utf-8"))
 
 
-def quickly(recipe: Recipe) -> Recipe:
-    """The same recipe with a twentieth of the evaluations."""
-    return replace(recipe, variants=tuple(_quick_variant(v) for v in recipe.variants))
+def scaled(recipe: Recipe, evaluations: int) -> Recipe:
+    """The same recipe with ``evaluations`` where the slides make their usual 3000, others in proportion."""
+    share = evaluations / slides_settings()["iterations"]
+    return replace(recipe, variants=tuple(_scaled_variant(v, share) for v in recipe.variants))
 
 
-def _quick_variant(variant: Variant) -> Variant:
+def _scaled_variant(variant: Variant, share: float) -> Variant:
     settings = variant.settings
-    return replace(variant, settings=settings.but(iterations=max(1, settings.iterations // QUICK_SHARE)))
+    return replace(variant, settings=settings.but(iterations=max(1, round(settings.iterations * share))))
 
 
 def _variant(name: str, values: dict[str, Any], common: Mapping[str, Any]) -> Variant:
