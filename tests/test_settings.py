@@ -1,6 +1,7 @@
 """Settings: defaults that hold together, refusals in one line."""
 
 from dataclasses import FrozenInstanceError, fields
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -64,6 +65,31 @@ def test_values_out_of_range_are_refused(cls, values, words):
     assert "\n" not in str(caught.value)
     with pytest.raises(UsageError, match=words):
         cls().but(**values)
+
+
+@pytest.mark.parametrize(
+    ("cls", "values", "words"),
+    [
+        (Settings, {"iterations": "300"}, r"iterations is '300'; expected a whole number$"),
+        (Settings, {"iterations": 2.5}, r"iterations is 2.5; expected a whole number$"),
+        (Settings, {"iterations": True}, r"iterations is True; expected a whole number$"),
+        (Settings, {"style_weight": "much"}, r"style-weight is 'much'; expected a number$"),
+        (Settings, {"temporal_weight": "1"}, r"temporal-weight is '1'; expected a number or nothing$"),
+        (Settings, {"download": 1}, r"download is 1; expected true or false$"),
+        (Settings, {"pooling": None}, r"pooling is None; expected a text$"),
+        (Settings, {"style_layers": "conv1_1"}, r"style-layers is 'conv1_1'; expected a list, each a text$"),
+        (Settings, {"style_layers": (1, 2)}, r"style-layers is \(1, 2\); expected a list, each a text$"),
+        (MediaSettings, {"cuts": ("1",)}, r"cuts is \('1',\); expected a list, each a number or nothing$"),
+    ],
+)
+def test_values_of_another_type_are_refused(cls, values, words):
+    with pytest.raises(UsageError, match=words):
+        cls(**values)
+
+
+def test_whole_numbers_and_fractions_are_numbers():
+    assert Settings(style_weight=2000).style_weight == 2000
+    assert MediaSettings(start_seconds=Fraction(1, 3), cuts=(1, 2.5)).cuts == (1, 2.5)
 
 
 def test_the_ends_of_the_ranges_are_allowed():

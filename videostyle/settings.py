@@ -7,7 +7,9 @@ unknown name or a value out of range is refused with a UsageError when they are 
 import math
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
-from typing import Any, Self
+from numbers import Integral, Real
+from types import NoneType
+from typing import Any, Self, get_args, get_origin, get_type_hints
 
 from videostyle.errors import UsageError
 
@@ -20,16 +22,45 @@ def setting(default: Any, help: str, **metadata: Any) -> Any:
     return field(default=default, metadata={"help": help, **metadata})
 
 
+# Values as people write them, in a recipe or in Python: a whole number is a number too, and so is a fraction.
+KINDS: dict[Any, tuple[str, tuple[type, ...]]] = {
+    bool: ("true or false", (bool,)),
+    int: ("a whole number", (Integral,)),
+    float: ("a number", (Real,)),
+    str: ("a text", (str,)),
+    NoneType: ("nothing", (NoneType,)),
+}
+
+
+def _expected(annotation: Any) -> list[Any]:
+    """The alternatives of a type: ``int | None`` -> [int, NoneType]."""
+    return list(get_args(annotation)) if get_origin(annotation) not in (None, tuple) else [annotation]
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    if get_origin(kind) is tuple:
+        return isinstance(value, tuple) and all(_fits(v, get_args(kind)[0]) for v in value)
+    return isinstance(value, KINDS[kind][1]) and (kind is bool or not isinstance(value, bool))
+
+
+def _word(kind: Any) -> str:
+    return f"a list, each {KINDS[get_args(kind)[0]][0]}" if get_origin(kind) is tuple else KINDS[kind][0]
+
+
 class CheckedSettings:
-    """Checks common to all settings classes: choices and ranges on construction, unknown names in ``from_mapping``."""
+    """Checks common to all settings classes: types, choices and ranges on construction, unknown names in
+    ``from_mapping``."""
 
     def __post_init__(self) -> None:
+        types = get_type_hints(type(self))
         for f in fields(self):  # type: ignore[arg-type]
-            self._check(f.name, getattr(self, f.name), f.metadata)
+            self._check(f.name, getattr(self, f.name), f.metadata, _expected(types[f.name]))
 
     @staticmethod
-    def _check(name: str, value: Any, rule: Mapping[str, Any]) -> None:
+    def _check(name: str, value: Any, rule: Mapping[str, Any], kinds: list[Any]) -> None:
         option = name.replace("_", "-")
+        if not any(_fits(value, kind) for kind in kinds):
+            raise UsageError(f"{option} is {value!r}; expected {' or '.join(map(_word, kinds))}")
         if value is None:
             return
         if "choices" in rule and value not in rule["choices"]:

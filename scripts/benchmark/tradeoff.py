@@ -3,7 +3,9 @@
     python scripts/benchmark/tradeoff.py PHOTO PAINTING --weights FILE -o OUT
 
 writes a contact sheet ``OUT/tradeoff.png`` (rows: size and start, columns: alpha/beta) and ``OUT/tradeoff.json`` with
-the losses. With a size-free objective the ratio of content to style loss at the end is the same at every size.
+the losses. With a size-free objective the ratio of content to style loss at the end is the same at every size, as far
+as the pictures are: shrunk ones are sharper by the pixel. ``--crops`` takes that out: smaller sizes are then the four
+corners of the largest one, the style stays as large as for that, and a row's losses are the means over the corners.
 """
 
 import argparse
@@ -32,13 +34,20 @@ def main(argv: list[str] | None = None) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     style, backbone = read_picture(arguments.style), load_backbone(arguments.backbone, arguments.weights)
     rows, results = [], []
-    for size, start in product(arguments.sizes, STARTS):
-        content = read_picture(arguments.content, longest=size)
+    largest = max(arguments.sizes)
+    for size, start in product(arguments.sizes, arguments.starts):
+        whole = read_picture(arguments.content, longest=largest if arguments.crops else size)
+        contents = corners(whole, size) if arguments.crops and size < largest else [whole]
+        scale = largest / size if arguments.crops else 1.0
         tiles = []
-        for ratio in RATIOS:
-            pixels, result = run(content, style, backbone, start, ratio, arguments.evaluations)
+        for ratio in arguments.ratios:
+            settings = Settings(
+                style_weight=1 / ratio, iterations=arguments.evaluations, tolerance=0, init=start, style_scale=scale
+            )
+            pixels, result = run(contents, style, backbone, settings)
             results.append({"size": size, "start": start, "ratio": ratio, **result})
-            print("{size:4d} {start:8s} {ratio:7.0e} content {content:.3e} style {style:.3e}".format(**results[-1]))
+            line = "{size:4d} {start:8s} {ratio:7.0e} content {content:.3e} style {style:.3e}".format(**results[-1])
+            print(line, flush=True)
             tiles.append(tile(pixels))
         rows.append(np.concatenate(tiles, axis=1))
         (folder / "tradeoff.json").write_text(json.dumps(results, indent=1))
@@ -55,18 +64,29 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--backbone", default="auto")
     parser.add_argument("--weights")
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512])
+    parser.add_argument("--starts", nargs="+", default=STARTS)
+    parser.add_argument("--ratios", type=float, nargs="+", default=RATIOS)
+    parser.add_argument("--crops", action="store_true")
     parser.add_argument("--evaluations", type=int, default=300)
     parser.add_argument("-o", "--output", default="out")
     return parser.parse_args(argv)
 
 
+def corners(whole: torch.Tensor, size: int) -> list[torch.Tensor]:
+    """The four corners of a picture (1, 3, H, W), shaped like it, with a longer side of ``size`` pixels."""
+    height, width = (round(side * size / max(whole.shape[2:])) for side in whole.shape[2:])
+    places = product((slice(0, height), slice(-height, None)), (slice(0, width), slice(-width, None)))
+    return [whole[:, :, rows, columns].contiguous() for rows, columns in places]
+
+
 def run(
-    content: torch.Tensor, style: torch.Tensor, backbone: Backbone, start: str, ratio: float, evaluations: int
+    contents: list[torch.Tensor], style: torch.Tensor, backbone: Backbone, settings: Settings
 ) -> tuple[torch.Tensor, dict[str, Any]]:
-    """One picture and its losses at the end; beta is 1 / ratio."""
-    settings = Settings(style_weight=1 / ratio, iterations=evaluations, tolerance=0, init=start)
-    (frame,) = stylise_frames([Frame(content)], style, painter=Painter(style, settings, backbone=backbone))
-    return frame.pixels, {"content": frame.content_loss, "style": frame.style_loss, "loss": frame.loss}
+    """The first picture and the mean losses of all at the end."""
+    painter = Painter(style, settings, backbone=backbone)
+    done = [next(stylise_frames([Frame(content)], style, painter=painter)) for content in contents]
+    losses = {"content": [f.content_loss for f in done], "style": [f.style_loss for f in done]}
+    return done[0].pixels, {name: float(np.mean(values)) for name, values in losses.items()}
 
 
 def tile(pixels: torch.Tensor) -> np.ndarray:
@@ -80,7 +100,7 @@ def tile(pixels: torch.Tensor) -> np.ndarray:
 def balance(results: list[dict[str, Any]]) -> list[str]:
     """How the ratio of content to style loss differs between the sizes, for every start and alpha/beta."""
     lines = []
-    for start, ratio in product(STARTS, RATIOS):
+    for start, ratio in sorted({(r["start"], r["ratio"]) for r in results}, key=lambda pair: (pair[0], -pair[1])):
         found = [r for r in results if r["start"] == start and r["ratio"] == ratio]
         shares = [r["content"] / r["style"] for r in found]
         lines.append(f"{start:8s} {ratio:7.0e}: content/style {', '.join(f'{s:.3g}' for s in shares)}")
