@@ -28,7 +28,8 @@ ARROWS: dict[str, set[str]] = {
     "samples": set(),
     # the pipeline; the painter is its half without files, machine and record are what it asks and leaves behind
     "machine": set(),
-    "painter": {"machine", "motion", "optimise", "perception"},
+    "health": set(),
+    "painter": {"health", "machine", "motion", "optimise", "perception"},
     "record": {"machine", "motion", "painter"},
     "pipeline": {"machine", "media", "motion", "optimise", "journal", "painter", "record"},
     # recipes paint single pictures and look at features, which is below the pipeline

@@ -1,5 +1,6 @@
 """The core without files: what each frame starts from, and what comes out."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -9,7 +10,7 @@ from networks import small_backbone
 from videostyle.errors import UsageError
 from videostyle.frame import Frame
 from videostyle.motion.warp import Warp
-from videostyle.painter import Painter, fit_style, noise, resized, stylise_frames
+from videostyle.painter import Painter, Position, fit_style, noise, resized, stylise_frames
 from videostyle.perception.backbones import Backbone
 from videostyle.settings import Settings
 
@@ -125,3 +126,49 @@ def test_the_style_keeps_its_aspect() -> None:
 def test_the_same_twice(backbone: Backbone) -> None:
     once, again = (list(stylise_frames(clip(3), picture(9), painter=painter(backbone))) for _ in range(2))
     assert all(torch.equal(a.pixels, b.pixels) for a, b in zip(once, again, strict=True))
+
+
+def broken(problem: str, calls: list[str]) -> type[Painter]:
+    """A painter whose third picture is not sound, and whose fourth, on the same frame, is."""
+
+    class Broken(Painter):
+        def paint(self, content, begin, on_evaluation=None):  # type: ignore[no-untyped-def]
+            outcome, history = super().paint(content, begin, on_evaluation)
+            calls.append(begin.name)
+            if len(calls) != 3 and not (problem == "always" and len(calls) == 4):
+                return outcome, history
+            if problem == "flat":
+                return replace(outcome, pixels=torch.full_like(content, 0.5)), history
+            if problem == "jump":
+                return replace(outcome, losses=replace(outcome.losses, own=outcome.losses.own * 50)), history
+            return replace(outcome, curve=outcome.curve * float("nan")), history
+
+    return Broken
+
+
+@pytest.mark.parametrize(
+    ("problem", "words"), [("flat", "flat colour"), ("jump", "times its neighbours'"), ("nan", "not a number")]
+)
+def test_a_frame_that_looks_wrong_is_painted_again(backbone: Backbone, problem: str, words: str) -> None:
+    calls: list[str] = []
+    made = broken(problem, calls)(picture(9), QUICK, backbone=backbone)
+    frames = list(stylise_frames(clip(4), picture(9), painter=made))
+    assert calls == ["content", "warped", "warped", "content", "warped"]
+    assert [bool(f.problem) for f in frames] == [False, False, True, False]
+    assert words in frames[2].problem and "and well" in frames[2].problem
+    assert frames[2].start == "content" and frames[2].pixels.std() > 0.01
+
+
+def test_a_frame_that_stays_wrong_is_named_and_leaves_no_history(backbone: Backbone) -> None:
+    made = broken("always", [])(picture(9), QUICK, backbone=backbone)
+    positions: list[Position] = []
+    frames = list(stylise_frames(clip(4), picture(9), painter=made, on_position=positions.append))
+    assert frames[2].problem.count("not a number") == 2 and not frames[3].problem
+    assert positions[2].state is not None and positions[2].state.history is None
+    assert all(torch.isfinite(f.pixels).all() for f in frames)
+
+
+def test_a_black_source_may_give_a_black_frame(backbone: Backbone) -> None:
+    black = Frame(torch.zeros(1, 3, 48, 64))
+    (frame,) = stylise_frames([black], torch.zeros(1, 3, 48, 64), painter=painter(backbone))
+    assert not frame.problem

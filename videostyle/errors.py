@@ -23,3 +23,7 @@ class MissingLibraryError(VideoStyleError):
 
 class DeviceError(VideoStyleError):
     """The device that was asked for is not there, or has too little memory."""
+
+
+class StoppedError(VideoStyleError):
+    """The caller asked for a stop; the finished frames are kept, and the same call goes on from them."""

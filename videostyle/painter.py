@@ -3,6 +3,7 @@
 Imports where only torch, numpy and cv2 are installed.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 import torch.nn.functional as F
 
+from videostyle import health
 from videostyle.errors import UsageError
 from videostyle.frame import Frame, StylisedFrame
 from videostyle.machine import Machine, choose_machine
@@ -56,6 +58,25 @@ class ShotState:
     painted: Painted
     goal: float
     style: StyleTarget
+
+
+@dataclass(frozen=True)
+class Position:
+    """Between two frames: all that the frames to come need to know of those before. A run can be gone on with here.
+
+    ``index``: the next frame's. ``shot``, ``first``: of the frame before it, its shot and where that began. ``losses``:
+    of the last frames of that shot, what the next one's is compared with.
+    """
+
+    index: int = 0
+    shot: int = 0
+    first: int = 0
+    state: ShotState | None = None
+    losses: tuple[float, ...] = ()
+
+
+# Everything that a position is made of, for whoever stores it.
+POSITION_PARTS = (Position, ShotState, History, Painted, StyleTarget)
 
 
 @dataclass(frozen=True)
@@ -158,40 +179,66 @@ def stylise_frames(
     *,
     painter: Painter | None = None,
     on_evaluation: Callable[[int, int, float], None] | None = None,
+    begin: Position | None = None,
+    on_position: Callable[[Position], None] | None = None,
 ) -> Iterator[StylisedFrame]:
     """Stylise frames in turn, each started as ``settings.init`` says; the core of ``stylise_video``, without files.
 
     ``frames``: any iterable of frames of one size. ``style``: (1, 3, H, W) float32 RGB in [0, 1]. ``flow(current,
     previous)`` gives the Warp between two source frames (1, 3, H, W); by default as ``settings.flow`` says. A frame
     with ``cut`` begins a shot, which is painted as if nothing had been before it. ``painter``: one made before,
-    for the same style and settings. ``on_evaluation(frame, evaluation, loss)`` is called on the way.
-    Frames come out as they are finished; a whole clip is never in memory.
+    for the same style and settings. ``on_evaluation(frame, evaluation, loss)`` is called on the way, ``on_position``
+    before a frame comes out, with what is known after it; given as ``begin``, with the frames from there on, it goes on
+    as if it had never stopped. Frames come out as they are finished; a whole clip is never in memory.
     """
     painter = painter or Painter(style, settings)
     flow = flow or flow_named(painter.settings.flow, painter.settings.flow_size)
-    state: ShotState | None = None
-    shot, first = 0, 0
-    for index, frame in enumerate(frames):
+    position = begin or Position()
+    for index, frame in enumerate(frames, position.index):
         if frame.cut and index > 0:
-            state, shot, first = None, shot + 1, index
+            position = Position(index, position.shot + 1, index)
         report = None if on_evaluation is None else (lambda k, loss, i=index: on_evaluation(i, k, loss))
-        stylised, state = _stylise_frame(painter, frame, index - first, state, flow, report)
-        yield replace(stylised, index=index, shot=shot)
+        stylised, position = _next_frame(painter, frame, position, flow, report)
+        if on_position is not None:
+            on_position(position)
+        yield stylised
+
+
+def _next_frame(
+    painter: Painter, frame: Frame, position: Position, flow: FlowEstimator, on_evaluation: OnEvaluation | None
+) -> tuple[StylisedFrame, Position]:
+    """The frame at ``position`` and the position after it. One that looks wrong is painted again from a fresh start."""
+    stylised, state = _stylise_frame(painter, frame, position, flow, on_evaluation)
+    if stylised.problem:
+        again, fresh_state = _stylise_frame(painter, frame, position, flow, on_evaluation, fresh=True)
+        if not again.problem:
+            stylised, state = replace(again, problem=f"{stylised.problem}; painted again, and well"), fresh_state
+        else:  # neither what was carried nor what it left is to be trusted
+            words = f"{stylised.problem}; painted again: {again.problem}"
+            stylised, state = replace(stylised, problem=words), replace(state, history=None)
+    losses = (*position.losses, stylised.loss)[-health.NEIGHBOURS :] if math.isfinite(stylised.loss) else ()
+    after = Position(position.index + 1, position.shot, position.first, state, losses)
+    return replace(stylised, index=position.index, shot=position.shot), after
 
 
 def _stylise_frame(
     painter: Painter,
     frame: Frame,
-    position: int,
-    state: ShotState | None,
+    position: Position,
     flow: FlowEstimator,
     on_evaluation: OnEvaluation | None,
+    *,
+    fresh: bool = False,
 ) -> tuple[StylisedFrame, ShotState]:
-    """One frame, the ``position``-th of its shot; ``state`` is None for the first one."""
+    """One frame. ``fresh``: started as if it were the first of its shot."""
     began = time.perf_counter()
-    content = frame.pixels.to(painter.machine.device)
-    begin = _begin(painter, content, position, state, flow)
+    content, state = frame.pixels.to(painter.machine.device), position.state
+    if fresh:
+        begin = _first(painter, content)
+    else:
+        begin = _begin(painter, content, position.index - position.first, state, flow)
     outcome, history = painter.paint(content, begin, on_evaluation)
+    loss = outcome.losses.own.item()
     stylised = StylisedFrame(
         pixels=outcome.pixels,
         pts=frame.pts,
@@ -199,11 +246,12 @@ def _stylise_frame(
         cut=frame.cut,
         start=begin.name,
         evaluations=outcome.evaluations,
-        loss=outcome.losses.own.item(),
+        loss=loss,
         content_loss=outcome.losses.content.item(),
         style_loss=outcome.losses.style.item(),
         optimise_seconds=outcome.seconds,
         wall_seconds=time.perf_counter() - began,
+        problem=health.problem(outcome.pixels, content, loss, outcome.curve, position.losses),
     )
     return stylised, _after(painter, content, outcome, history, begin, state)
 
@@ -234,10 +282,16 @@ def _begin(
     if settings.init not in ("previous", "warped"):
         return Beginning(settings.init, painter.start(settings.init, content, position))
     if state is None:
-        return Beginning(settings.first_init, painter.start(settings.first_init, content, position))
+        return _first(painter, content)
     if settings.init == "previous":
         return Beginning("previous", state.stylised, state.history)
     return _follow(settings, content, state, flow(content, state.source).to(content.device))
+
+
+def _first(painter: Painter, content: torch.Tensor) -> Beginning:
+    """From nothing but the source and the settings."""
+    name = painter.settings.first_init
+    return Beginning(name, painter.start(name, content))
 
 
 def _follow(settings: Settings, content: torch.Tensor, state: ShotState, warp: Warp) -> Beginning:

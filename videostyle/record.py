@@ -77,7 +77,7 @@ def frame_entry(frame: StylisedFrame) -> dict[str, Any]:
         "style_loss": frame.style_loss,
         "optimise_seconds": round(frame.optimise_seconds, 4),
         "wall_seconds": round(frame.wall_seconds, 4),
-    }
+    } | ({"problem": frame.problem} if frame.problem else {})
 
 
 def totals(frames: Sequence[Mapping[str, Any]], wall_seconds: float, device: torch.device) -> dict[str, Any]:

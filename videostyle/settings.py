@@ -1,7 +1,8 @@
 """Every setting with its default, unit and source, exactly once. The command line's options are made from these fields.
 
-``Settings`` says how a picture is painted, ``MediaSettings`` what is read and what is written. Both are frozen; an
-unknown name or a value out of range is refused with a UsageError when they are made.
+``Settings`` says how a picture is painted, ``MediaSettings`` what is read and what is written, ``RunSettings`` how a
+run is gone on with. All are frozen; an unknown name or a value out of range is refused with a UsageError when they are
+made.
 """
 
 import math
@@ -208,6 +209,19 @@ class MediaSettings(CheckedSettings):
         for time in self.cuts or ():
             if not (math.isfinite(time) and time >= 0):
                 raise UsageError(f"cuts holds {time}; expected times in seconds from the clip's beginning")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings(CheckedSettings):
+    """How a run is kept safe in its run directory ``OUT.videostyle``, and gone on with. None of it changes a frame."""
+
+    restart: bool = setting(False, "start over, whatever a run that was stopped left in OUT.videostyle")
+    resume_anyway: bool = setting(False, "go on although versions, threads or the device are not what they were")
+    partial: bool = setting(False, "paint nothing more: publish the frames that are finished, with their sound")
+    keep: bool = setting(False, "do not remove OUT.videostyle when the run is done")
+    state_seconds: float = setting(
+        30.0, "seconds between two states on the disk: what is lost at most", minimum=0.0, metavar="SECONDS"
+    )
 
 
 def default_of(cls: type, name: str) -> Any:

@@ -1,0 +1,408 @@
+"""The run directory ``OUT.videostyle/`` of an output OUT: what a run that was stopped goes on from.
+
+    lock                   held while a run writes here
+    journal                a `log` of what it was made from, a line for every frame and every state
+    frames                 the finished frames, one after the other (`pictures`)
+    state-0.safetensors    what the next frame needs of those before it, as it was at one moment (`snapshot`),
+    state-1.safetensors    and at the moment before: one of them is whole whatever happens
+
+A frame counts when its line is in the journal and its bytes fit the checksum there; so does a state. Frames after the
+last state, and what a disk has damaged, are painted again: from that state, or from the beginning of their shot.
+"""
+
+import contextlib
+import os
+import re
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from fractions import Fraction
+from io import FileIO
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Generic, Self, TypeVar
+
+import safetensors
+import safetensors.torch
+import torch
+
+from videostyle.errors import MediaError, UsageError
+from videostyle.frame import StylisedFrame
+from videostyle.journal.lock import Lock
+from videostyle.journal.log import Log, read_log, sync_folder, write_log, write_whole
+from videostyle.journal.pictures import pack, picture, quantised, unpack
+from videostyle.journal.snapshot import Tensors, put_together, take_apart
+from videostyle.settings import RunSettings
+
+FORMAT = 1
+ENDING = ".videostyle"
+OURS = re.compile(r"(journal|frames|state-[01]\.safetensors|state-[01])(\.part)?")
+# No more than this share of the time goes into states, however slow the disk is.
+STATE_SHARE = 0.01
+# What may differ where somebody says that it may: the frames to come may differ a little from those there are.
+MADE_WITH = "made_with"
+
+State = TypeVar("State")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One frame in the store: where its bytes are, and everything about it but its pixels."""
+
+    offset: int
+    length: int
+    checksum: int
+    about: dict[str, Any]
+
+    @classmethod
+    def from_line(cls, line: dict[str, Any]) -> "Stored":
+        """Raises KeyError, TypeError or ValueError for a line that no run has written."""
+        stored = cls(int(line["offset"]), int(line["length"]), int(line["checksum"]), dict(line["about"]))
+        if stored.offset < 0 or stored.length <= 0:
+            raise ValueError("no place in a file")
+        stored.frame(torch.empty(1, 3, 0, 0))  # it can be told what frame it is
+        return stored
+
+    def as_line(self) -> dict[str, Any]:
+        return vars(self)
+
+    def frame(self, pixels: torch.Tensor) -> StylisedFrame:
+        return StylisedFrame(**self.about | {"pixels": pixels, "time_base": Fraction(self.about["time_base"])})
+
+
+def about(frame: StylisedFrame) -> dict[str, Any]:
+    """Everything about a frame but its pixels, as plain values."""
+    values = {f.name: getattr(frame, f.name) for f in fields(frame) if f.name != "pixels"}
+    return values | {"time_base": str(frame.time_base)}
+
+
+class Journal:
+    """What the journal of a run directory says, as far as it can be believed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.made_from: dict[str, Any] | None = None
+        self.frames: list[Stored] = []
+        self.states: list[dict[str, Any]] = []  # in order
+        self.published: dict[str, Any] | None = None
+        for line in read_log(folder / "journal"):
+            with contextlib.suppress(KeyError, TypeError, ValueError, ArithmeticError):
+                self._take(line)
+
+    def _take(self, line: dict[str, Any]) -> None:
+        match line:
+            case {"format": int(number), "made_from": dict(made_from)} if number == FORMAT:
+                self.made_from = made_from
+            case {"frame": dict(frame)} if frame["about"]["index"] == len(self.frames):
+                self.frames.append(Stored.from_line(frame))
+            case {"state": dict(state)} if 0 < int(state["frames"]) <= len(self.frames):
+                self.states.append(state)
+            case {"published": dict(published)}:
+                self.published = published
+
+
+class RunDirectory(Generic[State]):
+    """A context manager that holds the run directory of ``output`` for one run.
+
+    ``made_from``: everything that the frames depend on, as plain values by group; a directory that was made from
+    something else is refused with a UsageError that names the difference, except in the group ``made_with`` where
+    ``settings.resume_anyway`` allows it. ``size``: (width, height) of the frames, kept in ``depth`` bits (8 or 16) per
+    channel. ``classes``: what states are made of. ``beginning(index, shot)``: the state at a shot's first frame.
+
+    ``frames``: how many frames are there, ``position``: the state after them. Where the body ends without an exception
+    the directory is removed, unless ``settings.keep``; so it is where not one frame was finished. Raises UsageError
+    and MediaError.
+    """
+
+    def __init__(
+        self,
+        output: Path,
+        made_from: Mapping[str, Any],
+        settings: RunSettings,
+        *,
+        size: tuple[int, int],
+        depth: int,
+        classes: Sequence[type],
+        beginning: Callable[[int, int], State],
+    ) -> None:
+        self.path, self.output = directory_of(output), output
+        self._made_from = plain(made_from)
+        self._settings, self._size, self._depth = settings, size, depth
+        self._classes, self._beginning = classes, beginning
+        self._stored: list[Stored] = []
+        self._states: list[dict[str, Any]] = []
+        self.published, self.redone = False, 0
+        self._log: Log | None = None
+        self._pictures: FileIO | None = None
+        self._reading: BinaryIO | None = None
+        self._lock = self._locked()
+        try:
+            with self._writing():
+                self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def frames(self) -> int:
+        return len(self._stored)
+
+    def _locked(self) -> Lock:
+        try:
+            return Lock(self.path / "lock")
+        except BlockingIOError:
+            raise UsageError(f"another run is writing {self.output}; wait for it, or choose another name") from None
+        except OSError as error:
+            raise UsageError(f"{self.path} cannot be made ({error.strerror or error}); choose another place") from error
+
+    def _open(self) -> None:
+        if self._settings.restart:
+            self._wipe()
+        journal = Journal(self.path)
+        if journal.made_from is not None:
+            self._compare(journal)
+        elif (self.path / "frames").exists():
+            raise UsageError(f"{self.path} is damaged: nothing says what its frames were made from; say --restart")
+        self.published = journal.published is not None and _is_same(self.output, journal.published)
+        self._stored = list(self._sound(journal.frames))
+        self.position = self._beginning(0, 0)
+        if not (self._settings.partial or self.published):
+            self._go_back(journal)
+            self._tidy()
+        self._reading = (self.path / "frames").open("rb") if self._stored else None
+        self._last_saved, self._cost = time.monotonic(), 0.0
+
+    def _wipe(self) -> None:
+        for entry in self.path.iterdir():
+            if OURS.fullmatch(entry.name):
+                entry.unlink()
+
+    def _compare(self, journal: Journal) -> None:
+        """Refuse to go on with frames of another kind."""
+        assert journal.made_from is not None
+        found = list(differences(journal.made_from, self._made_from))
+        strict = [words for group, words in found if group != MADE_WITH]
+        there = f"{self.path} holds {len(journal.frames)} frames of a run that was stopped"
+        if strict:
+            raise UsageError(
+                f"{there}, made from something else: {shortened(strict)}; give the same again, or --restart"
+            )
+        if found and not self._settings.resume_anyway:
+            words = shortened([words for _, words in found])
+            raise UsageError(f"{there}, made with something else: {words}; say --resume-anyway, or --restart")
+
+    def _sound(self, stored: Sequence[Stored]) -> Iterator[Stored]:
+        """The frames up to the first whose bytes are not what they were."""
+        try:
+            file = (self.path / "frames").open("rb")
+        except OSError:
+            return
+        with file:
+            for frame in stored:
+                try:
+                    file.seek(frame.offset)
+                    if zlib.crc32(file.read(frame.length)) != frame.checksum:
+                        return
+                except (OSError, OverflowError, MemoryError):
+                    return
+                yield frame
+
+    def _go_back(self, journal: Journal) -> None:
+        """To the last state, or the last beginning of a shot, after which every frame can be painted again."""
+        there = self._stored
+        shots = [n for n in range(1, len(there)) if there[n].about["shot"] != there[n - 1].about["shot"]]
+        index = shots[-1] if shots else 0
+        position = self._beginning(index, there[index - 1].about["shot"] if index else 0)
+        for number in range(len(journal.states) - 1, -1, -1):
+            state = journal.states[number]
+            if not index < state["frames"] <= len(there):
+                continue
+            found = self._read_state(state)
+            if found is not None:
+                index, position, self._states = state["frames"], found, [state]
+                break
+        self.redone = len(journal.frames) - index
+        self._stored, self.position = there[:index], position
+
+    def _read_state(self, state: Mapping[str, Any]) -> State | None:
+        """A state if its file is whole."""
+        try:
+            path = self.path / f"state-{int(state['number'])}.safetensors"
+            if checksum(path) != state["checksum"]:
+                return None
+            with safetensors.safe_open(path, framework="pt") as file:
+                tensors: Tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+            return put_together(state["value"], self._classes, tensors)
+        except (OSError, KeyError, TypeError, ValueError, safetensors.SafetensorError):
+            return None
+
+    def _tidy(self) -> None:
+        """The journal without what will be done again, and both files ready for more."""
+        heading = {"format": FORMAT, "made_from": self._made_from}
+        lines: list[dict[str, Any]] = [heading, heading]  # twice: without it every frame would be lost
+        lines += [{"frame": frame.as_line()} for frame in self._stored]
+        lines += [{"state": state} for state in self._states]
+        write_log(self.path / "journal", lines)
+        self._log = Log(self.path / "journal")
+        self._end = self._stored[-1].offset + self._stored[-1].length if self._stored else 0
+        self._pictures = (self.path / "frames").open("ab", buffering=0)
+        self._pictures.truncate(self._end)
+
+    def read(self, index: int) -> StylisedFrame:
+        """A frame that is there."""
+        assert self._reading is not None
+        stored = self._stored[index]
+        try:
+            self._reading.seek(stored.offset)
+            levels = unpack(self._reading.read(stored.length), self._size, self._depth)
+        except (OSError, ValueError, zlib.error) as error:
+            raise MediaError(f"frame {index} of {self.path} cannot be read: {error}; say --restart") from error
+        return stored.frame(picture(levels))
+
+    def keep(self, frame: StylisedFrame) -> StylisedFrame:
+        """Store the next frame. Returns it as it will be read: what is encoded now is what would be encoded then."""
+        assert self._log is not None and self._pictures is not None
+        levels = quantised(frame.pixels, self._depth)
+        data = pack(levels)
+        stored = Stored(self._end, len(data), zlib.crc32(data), about(frame))
+        with self._writing():
+            write_whole(self._pictures.fileno(), data)
+            self._log.append({"frame": stored.as_line()})
+        self._end += len(data)
+        self._stored.append(stored)
+        return stored.frame(picture(levels))
+
+    @property
+    def state_is_due(self) -> bool:
+        since = time.monotonic() - self._last_saved
+        return since >= max(self._settings.state_seconds, self._cost / STATE_SHARE)
+
+    def save(self, position: State) -> None:
+        """Make the frames so far, and the state after them, durable."""
+        assert self._log is not None and self._pictures is not None
+        began = time.monotonic()
+        number = 1 - self._states[-1]["number"] if self._states else 0
+        path = self.path / f"state-{number}.safetensors"
+        tensors: Tensors = {}
+        value = take_apart(position, self._classes, tensors)
+        with self._writing():
+            os.fsync(self._pictures.fileno())
+            self._log.sync()
+            part = path.with_suffix(".part")
+            safetensors.torch.save_file(distinct(tensors), part)
+            state = {"number": number, "frames": self.frames, "checksum": checksum(part), "value": value}
+            sync_file(part)
+            part.replace(path)
+            sync_folder(self.path)
+            self._log.append({"state": state})
+            self._log.sync()
+        self._states.append(state)
+        self._last_saved = time.monotonic()
+        self._cost = self._last_saved - began
+
+    def publishing(self, part: Path) -> None:
+        """``part`` is about to become the output: a run that is killed right after it has nothing left to do."""
+        assert self._log is not None
+        status = part.stat()
+        with self._writing():
+            self._log.append({"published": {"inode": status.st_ino, "modified": status.st_mtime_ns}})
+            self._log.sync()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """A disk that is full or gone, in one line."""
+        try:
+            yield
+        except (OSError, safetensors.SafetensorError) as error:
+            words = (error.strerror if isinstance(error, OSError) else None) or str(error)
+            raise MediaError(
+                f"{self.path} could not be written: {words}; {self.frames} frames are finished: make room, and give "
+                "the same command again"
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        done = kind is None and not self._settings.keep and not self._settings.partial
+        self.close(remove=done or not self._stored)
+
+    def close(self, *, remove: bool = False) -> None:
+        """Let go of the files, and of the directory itself if it is not needed any more."""
+        for file in (self._log, self._pictures, self._reading):
+            if file is not None:
+                file.close()
+        if remove:
+            with contextlib.suppress(OSError):
+                self._wipe()
+                (self.path / "lock").unlink()
+                self.path.rmdir()
+        self._lock.close()
+
+
+def directory_of(output: str | Path) -> Path:
+    """``OUT.videostyle``, beside the output."""
+    path = Path(output)
+    return path.with_name(path.name + ENDING)
+
+
+def is_published(output: str | Path) -> bool:
+    """Whether the output is there, put there by a run that could not take its run directory away any more."""
+    published = Journal(directory_of(output)).published
+    return published is not None and _is_same(Path(output), published)
+
+
+def _is_same(output: Path, published: Mapping[str, Any]) -> bool:
+    """Moving a file into place leaves its number and its time."""
+    try:
+        status = output.stat()
+    except OSError:
+        return False
+    return published == {"inode": status.st_ino, "modified": status.st_mtime_ns}
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """(group, what was and what is) for every value that is not the same."""
+    for group in dict.fromkeys((*before, *now)):
+        old, new = before.get(group), now.get(group)
+        if isinstance(old, dict) and isinstance(new, dict):
+            for name in dict.fromkeys((*old, *new)):
+                if old.get(name) != new.get(name):
+                    yield group, f"{group} {name} was {old.get(name)}, is {new.get(name)}"
+        elif old != new:
+            yield group, f"{group} was {old}, is {new}"
+
+
+def shortened(words: Sequence[str], most: int = 4) -> str:
+    """The first few of them."""
+    more = f", and {len(words) - most} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + more
+
+
+def plain(values: Any) -> Any:
+    """As JSON would give it back."""
+    if isinstance(values, Mapping):
+        return {key: plain(value) for key, value in values.items()}
+    return [plain(value) for value in values] if isinstance(values, tuple | list) else values
+
+
+def distinct(tensors: Tensors) -> Tensors:
+    """No two of them share memory, which safetensors does not take."""
+    first = {tensor.data_ptr(): name for name, tensor in reversed(tensors.items())}
+    return {name: t if first[t.data_ptr()] == name else t.clone() for name, t in tensors.items()}
+
+
+def checksum(path: Path) -> int:
+    """CRC-32 of a file. Raises OSError."""
+    total = 0
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            total = zlib.crc32(chunk, total)
+    return total
+
+
+def sync_file(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

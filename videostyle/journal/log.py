@@ -1,0 +1,81 @@
+"""A text file that only grows: one JSON object a line, each behind its own checksum.
+
+What was being written when the power went is a torn last line; it is left out, as is every line that was damaged.
+"""
+
+import json
+import os
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+
+class Log:
+    """Appends entries to the file at ``path``. Raises OSError."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("ab", buffering=0)
+
+    def append(self, entry: dict[str, Any]) -> None:
+        write_whole(self._file.fileno(), line_of(entry))
+
+    def sync(self) -> None:
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def line_of(entry: dict[str, Any]) -> bytes:
+    text = json.dumps(entry, separators=(",", ":")).encode()
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The entries of every sound line; none where there is no file."""
+    try:
+        lines = path.read_bytes().split(b"\n")[:-1]  # what follows the last newline was never finished
+    except OSError:
+        return []
+    return [entry for line in lines if (entry := _entry(line)) is not None]
+
+
+def _entry(line: bytes) -> dict[str, Any] | None:
+    text = line[9:]
+    if line[:9] != b"%08x " % zlib.crc32(text):
+        return None
+    try:
+        entry = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return entry if isinstance(entry, dict) else None
+
+
+def write_log(path: Path, entries: Iterable[dict[str, Any]]) -> None:
+    """Replace the file by one with these entries, in one step. Raises OSError."""
+    temporary = path.with_name(path.name + ".part")
+    with temporary.open("wb") as file:
+        file.writelines(map(line_of, entries))
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    sync_folder(path.parent)
+
+
+def write_whole(descriptor: int, data: bytes) -> None:
+    """All of it: a single write may take a part only."""
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable, where the system knows how."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
