@@ -160,30 +160,70 @@ class Activations:
             return torch.ops.aten.max_pool2d_with_indices_backward(
                 g, below, [2, 2], [2, 2], [0, 0], [1, 1], False, indices
             )
-        up = F.interpolate(g, scale_factor=2, mode="nearest")
-        odd_rows, odd_columns = below.shape[2] - up.shape[2], below.shape[3] - up.shape[3]
-        return F.pad(up, (0, odd_columns, 0, odd_rows)) if odd_rows or odd_columns else up
+        up = torch.empty_like(below)
+        _clear_odd_edges(up)
+        _quadruples(up).copy_(_repeated(g))
+        return up
+
+    def _unpool_through_relu(self, g: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
+        """``_unpool`` of the average and the ReLU's mask in one pass over memory, written over the features."""
+        _clear_odd_edges(below)
+        features = _quadruples(below)
+        _mask(_repeated(g), features, into=features)
+        return below
 
     @torch.no_grad()
     def backward(self, tap: TapGradient) -> torch.Tensor:
-        """Gradient with respect to the picture, (N, 3, H, W) float32. May be called once.
+        """Gradient with respect to the picture, (N, 3, H, W) float32. May be called once: features are written over.
 
-        ``tap(layer, features, g)`` returns ``g`` plus the gradient of the losses on that layer (it may change ``g`` in
-        place; ``g`` is None where nothing came from above, and stays None where there is nothing to add).
+        ``tap(layer, features, g)`` is called for the trunk's layers, the deepest first. It returns ``g`` plus the
+        gradient of the losses on that layer (it may change ``g`` in place; ``g`` is None where nothing came from above,
+        and stays None where there is nothing to add).
         """
         g: torch.Tensor | None = None
-        stages = self.trunk.stages[: len(self.outputs)]
-        for i in range(len(stages) - 1, -1, -1):
-            stage, output = stages[i], self.outputs[i]
-            g = tap(stage.name, output, g)
+        masked = False  # whether g went through this layer's ReLU already
+        for i in range(len(self.outputs) - 1, -1, -1):
+            stage, output = self.trunk.stages[i], self.outputs[i]
+            if stage.name in self.trunk.layers:
+                g = tap(stage.name, output, g)
             if g is None:
                 continue
-            g = torch.ops.aten.threshold_backward(g, output, 0)
-            g = stage.backward(g)
+            g = stage.backward(g if masked else _mask(g, output, into=g))
+            masked = stage.pool and self._may_fuse(i - 1)
             if stage.pool:
-                g = self._unpool(g, self.outputs[i - 1])
+                unpool = self._unpool_through_relu if masked else self._unpool
+                g = unpool(g, self.outputs[i - 1])
         if g is None:
             return torch.zeros(self.shape, device=self.trunk.device)
         radius = (g.shape[2] - self.shape[2]) // 2
         g = g.to(torch.promote_types(g.dtype, torch.float32)).contiguous()
         return torch.ops.aten.replication_pad2d_backward(g, g.new_empty(self.shape), [radius] * 4)
+
+    def _may_fuse(self, below: int) -> bool:
+        """Whether nothing comes between the pooling and the ReLU below it, so that one pass goes through both."""
+        return self.trunk.pooling == "average" and self.trunk.stages[below].name not in self.trunk.layers
+
+
+def _mask(g: torch.Tensor, features: torch.Tensor, into: torch.Tensor) -> torch.Tensor:
+    """The ReLU's gradient: ``g`` where ``features`` are above zero, else 0; ``into`` may be either of them."""
+    return torch.ops.aten.threshold_backward.grad_input(g, features, 0, grad_input=into)
+
+
+def _quadruples(x: torch.Tensor) -> torch.Tensor:
+    """(N, C, H, W) channels-last -> (N, h, 2, w, 2, C), a view: what a 2x2 pooling sees of it."""
+    h, w = x.shape[2] // 2, x.shape[3] // 2
+    return x[:, :, : 2 * h, : 2 * w].permute(0, 2, 3, 1).unflatten(2, (w, 2)).unflatten(1, (h, 2))
+
+
+def _repeated(g: torch.Tensor) -> torch.Tensor:
+    """(N, C, h, w) channels-last -> (N, h, 2, w, 2, C), every value four times, a view."""
+    n, c, h, w = g.shape
+    return g.permute(0, 2, 3, 1)[:, :, None, :, None].expand(n, h, 2, w, 2, c)
+
+
+def _clear_odd_edges(x: torch.Tensor) -> None:
+    """Zero the last row and column where a 2x2 pooling does not reach them."""
+    if x.shape[2] % 2:
+        x[:, :, -1:] = 0
+    if x.shape[3] % 2:
+        x[..., -1:] = 0
