@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 import torch
 from networks import small_backbone
 
-from videostyle.errors import UsageError
+from videostyle.errors import UsageError, WeightsError
 from videostyle.frame import Frame
 from videostyle.motion.warp import Warp
 from videostyle.painter import Painter, Position, fit_style, noise, resized, stylise_frames
@@ -76,6 +77,32 @@ def test_previous_starts_from_the_previous_stylised_frame(backbone: Backbone) ->
     p = painter(backbone, QUICK.but(init="previous", iterations=1))
     first, second = stylise_frames(clip(2), p.style, painter=p)
     assert torch.equal(first.pixels, second.pixels)  # one evaluation changes nothing
+
+
+def test_polish_takes_each_shots_first_frame_further_with_the_exact_network(
+    backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact = small_backbone(seed=7)
+    monkeypatch.setattr("videostyle.painter.load_backbone", lambda *_args, **_kinds: exact)
+    frames = [replace(frame, cut=i == 2) for i, frame in enumerate(clip(4))]
+    plain, polished = (
+        list(stylise_frames(frames, picture(9), painter=painter(backbone, QUICK.but(polish=n)))) for n in (0, 5)
+    )
+    assert [f.evaluations for f in polished[::2]] == [8, 8] and max(f.evaluations for f in polished[1::2]) <= 3
+    judge = painter(exact)
+    for i in (0, 2):
+        before, after = (judge.losses(frames[i].pixels, made[i].pixels).own.item() for made in (plain, polished))
+        assert after < before
+        own = painter(backbone).losses(frames[i].pixels, polished[i].pixels)
+        assert polished[i].loss == pytest.approx(own.own.item(), rel=1e-5)
+
+
+def test_polish_needs_vgg19s_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(WeightsError, match="--download"):
+        Painter(picture(9), QUICK.but(polish=2))
+    with pytest.raises(UsageError, match="polish is for the compact network and backbone is vgg19"):
+        QUICK.but(polish=2, backbone="vgg19")
 
 
 def test_a_given_flow_is_used(backbone: Backbone) -> None:

@@ -22,7 +22,7 @@ from videostyle.motion.warp import Warp
 from videostyle.optimise.lbfgs import History
 from videostyle.optimise.shot import Outcome, ShotOptimiser, loss_weights
 from videostyle.perception.backbones import Backbone
-from videostyle.perception.objective import Prior, StyleTarget
+from videostyle.perception.objective import Losses, Prior, StyleTarget
 from videostyle.perception.trunk import Trunk
 from videostyle.perception.weights import Progress as DownloadProgress
 from videostyle.perception.weights import load_backbone, weights_are_here
@@ -125,6 +125,29 @@ class Painter:
         )
         self._optimiser: ShotOptimiser | None = None
         self._size: tuple[int, int] | None = None
+        self._polisher = self._exact(on_download) if self.settings.polish else None
+
+    def _exact(self, on_download: DownloadProgress | None) -> "Painter":
+        """The same with VGG-19 itself, for the last evaluations of a shot's first frame."""
+        s = self.settings
+        exact = s.but(backbone="vgg19", iterations=s.polish, min_iterations=1, tolerance=0, polish=0)
+        network = load_backbone(
+            "auto" if s.weights else "vgg19", s.weights, download=s.download, on_progress=on_download
+        )
+        return Painter(self.style, exact, backbone=network)
+
+    def polished(self, content: torch.Tensor, outcome: Outcome, on_evaluation: OnEvaluation | None) -> Outcome:
+        """``outcome`` a few evaluations of VGG-19 further, if the settings ask for it; losses stay this network's."""
+        if self._polisher is None:
+            return outcome
+        exact, _ = self._polisher.paint(content, Beginning("painted", outcome.pixels), on_evaluation)
+        return replace(
+            outcome,
+            pixels=exact.pixels,
+            losses=self.losses(content, exact.pixels),
+            evaluations=outcome.evaluations + exact.evaluations,
+            seconds=outcome.seconds + exact.seconds,
+        )
 
     def paint(
         self, content: torch.Tensor, begin: "Beginning", on_evaluation: OnEvaluation | None = None
@@ -141,6 +164,10 @@ class Painter:
             floor=begin.floor,
             style=begin.style,
         )
+
+    def losses(self, content: torch.Tensor, pixels: torch.Tensor) -> Losses:
+        """What ``pixels`` cost as a picture of ``content``, both (1, 3, H, W) in [0, 1]."""
+        return self._optimiser_for(content).losses(content, pixels)
 
     def style_target(self, content: torch.Tensor) -> StyleTarget:
         """The style's statistics for pictures of this size."""
@@ -238,6 +265,8 @@ def _stylise_frame(
     else:
         begin = _begin(painter, content, position.index - position.first, state, flow)
     outcome, history = painter.paint(content, begin, on_evaluation)
+    if state is None or fresh:
+        outcome = painter.polished(content, outcome, on_evaluation)
     loss = outcome.losses.own.item()
     stylised = StylisedFrame(
         pixels=outcome.pixels,
@@ -338,6 +367,8 @@ def fit_style(style: torch.Tensor, longest: float, smallest: int) -> torch.Tenso
 
 def choose_backbone(settings: Settings, machine: Machine) -> tuple[str, str]:
     """(network, why): what ``auto`` means here, for the first line and the record."""
+    if settings.polish:
+        return "compact", f"with {settings.polish} evaluations of VGG-19 for each shot's first frame"
     if settings.backbone != "auto":
         return settings.backbone, "asked for"
     if settings.weights is not None:
@@ -352,4 +383,5 @@ def choose_backbone(settings: Settings, machine: Machine) -> tuple[str, str]:
 def load_chosen(settings: Settings, machine: Machine, on_download: DownloadProgress | None = None) -> Backbone:
     """The network that the settings mean on this machine."""
     name, _ = choose_backbone(settings, machine)
-    return load_backbone(name, settings.weights, download=settings.download, on_progress=on_download)
+    weights = None if settings.polish else settings.weights  # they are VGG-19's then
+    return load_backbone(name, weights, download=settings.download, on_progress=on_download)

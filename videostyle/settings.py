@@ -99,6 +99,13 @@ class Settings(CheckedSettings):
     )
     weights: str | None = setting(None, "file with the network's weights (.pth, .safetensors, .npz)", metavar="FILE")
     download: bool = setting(False, "fetch VGG-19's weights (574 MB) if they are not here yet")
+    polish: int = setting(
+        0,
+        "with the compact network: evaluations of VGG-19 itself at the end of each shot's first frame "
+        "(its weights from torch's cache, --download or --weights)",
+        minimum=0,
+        metavar="N",
+    )
 
     # The objective (Gatys, Ecker and Bethge 2016; see perception/losses.py for the formulas and their units)
     content_weight: float = setting(1.0, "alpha, the weight of the content loss", minimum=0.0)
@@ -170,6 +177,10 @@ class Settings(CheckedSettings):
             raise UsageError(
                 f"min-iterations is {self.min_iterations} and iterations {self.iterations}; "
                 "the floor cannot lie above the ceiling"
+            )
+        if self.polish and self.backbone not in ("auto", "compact"):
+            raise UsageError(
+                f"polish is for the compact network and backbone is {self.backbone}; leave one out"
             )
         if not self.content_layers and not self.style_layers:
             raise UsageError("neither content-layers nor style-layers name a layer; give at least one")

@@ -88,6 +88,11 @@ class ShotOptimiser:
         outcome = Outcome(kept, seen[best - 1], evaluation, time.perf_counter() - began, _curve(seen))
         return outcome, stepper.history() if isinstance(stepper, LBFGS) else None
 
+    def losses(self, content: torch.Tensor, pixels: torch.Tensor) -> Losses:
+        """What ``pixels`` cost as a picture of ``content``, both (1, 3, H, W) in [0, 1]."""
+        target = ContentTarget(self.trunk, content, self.weights.content_layers)
+        return Objective(self.trunk, target, self.style, self.weights).value(pixels.to(self.trunk.device))
+
     def _stepper(self, start: torch.Tensor, history: History | None) -> LBFGS | Adam:
         if self.settings.optimizer == "adam":
             return Adam(self.settings.learning_rate)
