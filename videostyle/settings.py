@@ -179,9 +179,7 @@ class Settings(CheckedSettings):
                 "the floor cannot lie above the ceiling"
             )
         if self.polish and self.backbone not in ("auto", "compact"):
-            raise UsageError(
-                f"polish is for the compact network and backbone is {self.backbone}; leave one out"
-            )
+            raise UsageError(f"polish is for the compact network and backbone is {self.backbone}; leave one out")
         if not self.content_layers and not self.style_layers:
             raise UsageError("neither content-layers nor style-layers name a layer; give at least one")
 
