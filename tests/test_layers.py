@@ -25,13 +25,14 @@ ARROWS: dict[str, set[str]] = {
     "perception": set(),
     "optimise": {"perception"},
     "journal": set(),
+    "ahead": set(),
     "samples": set(),
     # the pipeline; the painter is its half without files, machine and record are what it asks and leaves behind
     "machine": set(),
     "health": set(),
     "painter": {"health", "machine", "motion", "optimise", "perception"},
     "record": {"machine", "motion", "painter"},
-    "pipeline": {"machine", "media", "motion", "optimise", "journal", "painter", "record"},
+    "pipeline": {"ahead", "machine", "media", "motion", "optimise", "journal", "painter", "record"},
     # recipes paint single pictures and look at features, which is below the pipeline
     "experiments": {"pipeline", "painter", "optimise", "perception", "media", "machine", "record", "samples"},
     "measure": {"perception", "motion"},

@@ -3,8 +3,8 @@
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from videostyle import record
+from videostyle.ahead import Ahead, FlowAhead
 from videostyle.errors import DeviceError, MediaError, UsageError
 from videostyle.frame import Frame, StylisedFrame, VideoInfo
 from videostyle.machine import choose_machine, encoder_threads, free_memory_bytes, peak_memory_bytes
@@ -21,6 +22,7 @@ from videostyle.media.encode import Encoder, check_output, check_space, rehearse
 from videostyle.media.formats import holds_alpha, needs_even
 from videostyle.media.probe import probe
 from videostyle.media.still import check_picture_output, read_picture, write_picture
+from videostyle.motion.flow import flow_named
 from videostyle.motion.shots import cut_at, find_shots
 from videostyle.painter import Painter, stylise_frames
 from videostyle.perception.weights import Progress as DownloadProgress
@@ -98,8 +100,14 @@ def stylise_video(
     heading = record.heading(painter, media, source=Path(clip).name, style=Path(style).name)
     report = _Reporter("stylise", job.expected_frames, on_progress)
 
-    def painted(frames: Iterator[Frame]) -> Iterator[StylisedFrame]:
-        return stylise_frames(in_shots(frames, media), painter.style, painter=painter, on_evaluation=report.evaluation)
+    def painted(frames: Iterator[Frame]) -> Generator[StylisedFrame, None, None]:
+        flow = FlowAhead(
+            flow_named(painter.settings.flow, painter.settings.flow_size), painter.settings.init == "warped"
+        )
+        with Ahead(flow.pairs(in_shots(frames, media))) as pairs:
+            yield from stylise_frames(
+                flow.frames(pairs), painter.style, flow=flow, painter=painter, on_evaluation=report.evaluation
+            )
 
     result = _run(job, painted, report, record.comment(heading))
     lines = [record.frame_entry(f) for f in report.finished]
@@ -124,7 +132,7 @@ def copy_video(
 ) -> Result:
     """Everything but the stylisation (``--passthrough``): the same path from file to file, the frames as they are."""
     job = _open(clip, output, settings or Settings(), media or MediaSettings(), None)
-    return _run(job, iter, _Reporter("copy", job.expected_frames, on_progress), None)
+    return _run(job, _untouched, _Reporter("copy", job.expected_frames, on_progress), None)
 
 
 def stylise_image(
@@ -223,7 +231,10 @@ def _open(
 
 
 def _run(
-    job: _Job, stage: Callable[[Iterator[Frame]], Iterator[Frame]], report: "_Reporter", comment: str | None
+    job: _Job,
+    stage: Callable[[Iterator[Frame]], Generator[Frame, None, None]],
+    report: "_Reporter",
+    comment: str | None,
 ) -> Result:
     """Decode, put every frame through ``stage``, encode, publish."""
     began, threads, media = time.perf_counter(), encoder_threads(), job.media
@@ -236,7 +247,7 @@ def _run(
         keep_alpha=holds_alpha(job.output, media),
     ) as decoder:
         plan = rehearse(job.output, job.info, size=job.size, time_base=decoder.time_base, settings=media)
-        with Encoder(
+        encoder = Encoder(
             job.output,
             job.info,
             size=job.size,
@@ -245,13 +256,18 @@ def _run(
             comment=comment,
             threads=threads,
             plan=plan,
-        ) as encoder:
-            for frame in stage(iter(decoder)):
+        )
+        with encoder, closing(stage(iter(decoder))) as frames:  # whatever runs ahead ends before the decoder does
+            for frame in frames:
                 ready = Frame(frame.pixels.cpu(), frame.pts, frame.time_base)
                 encoder.write(ready, alpha=decoder.take_alpha(frame.pts))
                 report.frame(frame)
     notices = (*job.info.notices, *decoder.warnings, *encoder.notices)
     return Result(Path(job.output), encoder.frames, time.perf_counter() - began, notices)
+
+
+def _untouched(frames: Iterator[Frame]) -> Generator[Frame, None, None]:
+    yield from frames
 
 
 def in_shots(frames: Iterator[Frame], media: MediaSettings) -> Iterator[Frame]:
