@@ -43,7 +43,7 @@ ARROWS: dict[str, set[str]] = {
     # the command line; console is what it shows, doctor looks at every room and changes nothing
     "console": {"pipeline", "painter", "machine", "experiments"},
     "doctor": {"pipeline", "painter", "machine", "media", "motion", "perception"},
-    "cli": {"pipeline", "experiments", "measure", "judge", "webcam", "console", "doctor", "samples"},
+    "cli": {"pipeline", "experiments", "machine", "measure", "judge", "webcam", "console", "doctor", "samples"},
     "__main__": {"cli"},
     "__init__": set(),  # finds its names when they are asked for
 }

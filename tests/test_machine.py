@@ -39,3 +39,9 @@ def test_frames_too_large_for_the_memory_are_refused(monkeypatch: pytest.MonkeyP
     pipeline._check_memory(painter, (320, 240))  # type: ignore[arg-type]
     with pytest.raises(DeviceError, match=r"frames of 1920x1080 need about 8\.7 GiB and cpu has 1\.0 GiB free"):
         pipeline._check_memory(painter, (1920, 1080))  # type: ignore[arg-type]
+
+
+def test_keeping_freed_memory_is_a_request_that_cannot_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine.keep_freed_memory()
+    monkeypatch.setattr(machine.ctypes, "CDLL", lambda name: object())  # a C library without the switch
+    machine.keep_freed_memory()

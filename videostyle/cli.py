@@ -258,7 +258,9 @@ def _settings(arguments: argparse.Namespace, cls: type) -> Any:
 
 def _video(arguments: argparse.Namespace) -> int:
     from videostyle import pipeline
+    from videostyle.machine import keep_freed_memory
 
+    keep_freed_memory()
     settings, media = _settings(arguments, Settings), _settings(arguments, MediaSettings)
     console = Console(arguments.quiet)
     if arguments.passthrough:

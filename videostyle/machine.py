@@ -1,5 +1,6 @@
 """What the machine offers: the device, the arithmetic that is fast on it, its memory."""
 
+import ctypes
 import os
 import platform
 import sys
@@ -122,6 +123,24 @@ def _left_in_group(group: Path) -> int | None:
         return int(limit) - int(used) + int(cached.get("inactive_file", 0))
     except (OSError, ValueError):
         return None
+
+
+def keep_freed_memory() -> None:
+    """Let this process reuse what it frees instead of handing it back to the system; for programs, not libraries.
+
+    Every evaluation frees and takes the same tens of megabytes, and the pages that glibc gives back each time cost
+    6 % of it. Where the C library has no such switch nothing happens.
+    """
+    try:
+        adjust = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    for parameter in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
+        adjust(parameter, 2**30)
+
+
+# glibc's malloc.h
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
 def encoder_threads() -> int | None:

@@ -14,6 +14,7 @@ import torch
 from common import Timing, interleaved, machine, say, speed_up, write_json
 from reference import PlainObjective
 
+from videostyle.machine import keep_freed_memory
 from videostyle.perception.backbones import Backbone
 from videostyle.perception.objective import ContentTarget, LossWeights, Objective, StyleTarget
 from videostyle.perception.trunk import Trunk
@@ -133,6 +134,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, help="torch's threads (default: its own choice)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every number to this file")
     arguments = parser.parse_args(argv)
+    keep_freed_memory()  # as the command line does
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     backbone = load_backbone("auto" if arguments.weights else "vgg19", arguments.weights)

@@ -23,6 +23,7 @@ from common import machine, say, write_json
 from peers import Peer
 
 from videostyle.frame import Frame, StylisedFrame
+from videostyle.machine import keep_freed_memory
 from videostyle.media.decode import decode, output_size
 from videostyle.media.probe import probe
 from videostyle.media.still import read_picture
@@ -148,6 +149,7 @@ def against(
 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = _arguments(argv)
+    keep_freed_memory()  # as the command line does
     settings = Settings(backbone=arguments.backbone, weights=arguments.weights)
     frames, style = read(arguments.clip, arguments.size, arguments.frames), read_picture(arguments.style)
     width, height = frames[0].size

@@ -8,15 +8,12 @@ peak memory.
 """
 
 import argparse
-import json
 import statistics
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from common import machine, say, write_json
+from pipeline import run_record
 
 from videostyle.samples import sample
 
@@ -49,13 +46,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def row(size: int, name: str, options: list[str], seconds: float) -> dict[str, Any]:
     """One run, from its record."""
-    with tempfile.TemporaryDirectory() as folder:
-        record = Path(folder) / "run.json"
-        command = ["video", str(sample("clip.mp4")), "--style", str(sample("styles/brush.jpg")), *options]
-        command += ["--size", str(size), "--duration", str(seconds), "--quiet", "--record", str(record)]
-        command += ["-o", str(Path(folder) / "out.mp4")]
-        subprocess.run([sys.executable, "-m", "videostyle", *command], check=True, stdin=subprocess.DEVNULL)
-        run = json.loads(record.read_text())
+    given = [*options, "--size", str(size), "--duration", str(seconds)]
+    run, _ = run_record(sample("clip.mp4"), sample("styles/brush.jpg"), given)
     first, *later = run["frames"]
     return {
         "size": size,

@@ -74,23 +74,28 @@ class LBFGS:
 
     def step(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
         """The picture to try next, from the picture ``x`` and its gradient ``g``, both (1, 3, H, W) float32."""
-        flat = g.flatten()
+        flat, products = g.flatten(), None
         if self.last_x is not None and self.last_g is not None:
-            self._remember(x.flatten() - self.last_x, flat - self.last_g)
+            products = self._remember(x.flatten() - self.last_x, flat - self.last_g, flat)
         self.last_x, self.last_g = x.flatten(), flat
-        return x + self._limited(self.direction(flat), flat).view_as(x)
+        return x + self._limited(self.direction(flat, products), flat).view_as(x)
 
-    def _remember(self, s: torch.Tensor, y: torch.Tensor) -> None:
-        """Write a pair over the oldest one and bring the products up to date."""
+    def _remember(self, s: torch.Tensor, y: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
+        """Write a pair over the oldest one and bring the products up to date. Returns those of the pairs with ``g``.
+
+        All products with the pairs are taken in one pass over them, which is what a step costs.
+        """
         m = self.size
         self.newest = (self.newest + 1) % m
         slots = torch.stack((self.newest, self.newest + m))
         self.pairs.index_copy_(0, slots, torch.stack((s, y)))
-        rows = (torch.stack((s, y)) @ self.pairs.T).double()  # (2, 2m)
+        products = (torch.stack((s, y, g)) @ self.pairs.T).double()  # (3, 2m)
+        rows = products[:2]
         self.products.index_copy_(0, slots, rows)
         self.products.index_copy_(1, slots, rows.T.contiguous())
         written = torch.arange(m, device=s.device) == self.newest
         self.valid = torch.where(written, self._bends_upwards(), self.valid)
+        return products[2]
 
     def _bends_upwards(self) -> torch.Tensor:
         """bool (m,): which pairs have s.y > PAIR_ANGLE |s||y|."""
@@ -98,8 +103,8 @@ class LBFGS:
         norms = self.products.diagonal().sqrt()
         return self.products[:m, m:].diagonal() > PAIR_ANGLE * norms[:m] * norms[m:]
 
-    def direction(self, g: torch.Tensor) -> torch.Tensor:
-        """-H g for a flat gradient; -g where there is no valid pair.
+    def direction(self, g: torch.Tensor, products: torch.Tensor | None = None) -> torch.Tensor:
+        """-H g for a flat gradient; -g where there is no valid pair. ``products``: those of the pairs with ``g``.
 
         H g = gamma g + S R^-T ((D + gamma Y'Y) R^-1 S'g - gamma Y'g) - gamma Y R^-1 S'g, where R is the upper triangle
         of S'Y in order of time and D its diagonal. A rejected pair's row and column become the identity's.
@@ -110,7 +115,8 @@ class LBFGS:
         both = valid[:, None] * valid[None, :]
         sy = self.products[:m, m:][order][:, order] * both
         yy = self.products[m:, m:][order][:, order] * both
-        sg, yg = (self.pairs @ g).double().view(2, m)[:, order] * valid
+        products = (self.pairs @ g).double() if products is None else products
+        sg, yg = products.view(2, m)[:, order] * valid
         gamma = self._scale()
         r = torch.triu(sy) + torch.diag(1 - valid)
         u = torch.linalg.solve_triangular(r, sg[:, None], upper=True)

@@ -190,8 +190,8 @@ class Objective:
         difference = features - self.content.features[name]
         flat = positions_by_channels(difference)
         pulled = flat if q is None else flat @ q.to(flat.dtype)
-        taps.content[name] = pulled.mul(self.weights.content * factor)
-        return 0.5 * factor * _dot(flat, pulled)
+        taps.content[name] = pulled, self.weights.content * factor
+        return 0.5 * factor * (_square(flat) if q is None else _dot(flat, pulled))
 
     def _style(self, name: str, features: torch.Tensor, taps: "_TapGradients") -> tuple[torch.Tensor, torch.Tensor]:
         """(w_l E_l, what is minimised of it: the same, unless the style is anchored).
@@ -221,10 +221,11 @@ class Objective:
 
 
 class _TapGradients:
-    """The losses' gradients at the layers, applied on the way down: (N, M, C) for content, (N, C, C) for style."""
+    """The losses' gradients at the layers, applied on the way down: (N, C, C) for style, for content (N, M, C) with
+    its factor."""
 
     def __init__(self) -> None:
-        self.content: dict[str, torch.Tensor] = {}
+        self.content: dict[str, tuple[torch.Tensor, float]] = {}
         self.style: dict[str, torch.Tensor] = {}
 
     def __call__(self, name: str, features: torch.Tensor, g: torch.Tensor | None) -> torch.Tensor | None:
@@ -237,7 +238,8 @@ class _TapGradients:
             style = style.to(flat.dtype)
             out = torch.bmm(flat, style) if out is None else out.baddbmm_(flat, style)
         if content is not None:
-            out = content if out is None else out.add_(content)
+            pulled, factor = content
+            out = pulled * factor if out is None else out.add_(pulled, alpha=factor)
         assert out is not None
         n, c, h, w = features.shape
         return out.view(n, h, w, c).permute(0, 3, 1, 2)
@@ -247,6 +249,12 @@ def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Per-sample sum of products, accumulated in float32 or better: (N, M, C) twice -> (N,)."""
     wide = torch.promote_types(a.dtype, torch.float32)
     return (a.to(wide) * b.to(wide)).sum((1, 2))
+
+
+def _square(a: torch.Tensor) -> torch.Tensor:
+    """``_dot(a, a)`` in one pass over memory."""
+    wide = torch.promote_types(a.dtype, torch.float32)
+    return torch.linalg.vector_norm(a, dim=(1, 2), dtype=wide).square()
 
 
 def _total_variation_gradient(x: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,50 @@
+"""What frame.py gives to other programs, and how its frames end."""
+
+import math
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from networks import picture, small_backbone
+
+from videostyle.frame import Frame
+from videostyle.perception.backbones import CAFFE_MEAN_BGR
+from videostyle.settings import Settings
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts" / "benchmark"))
+
+import frame
+import peers
+
+
+def test_converted_weights_compute_the_same_from_what_caffe_weights_read():
+    backbone, x = small_backbone(), picture(12, 14)
+    state = peers.caffe_state(backbone)
+    bgr = 255 * x.flip(1) - torch.tensor(CAFFE_MEAN_BGR).view(1, 3, 1, 1)
+    found = torch.conv2d(bgr, state["features.0.weight"], state["features.0.bias"])
+    conv = backbone.convs[0]
+    expected = torch.conv2d(x - torch.tensor(backbone.centre).view(1, 3, 1, 1), conv.weight, conv.bias)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    assert torch.equal(state["features.28.weight"], backbone.convs[12].weight)
+
+
+def test_an_unknown_peer_is_refused(tmp_path):
+    with pytest.raises(SystemExit, match="NAME=FOLDER"):
+        peers.Peer(f"unknown={tmp_path}", picture(16, 16), picture(16, 16), small_backbone())
+
+
+def test_a_frame_ends_at_its_own_goal():
+    frames, style = [Frame(picture(32, 32, seed=i), pts=i) for i in range(3)], picture(32, 32, seed=9)
+    settings = Settings(tolerance=1e-9, iterations=4, min_iterations=1, precision="fp32", coherence=0.0)
+    painter = frame.Targeted(style, settings, [math.inf, 0.0, math.inf], backbone=small_backbone())
+    row = frame.timed(frame.Clip(frames, style, [1.0, 1.0, 1.0]), painter)
+    assert (row["first_evaluations"], row["evaluations"]) == (1, [4, 1])
+    assert len(row["seconds"]) == len(row["loss_ratios"]) == 2
+
+
+def test_ours_is_timed_by_the_same_rule():
+    painter = frame.Targeted(picture(16, 16), Settings(precision="fp32"), [math.inf] * 8, backbone=small_backbone())
+    painter.goals = iter([0.0] * 2)
+    assert frame.evaluation_seconds(painter, picture(32, 32), 2) > -1
+    assert next(painter.goals, None) is None  # a run of N and one of 2 N
