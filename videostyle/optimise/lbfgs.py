@@ -5,6 +5,7 @@ The direction is -H g with the compact representation of the inverse Hessian (By
 operations whatever the history holds. Nothing is read back to the host inside an iteration.
 """
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -72,12 +73,29 @@ class LBFGS:
         """The pairs as they are now."""
         return History(self.pairs.view(self.shape), self.valid, self.newest)
 
+    def tensors(self) -> list[torch.Tensor]:
+        """All that a step reads or writes, once there was one."""
+        assert self.last_x is not None and self.last_g is not None
+        return [self.pairs, self.products, self.valid, self.newest, self.last_x, self.last_g]
+
+    def owning(self) -> "LBFGS":
+        """The same on copies of its tensors."""
+        made = copy.copy(self)
+        assert self.last_x is not None and self.last_g is not None
+        made.pairs, made.products, made.valid, made.newest = (t.clone() for t in self.tensors()[:4])
+        made.last_x, made.last_g = self.last_x.clone(), self.last_g.clone()
+        return made
+
     def step(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
         """The picture to try next, from the picture ``x`` and its gradient ``g``, both (1, 3, H, W) float32."""
         flat, products = g.flatten(), None
         if self.last_x is not None and self.last_g is not None:
             products = self._remember(x.flatten() - self.last_x, flat - self.last_g, flat)
-        self.last_x, self.last_g = x.flatten(), flat
+        if self.last_x is None or self.last_g is None:
+            self.last_x, self.last_g = x.flatten().clone(), flat.clone()
+        else:  # in place, as everything here: buffers that a CUDA graph knows must not move
+            self.last_x.copy_(x.flatten())
+            self.last_g.copy_(flat)
         return x + self._limited(self.direction(flat, products), flat).view_as(x)
 
     def _remember(self, s: torch.Tensor, y: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
@@ -86,7 +104,7 @@ class LBFGS:
         All products with the pairs are taken in one pass over them, which is what a step costs.
         """
         m = self.size
-        self.newest = (self.newest + 1) % m
+        self.newest.add_(1).remainder_(m)
         slots = torch.stack((self.newest, self.newest + m))
         self.pairs.index_copy_(0, slots, torch.stack((s, y)))
         products = (torch.stack((s, y, g)) @ self.pairs.T).double()  # (3, 2m)
@@ -94,7 +112,7 @@ class LBFGS:
         self.products.index_copy_(0, slots, rows)
         self.products.index_copy_(1, slots, rows.T.contiguous())
         written = torch.arange(m, device=s.device) == self.newest
-        self.valid = torch.where(written, self._bends_upwards(), self.valid)
+        self.valid.copy_(torch.where(written, self._bends_upwards(), self.valid))
         return products[2]
 
     def _bends_upwards(self) -> torch.Tensor:
@@ -130,8 +148,11 @@ class LBFGS:
         """gamma = s.y / y.y of the newest valid pair (Nocedal and Wright, eq. 7.20); 1 where there is none."""
         m = self.size
         age = (self.newest - torch.arange(m, device=self.valid.device)) % m
-        youngest = torch.where(self.valid, age, m).argmin()
-        sy, yy = self.products[:m, m:].diagonal()[youngest], self.products[m:, m:].diagonal()[youngest]
+        youngest = torch.where(self.valid, age, m).argmin().view(1)
+        # index_select: indexing with a tensor of no dimension would read it back to the host
+        sy, yy = (
+            p.diagonal().index_select(0, youngest).squeeze(0) for p in (self.products[:m, m:], self.products[m:, m:])
+        )
         return torch.where(self.valid.any(), sy / yy.clamp_min(torch.finfo(torch.float64).tiny), 1.0)
 
     def _limited(self, d: torch.Tensor, g: torch.Tensor) -> torch.Tensor:

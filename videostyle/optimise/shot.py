@@ -8,12 +8,25 @@ import torch
 
 from videostyle.optimise.adam import Adam
 from videostyle.optimise.lbfgs import LBFGS, History
+from videostyle.optimise.steps import (
+    CONTENT,
+    OWN,
+    STYLE,
+    TOTAL,
+    Descent,
+    RecordedSteps,
+    Recordings,
+    Steps,
+    record_graph,
+)
 from videostyle.perception.objective import ContentTarget, Losses, LossWeights, Objective, Prior, StyleTarget
 from videostyle.perception.trunk import Trunk
 from videostyle.settings import Settings
 
 # The relative decrease per evaluation is averaged over this many evaluations: single steps of L-BFGS are uneven.
 WINDOW = 5
+# Evaluations between two looks at the losses on a GPU, which would wait for the host at every look.
+LOOK_ON_GPU = 4
 
 
 @dataclass(frozen=True)
@@ -40,6 +53,9 @@ class ShotOptimiser:
     def __init__(self, trunk: Trunk, style: StyleTarget, settings: Settings) -> None:
         self.trunk, self.style, self.settings = trunk, style, settings
         self.weights = loss_weights(settings)
+        on_gpu = trunk.device.type == "cuda"
+        self._recordings = Recordings(record_graph) if on_gpu else None
+        self.look = LOOK_ON_GPU if on_gpu else 1
 
     def run(
         self,
@@ -69,24 +85,31 @@ class ShotOptimiser:
         began = time.perf_counter()
         target = ContentTarget(self.trunk, content, self.weights.content_layers)
         objective = Objective(self.trunk, target, style or self.style, self.weights, priors)
-        stepper = self._stepper(start, history)
         # Where everything is to stay as it is, one look tells what it costs.
         ceiling = self.settings.iterations if free is None or bool(free.any()) else 1
-        x, seen = start.to(self.trunk.device).clamp(0, 1), []
-        kept, best, lowest = x, 1, float("inf")
-        for evaluation in range(1, ceiling + 1):
-            losses, gradient = objective.value_and_gradient(x)
-            seen.append(losses)
-            if losses.total.item() < lowest:
-                best, lowest, kept = evaluation, losses.total.item(), x
+        steps = self._steps(objective, start.to(self.trunk.device), free, history)
+        done = False
+        while not done and steps.taken < ceiling:
+            before = steps.taken
+            steps.advance(min(self.look, ceiling - before))
+            rows = steps.descent.rows[: steps.taken].cpu()
             if on_evaluation:
-                on_evaluation(evaluation, losses.total.item())
-            done = self._settled([losses.total for losses in seen]) or self._reached(goal, floor, evaluation, losses)
-            if done or evaluation == ceiling:
-                break
-            x = stepper.step(x, gradient if free is None else gradient * free).clamp(0, 1)
-        outcome = Outcome(kept, seen[best - 1], evaluation, time.perf_counter() - began, _curve(seen))
-        return outcome, stepper.history() if isinstance(stepper, LBFGS) else None
+                for evaluation in range(before, steps.taken):
+                    on_evaluation(evaluation + 1, rows[evaluation, TOTAL].item())
+            done = self._settled([*rows[:, :1]]) or self._reached(goal, floor, steps.taken, rows[-1, OWN].item())
+        best = rows[steps.descent.best.item()]
+        losses = Losses(*(best[i : i + 1].clone() for i in (TOTAL, CONTENT, STYLE, OWN)))
+        pixels, curve = steps.descent.kept.clone(), rows[:, :OWN].float().clone()
+        return Outcome(pixels, losses, steps.taken, time.perf_counter() - began, curve), steps.history()
+
+    def _steps(
+        self, objective: Objective, start: torch.Tensor, free: torch.Tensor | None, history: History | None
+    ) -> Steps:
+        """The loop for one frame: recorded where there are recordings and the optimiser's steps are of tensors only."""
+        descent = Descent(objective, self._stepper(start, history), start, free, self.settings.iterations)
+        if self._recordings is None or not isinstance(descent.stepper, LBFGS):
+            return Steps(descent)
+        return RecordedSteps(descent, self._recordings)
 
     def losses(self, content: torch.Tensor, pixels: torch.Tensor) -> Losses:
         """What ``pixels`` cost as a picture of ``content``, both (1, 3, H, W) in [0, 1]."""
@@ -108,17 +131,12 @@ class ShotOptimiser:
         before, now = lowest[-1 - WINDOW].item(), lowest[-1].item()
         return (before - now) < s.tolerance * WINDOW * now
 
-    def _reached(self, goal: float | None, floor: int | None, done: int, losses: Losses) -> bool:
+    def _reached(self, goal: float | None, floor: int | None, done: int, own: float) -> bool:
         """Whether the picture's own loss is at or below ``goal``, after the fewest evaluations allowed."""
         s = self.settings
         if goal is None or s.tolerance == 0 or done < (floor or s.min_iterations):
             return False
-        return losses.own.item() <= goal
-
-
-def _curve(seen: list[Losses]) -> torch.Tensor:
-    """Total, content and style loss of every evaluation, brought to the CPU at once."""
-    return torch.stack([torch.stack((x.total, x.content, x.style), -1)[0] for x in seen]).float().cpu()
+        return own <= goal
 
 
 def loss_weights(settings: Settings) -> LossWeights:

@@ -1,7 +1,8 @@
 """The objective of Gatys et al. as a number and its gradient: what optimisers minimise and benchmarks time."""
 
+import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -163,6 +164,20 @@ class Objective:
         losses, gradients = self._losses(x, activations)
         g = activations.backward(gradients)
         return losses, self._add_pixel_gradients(x, g)
+
+    def tensors(self) -> list[torch.Tensor]:
+        """Everything that it was given and that may change from frame to frame, in a fixed order."""
+        targets = [*self.content.features.values(), *self.style.grams.values(), *self.style.pull.values()]
+        return [*targets, *(t for prior in self.priors for t in (prior.target, prior.mask))]
+
+    def owning(self) -> "Objective":
+        """The same on copies of its tensors, which may be written over."""
+        content, style = copy.copy(self.content), copy.copy(self.style)
+        content.features = {name: f.clone() for name, f in self.content.features.items()}
+        style.grams = {name: g.clone() for name, g in self.style.grams.items()}
+        style.pull = {name: g.clone() for name, g in self.style.pull.items()}
+        priors = tuple(replace(p, target=p.target.clone(), mask=p.mask.clone()) for p in self.priors)
+        return Objective(self.trunk, content, style, self.weights, priors)
 
     def _losses(self, x: torch.Tensor, activations: Activations) -> tuple[Losses, "_TapGradients"]:
         zero = torch.zeros(x.shape[0], device=self.trunk.device)

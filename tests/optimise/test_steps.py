@@ -1,0 +1,171 @@
+"""The loop body as it is and recorded: the same numbers, on buffers that do not move, whoever replays it."""
+
+import os
+
+import pytest
+import torch
+from networks import picture, small_backbone, smooth_picture
+
+from videostyle.optimise.shot import LOOK_ON_GPU, ShotOptimiser, loss_weights
+from videostyle.optimise.steps import WARM_UP, Recordings, record_graph, replayed
+from videostyle.perception.objective import Prior, StyleTarget
+from videostyle.perception.trunk import Trunk
+from videostyle.settings import Settings
+
+SIZE = (24, 31)
+SETTINGS = Settings(
+    content_layers=("conv2_2",),
+    style_layers=("conv1_1", "conv2_1", "conv3_1"),
+    style_weight=1e7,
+    iterations=10,
+    min_iterations=3,
+    tolerance=0.0,
+    history_size=5,
+)
+CONTENTS = [smooth_picture(*SIZE, seed=i) for i in (1, 2, 3)]
+STYLE = picture(20, 26, seed=2).square()
+
+
+def optimiser(device="cpu", **changes) -> ShotOptimiser:
+    settings = SETTINGS.but(**changes)
+    trunk = Trunk(small_backbone(), loss_weights(settings).layers, device=device)
+    return ShotOptimiser(trunk, StyleTarget(trunk, STYLE, settings.style_layers), settings)
+
+
+def recorded(record, **changes) -> ShotOptimiser:
+    made = optimiser(**changes)
+    made._recordings, made.look = Recordings(record), LOOK_ON_GPU
+    return made
+
+
+def paint(made: ShotOptimiser):
+    """A shot of three frames: history, an anchored style, a prior and a still part are carried."""
+    device = made.trunk.device
+    outcomes, history, prior, free, style = [], None, (), None, None
+    for content in (c.to(device) for c in CONTENTS):
+        start = outcomes[-1].pixels if outcomes else content
+        outcome, history = made.run(content, start, prior, history, free=free, style=style)
+        outcomes.append(outcome)
+        if style is None:
+            style = made.style.anchored(made.trunk, outcome.pixels, 2.0)
+        free = torch.ones(1, 1, *SIZE, device=device)
+        free[..., :8, :] = 0
+        prior = (Prior(outcome.pixels, free.clone(), 1e3),)
+    return outcomes, history
+
+
+def test_a_recording_does_the_same_frame_after_frame():
+    expected, history = paint(optimiser())
+    found, carried = paint(recorded(replayed))
+    for a, b in zip(expected, found, strict=True):
+        assert torch.equal(a.curve, b.curve)
+        assert torch.equal(a.pixels, b.pixels)
+        assert torch.equal(a.losses.own, b.losses.own)
+    assert torch.equal(history.pairs, carried.pairs)
+
+
+def test_one_recording_for_each_kind_of_frame_and_nothing_in_it_moves():
+    made = []
+
+    def record(body, tensors):
+        addresses = [t.data_ptr() for t in tensors]
+        made.append(addresses)
+
+        def replay():
+            body()
+            assert [t.data_ptr() for t in tensors] == addresses
+
+        return replay
+
+    paint(recorded(record))
+    assert len(made) == 2  # first frames, and later ones
+    assert all(len(set(a)) > 20 for a in made)
+
+
+def test_calls_before_the_recording_leave_no_trace():
+    def record(body, tensors):
+        for _ in range(WARM_UP + 1):
+            body()
+        return body
+
+    expected, _ = paint(optimiser())
+    found, _ = paint(recorded(record))
+    assert all(torch.equal(a.curve, b.curve) for a, b in zip(expected, found, strict=True))
+
+
+def test_a_recording_owns_its_buffers():
+    """The style is every frame's, priors and histories are the caller's: none may be written over."""
+    made = recorded(replayed)
+    style = {name: g.clone() for name, g in made.style.grams.items()}
+    first, history = made.run(CONTENTS[0], CONTENTS[0])
+    kept = history.pairs.clone(), first.pixels.clone()
+    anchored = made.style.anchored(made.trunk, first.pixels, 2.0)
+    made.run(CONTENTS[1], first.pixels, history=history, style=anchored)
+    made.run(CONTENTS[2], first.pixels, history=history)
+    assert torch.equal(history.pairs, kept[0])
+    assert torch.equal(first.pixels, kept[1])
+    assert all(torch.equal(made.style.grams[name], g) for name, g in style.items())
+
+
+def test_looking_every_few_evaluations_stops_at_most_that_much_later():
+    every = optimiser(tolerance=0.01, iterations=100)
+    seldom = optimiser(tolerance=0.01, iterations=100)
+    seldom.look = 4
+    a, _ = every.run(CONTENTS[0], CONTENTS[0])
+    b, _ = seldom.run(CONTENTS[0], CONTENTS[0])
+    assert a.evaluations <= b.evaluations < a.evaluations + 4
+    assert torch.equal(b.curve[: a.evaluations], a.curve)
+    seen = []
+    seldom.run(CONTENTS[0], CONTENTS[0], on_evaluation=lambda k, loss: seen.append((k, loss)))
+    assert seen == [(k + 1, b.curve[k, 0].item()) for k in range(b.evaluations)]
+
+
+def test_adam_is_not_recorded():
+    made = recorded(replayed, optimizer="adam")
+    expected, _ = optimiser(optimizer="adam").run(CONTENTS[0], CONTENTS[0])
+    found, history = made.run(CONTENTS[0], CONTENTS[0])
+    assert torch.equal(expected.pixels, found.pixels)
+    assert history is None
+
+
+def need_cuda():
+    """A machine that is said to have a GPU fails where none is found; elsewhere the test is skipped."""
+    if torch.cuda.is_available():
+        return
+    if os.environ.get("VIDEOSTYLE_EXPECT_CUDA") == "1":
+        pytest.fail("VIDEOSTYLE_EXPECT_CUDA=1 and torch finds no CUDA device")
+    pytest.skip("torch finds no CUDA device here")
+
+
+def test_a_cuda_graph_follows_the_cpu():
+    need_cuda()
+    made = optimiser(device="cuda")
+    assert made._recordings is not None and made._recordings._record is record_graph
+    expected, _ = paint(optimiser())
+    found, _ = paint(made)
+    for a, b in zip(expected, found, strict=True):
+        assert b.evaluations == a.evaluations
+        assert b.pixels.device.type == "cuda"
+        torch.testing.assert_close(b.curve[:3], a.curve[:3], rtol=1e-3, atol=0)
+        assert b.losses.own.item() == pytest.approx(a.losses.own.item(), rel=0.05)
+
+
+def test_nothing_is_read_back_between_two_looks_on_a_gpu():
+    need_cuda()
+    made = optimiser(device="cuda", iterations=4)
+    made.run(CONTENTS[0].cuda(), CONTENTS[0].cuda())
+    steps = made._steps(*frame_on_gpu(made))
+    steps.advance(3)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        steps.advance(1)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def frame_on_gpu(made: ShotOptimiser):
+    from videostyle.perception.objective import ContentTarget, Objective
+
+    content = CONTENTS[0].cuda()
+    target = ContentTarget(made.trunk, content, made.weights.content_layers)
+    return Objective(made.trunk, target, made.style, made.weights), content, None, None
