@@ -205,26 +205,6 @@ def test_bad_input_is_refused_in_one_line(
     assert {p.name: p.stat().st_mtime_ns for p in here.iterdir() if p.name != "cache"} == before
 
 
-def test_a_failure_in_mid_run_leaves_nothing(
-    here: Path, clip: str, style: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from videostyle import painter
-
-    real, calls = painter.Painter.paint, []
-
-    def failing(self: painter.Painter, *arguments: object, **named: object) -> object:
-        calls.append(1)
-        if len(calls) > 2:
-            raise KeyboardInterrupt
-        return real(self, *arguments, **named)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(painter.Painter, "paint", failing)
-    assert main(["video", clip, "--style", style, *SHORT, "--quiet"]) == 130
-    assert len(calls) == 3
-    assert list(here.iterdir()) == []
-    assert "interrupted" in capsys.readouterr().err
-
-
 def test_without_opencv_the_headless_package_is_named(here: Path) -> None:
     code = "import sys; sys.modules['cv2'] = None; from videostyle.cli import main; sys.exit(main(sys.argv[1:]))"
     command = ["video", str(sample("clip.mp4")), "--style", str(sample("styles/brush.jpg"))]

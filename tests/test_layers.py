@@ -32,18 +32,34 @@ ARROWS: dict[str, set[str]] = {
     "health": set(),
     "painter": {"health", "machine", "motion", "optimise", "perception"},
     "record": {"machine", "motion", "painter"},
-    "pipeline": {"ahead", "machine", "media", "motion", "optimise", "journal", "painter", "record"},
+    "progress": set(),
+    "pipeline": {"ahead", "machine", "media", "motion", "optimise", "journal", "painter", "progress", "record"},
     # recipes paint single pictures and look at features, which is below the pipeline
     "experiments": {"pipeline", "painter", "optimise", "perception", "media", "machine", "record", "samples"},
     "measure": {"perception", "motion"},
     # measuring files: what the pipeline is to the painter
     "judge": {"measure", "machine", "media", "motion", "painter", "perception"},
     # the camera in front of the pipeline
-    "webcam": {"media", "pipeline"},
+    "webcam": {"journal", "media", "pipeline"},
+    # several clips and styles, one after the other
+    "batch": {"journal", "pipeline"},
     # the command line; console is what it shows, doctor looks at every room and changes nothing
-    "console": {"pipeline", "painter", "machine", "experiments"},
+    "console": {"batch", "pipeline", "painter", "machine", "experiments"},
+    "interrupts": set(),
+    "options": set(),
     "doctor": {"pipeline", "painter", "machine", "media", "motion", "perception"},
-    "cli": {"pipeline", "experiments", "machine", "measure", "judge", "webcam", "console", "doctor", "samples"},
+    "cli": {
+        "batch",
+        "pipeline",
+        "experiments",
+        "judge",
+        "machine",
+        "webcam",
+        "console",
+        "doctor",
+        "interrupts",
+        "options",
+    },
     "__main__": {"cli"},
     "__init__": set(),  # finds its names when they are asked for
 }

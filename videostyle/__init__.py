@@ -18,6 +18,7 @@ _HOMES = {
     "VideoInfo": "frame",
     "Settings": "settings",
     "MediaSettings": "settings",
+    "RunSettings": "settings",
     "VideoStyleError": "errors",
     "Painter": "painter",
     "stylise_frames": "painter",

@@ -1,24 +1,31 @@
 """The command line: parse, make settings, call the library once, print. The only place that prints or sets a status.
 
 Exit status: 0 when the output is whole, 1 when something failed, 2 when the request could not be understood, 130 after
-Ctrl-C. Options are made from the fields of ``Settings`` and ``MediaSettings``: help, choices and defaults stand there.
+Ctrl-C, 143 after SIGTERM. Options are made from the fields of the settings classes (``options.py``).
 """
 
 import argparse
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import Field, fields
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, NoReturn, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from videostyle.console import Console, duration, memory
+from videostyle.console import Console
 from videostyle.errors import UsageError, VideoStyleError
-from videostyle.settings import MediaSettings, Settings
+from videostyle.interrupts import InterruptedRunError, Interrupts
+from videostyle.options import add_settings, given_settings, number, whole_number
+from videostyle.settings import MediaSettings, RunSettings, Settings
 from videostyle.version import __version__
 
+if TYPE_CHECKING:
+    from videostyle.pipeline import Progress
+
 STATUS_FAILED, STATUS_USAGE, STATUS_INTERRUPTED = 1, 2, 130
+SIGNALLED = 128  # and the signal's number
 
 # What does not make sense for a single picture.
 VIDEO_ONLY = {"start_seconds", "duration_seconds", "no_shots", "cuts", "audio", "codec", "crf", "stream"}
@@ -32,6 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except VideoStyleError as e:
         _complain(str(e))
         return STATUS_USAGE if isinstance(e, UsageError) else STATUS_FAILED
+    except InterruptedRunError as e:
+        _complain(str(e))
+        return SIGNALLED + e.number
     except KeyboardInterrupt:
         _complain("interrupted; nothing was written")
         return STATUS_INTERRUPTED
@@ -71,7 +81,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-VIDEO_HELP = "Write CLIP in the style of a picture: every frame, its time, its sound."
+VIDEO_HELP = (
+    "Write CLIP in the style of a picture: every frame, its time, its sound. A run that was stopped, however it was, "
+    "goes on where it stood when the same command is given again."
+)
 WEBCAM_HELP = "Record from the camera, keep the recording, and write it in the style of a picture."
 IMAGE_HELP = "Write PHOTO in the style of a picture."
 EXPERIMENTS_HELP = "Make the figures of the presentation, and a page that shows them; what is there already is kept."
@@ -81,32 +94,44 @@ MEASURE_HELP = "Style and content distance, warp error, flicker and drift of a s
 
 
 def _add_video(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("clip", metavar="CLIP", help="any video that FFmpeg reads")
-    parser.add_argument("--style", metavar="IMG", help="the picture whose style is taken")
-    _add_output(parser, "CLIP-STYLE.mp4", "; .mp4, .mov, .mkv, .webm, .gif, or a folder of PNGs with / at the end")
+    parser.add_argument("clips", metavar="CLIP", nargs="+", help="any video that FFmpeg reads, or several")
+    parser.add_argument(
+        "--style",
+        dest="styles",
+        action="append",
+        default=[],
+        metavar="IMG",
+        help="the picture whose style is taken; may be given again",
+    )
+    kinds = "; .mp4, .mov, .mkv, .webm, .gif, or a folder of PNGs with / at the end"
+    _add_output(parser, "CLIP-STYLE.mp4", f"{kinds}; for several clips or styles the folder for all of them")
+    _add_progress(parser)
     parser.add_argument(
         "--preview",
         nargs="?",
-        type=_number("--preview"),
+        type=number("--preview"),
         const=0.0,
         metavar="SECONDS",
         help="only one stylised frame, at this time, as a PNG, and what the whole clip would cost",
     )
     parser.add_argument("--passthrough", action="store_true", help="everything but the stylisation; needs no style")
-    _add_settings(parser, MediaSettings)
-    _add_settings(parser, Settings)
+    add_settings(parser, RunSettings)
+    add_settings(parser, MediaSettings)
+    add_settings(parser, Settings)
     parser.set_defaults(run=_video)
 
 
 def _add_webcam(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--list", action="store_true", help="name the cameras")
-    parser.add_argument("--seconds", type=_number("--seconds"), metavar="N", help="how long; Ctrl-C ends it earlier")
+    parser.add_argument("--seconds", type=number("--seconds"), metavar="N", help="how long; Ctrl-C ends it earlier")
     parser.add_argument("--style", metavar="IMG", help="the picture whose style is taken")
     parser.add_argument("--device-spec", metavar="FORMAT:DEVICE", help="the camera (default: the first one)")
     parser.add_argument("--microphone", metavar="FORMAT:DEVICE", help="record sound too, e.g. from pulse:default")
     _add_output(parser, "webcam-STYLE.mp4", "; the recording is kept beside it as webcam-STYLE-recording.mkv")
-    _add_settings(parser, MediaSettings, without={"stream"})
-    _add_settings(parser, Settings)
+    _add_progress(parser)
+    add_settings(parser, RunSettings, without={"partial", "resume_anyway"})
+    add_settings(parser, MediaSettings, without={"stream"})
+    add_settings(parser, Settings)
     parser.set_defaults(run=_webcam)
 
 
@@ -114,8 +139,8 @@ def _add_image(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("photo", metavar="PHOTO", help="the picture to paint")
     parser.add_argument("--style", metavar="IMG", required=True, help="the picture whose style is taken")
     _add_output(parser, "PHOTO-STYLE.png", "; .png, .jpg, .webp or .tif")
-    _add_settings(parser, MediaSettings, without=VIDEO_ONLY)
-    _add_settings(parser, Settings)
+    add_settings(parser, MediaSettings, without=VIDEO_ONLY)
+    add_settings(parser, Settings)
     parser.set_defaults(run=_image)
 
 
@@ -127,13 +152,11 @@ def _add_experiments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--list", action="store_true", help="name the figures and what they show")
     for name in ("content", "style", "dark", "reference", "pathological", "clip"):
         parser.add_argument(f"--{name}", metavar="IMG" if name != "clip" else "CLIP", help="instead of the sample")
-    parser.add_argument(
-        "--size", type=_whole_number("--size"), metavar="N", help="longer side in pixels (default: 512)"
-    )
+    parser.add_argument("--size", type=whole_number("--size"), metavar="N", help="longer side in pixels (default: 512)")
     parser.add_argument("--quick", action="store_true", help="256 pixels and a twentieth of the evaluations")
     parser.add_argument(
         "--evaluations",
-        type=_whole_number("--evaluations"),
+        type=whole_number("--evaluations"),
         metavar="N",
         help="where the slides make 3000, others in proportion (default: 3000, with --quick 150)",
     )
@@ -141,7 +164,7 @@ def _add_experiments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", metavar="DIR", default="experiments", help="where they go (default: %(default)s)"
     )
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    _add_settings(parser, Settings, without={f.name for f in fields(Settings)} - set(MACHINE))
+    add_settings(parser, Settings, without={f.name for f in fields(Settings)} - set(MACHINE))
     parser.set_defaults(run=_experiments)
 
 
@@ -149,12 +172,12 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clip", metavar="CLIP", help="the clip to paint (default: the sample)")
     parser.add_argument("--style", nargs="+", metavar="IMG", default=(), help="pictures, the main one first")
     parser.add_argument(
-        "--size", type=_whole_number("--size"), metavar="N", help="what is painted, longer side in pixels"
+        "--size", type=whole_number("--size"), metavar="N", help="what is painted, longer side in pixels"
     )
     parser.add_argument("--quick", action="store_true", help="smaller, with fewer evaluations a frame")
     parser.add_argument("-o", "--output", metavar="DIR", default="demo", help="where it goes (default: %(default)s)")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    _add_settings(parser, Settings, without={f.name for f in fields(Settings)} - set(MACHINE))
+    add_settings(parser, Settings, without={f.name for f in fields(Settings)} - set(MACHINE))
     parser.set_defaults(run=_demo)
 
 
@@ -185,106 +208,92 @@ def _add_output(parser: argparse.ArgumentParser, default: str, kinds: str) -> No
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 
-def _add_settings(parser: argparse.ArgumentParser, cls: type, without: Sequence[str] | set[str] = ()) -> None:
-    """One option per field of a settings class; what is not given is left to the class's own default."""
-    group = parser.add_argument_group("painting" if cls is Settings else "reading and writing")
-    hints = get_type_hints(cls)
-    for f in fields(cls):
-        if f.name not in without:
-            group.add_argument(_option(f), **_argument(f, hints[f.name]))
-
-
-def _option(f: Field) -> str:
-    return "--" + f.metadata.get("option", f.name).replace("_", "-")
-
-
-def _argument(f: Field, hint: Any) -> dict[str, Any]:
-    common = {"dest": f.name, "default": argparse.SUPPRESS}
-    shown = f.metadata["help"]
-    if hint is bool:
-        return common | {"action": "store_true", "help": shown}
-    if f.default is not None and "default" not in shown:
-        shown += f" (default: {','.join(f.default) if isinstance(f.default, tuple) else f.default})"
-    kinds = [kind for kind in (get_args(hint) or (hint,)) if kind is not type(None)]
-    kind: Callable[[str], Any] = str
-    if f.metadata.get("choices"):
-        return common | {"choices": f.metadata["choices"], "help": shown}
-    if isinstance(f.default, tuple):
-        kind = _names
-    elif tuple[float, ...] in kinds:
-        kind = _numbers(_option(f))
-    elif int in kinds:
-        kind = _whole_number(_option(f))
-    elif float in kinds:
-        kind = _number(_option(f))
-    return common | {"type": kind, "help": shown, "metavar": f.metadata.get("metavar", "N")}
-
-
-def _number(option: str) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        try:
-            return float(text)
-        except ValueError:
-            raise UsageError(f"{option} is {text!r}; expected a number") from None
-
-    return parse
-
-
-def _whole_number(option: str) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        try:
-            return int(text)
-        except ValueError:
-            raise UsageError(f"{option} is {text!r}; expected a whole number") from None
-
-    return parse
-
-
-def _numbers(option: str) -> Callable[[str], tuple[float, ...]]:
-    """``1.2,3.04`` -> its numbers; an empty text holds none."""
-    return lambda text: tuple(_number(option)(part) for part in _names(text))
-
-
-def _names(text: str) -> tuple[str, ...]:
-    """``conv1_1,conv2_1`` -> its parts; an empty text names nothing."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _settings(arguments: argparse.Namespace, cls: type) -> Any:
-    """Settings from what was given on the command line, and nothing else."""
-    given = {f.name: getattr(arguments, f.name) for f in fields(cls) if hasattr(arguments, f.name)}
-    return cls(**given)
+def _add_progress(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--progress",
+        choices=("auto", "bar", "lines", "json"),
+        default="auto",
+        help="how progress is shown on stderr: a bar in a terminal, else lines; json: an object a line, for programs",
+    )
 
 
 def _video(arguments: argparse.Namespace) -> int:
     from videostyle import pipeline
+
+    console = Console(arguments.quiet, arguments.progress)
+    if arguments.passthrough:
+        return _passthrough(arguments, console)
+    if not arguments.styles:
+        raise UsageError("no style was given; name a picture with --style IMG")
+    settings = console.introduce(given_settings(arguments, Settings))
+    if arguments.preview is not None:
+        return _preview(_only_one(arguments, "--preview"), settings, console)
+    if len(arguments.clips) * len(arguments.styles) > 1:
+        return _videos(arguments, settings, console)
+    with _painting(console) as callbacks:
+        result = pipeline.stylise_video(
+            arguments.clips[0],
+            arguments.styles[0],
+            arguments.output,
+            settings,
+            given_settings(arguments, MediaSettings),
+            given_settings(arguments, RunSettings),
+            record_to=arguments.record,
+            **callbacks,
+        )
+    console.result(result)
+    return 0
+
+
+def _videos(arguments: argparse.Namespace, settings: Settings, console: Console) -> int:
+    """Every clip in every style; 1 if one of them failed."""
+    from videostyle import batch
+
+    if arguments.record is not None:
+        raise UsageError("--record is for one clip in one style; leave it out")
+    media, run = given_settings(arguments, MediaSettings), given_settings(arguments, RunSettings)
+    outcomes = []
+    for pair in batch.pairs_of(arguments.clips, arguments.styles, Path(arguments.output or ".")):
+        with _painting(console) as callbacks:
+            outcome = batch.stylise_pair(pair, media, settings=settings, run=run, **callbacks)
+        if outcome.result is not None:
+            console.result(outcome.result)
+        outcomes.append(outcome)
+    console.summary(outcomes)
+    return STATUS_FAILED if any(outcome.problem for outcome in outcomes) else 0
+
+
+@contextmanager
+def _painting(console: Console) -> Iterator[dict[str, Any]]:
+    """Callbacks for a run that can be stopped after a frame."""
     from videostyle.machine import keep_freed_memory
 
     keep_freed_memory()
-    settings, media = _settings(arguments, Settings), _settings(arguments, MediaSettings)
-    console = Console(arguments.quiet)
-    if arguments.passthrough:
-        output = arguments.output or pipeline.default_output(arguments.clip, "copy", ".mp4")
-        with console.bar() as bar:
-            result = pipeline.copy_video(arguments.clip, output, settings, media, on_progress=bar)
-        console.result(result)
-        return 0
-    if arguments.style is None:
-        raise UsageError("no style was given; name a picture with --style IMG")
-    settings = console.introduce(settings)
-    if arguments.preview is not None:
-        return _preview(arguments, settings, media, console)
-    with console.bar() as bar, console.download_bar() as download:
-        result = pipeline.stylise_video(
-            arguments.clip,
-            arguments.style,
-            arguments.output,
-            settings,
-            media,
-            record_to=arguments.record,
-            on_progress=bar,
-            on_download=download,
-        )
+    words = "stopping after this frame; once more stops at once"
+    with Interrupts(lambda: console.note(words)) as interrupts, console.callbacks() as callbacks:
+        show = callbacks["on_progress"]
+
+        def on_progress(progress: "Progress") -> None:
+            interrupts.watch(progress.stage)
+            show(progress)
+
+        yield callbacks | {"on_progress": on_progress, "should_stop": interrupts.should_stop}
+
+
+def _only_one(arguments: argparse.Namespace, option: str) -> argparse.Namespace:
+    if len(arguments.clips) > 1 or len(arguments.styles) > 1:
+        raise UsageError(f"{option} takes one clip and one style; leave out the others")
+    return arguments
+
+
+def _passthrough(arguments: argparse.Namespace, console: Console) -> int:
+    from videostyle import pipeline
+
+    (clip,) = _only_one(arguments, "--passthrough").clips
+    settings, media = given_settings(arguments, Settings), given_settings(arguments, MediaSettings)
+    output = arguments.output or pipeline.default_output(clip, "copy", ".mp4")
+    with console.bar() as bar:
+        result = pipeline.copy_video(clip, output, settings, media, on_progress=bar)
     console.result(result)
     return 0
 
@@ -301,47 +310,37 @@ def _webcam(arguments: argparse.Namespace) -> int:
         return 0
     if arguments.seconds is None or arguments.style is None:
         raise UsageError("webcam needs --seconds N and --style IMG, or --list")
-    console = Console(arguments.quiet)
-    settings = console.introduce(_settings(arguments, Settings))
-    with console.bar() as bar, console.download_bar() as download:
+    console = Console(arguments.quiet, arguments.progress)
+    settings = console.introduce(given_settings(arguments, Settings))
+    with _painting(console) as callbacks:
         result = webcam.stylise_webcam(
             arguments.style,
             arguments.output or pipeline.default_output("webcam", arguments.style, ".mp4"),
             arguments.seconds,
             settings,
-            _settings(arguments, MediaSettings),
+            given_settings(arguments, MediaSettings),
             device=arguments.device_spec,
             microphone=arguments.microphone,
             on_start=lambda camera, _: console.say(f"recording {arguments.seconds:g} s from {camera.spec}"),
             on_recorded=lambda recording: console.say(f"{recording}: the recording"),
+            run=given_settings(arguments, RunSettings),
             record_to=arguments.record,
-            on_progress=bar,
-            on_download=download,
+            **callbacks,
         )
     console.result(result)
     return 0
 
 
-def _preview(arguments: argparse.Namespace, settings: Settings, media: MediaSettings, console: Console) -> int:
+def _preview(arguments: argparse.Namespace, settings: Settings, console: Console) -> int:
     from videostyle import pipeline
 
-    with console.bar() as bar, console.download_bar() as download:
+    media = given_settings(arguments, MediaSettings)
+    (clip,), (style,) = arguments.clips, arguments.styles
+    with console.callbacks() as callbacks:
         preview = pipeline.preview_video(
-            arguments.clip,
-            arguments.style,
-            arguments.output,
-            settings,
-            media,
-            at_seconds=arguments.preview,
-            on_progress=bar,
-            on_download=download,
+            clip, style, arguments.output, settings, media, at_seconds=arguments.preview, **callbacks
         )
-    first = preview.frame
-    console.say(f"{preview.output}: {first.evaluations} evaluations in {duration(first.wall_seconds)}")
-    whole = "of unknown length" if preview.clip_frames is None else f"of about {preview.clip_frames} frames"
-    cost = "" if preview.clip_seconds is None else f", {duration(preview.clip_seconds)} in all"
-    console.say(f"the clip {whole}: about {duration(preview.frame_seconds)} a frame{cost}")
-    console.say(f"memory: {memory(preview.peak_rss_bytes, preview.peak_vram_bytes)}")
+    console.preview(preview)
     return 0
 
 
@@ -349,17 +348,10 @@ def _image(arguments: argparse.Namespace) -> int:
     from videostyle import pipeline
 
     console = Console(arguments.quiet)
-    settings = console.introduce(_settings(arguments, Settings))
-    with console.bar() as bar, console.download_bar() as download:
+    settings, media = console.introduce(given_settings(arguments, Settings)), given_settings(arguments, MediaSettings)
+    with console.callbacks() as callbacks:
         result = pipeline.stylise_image(
-            arguments.photo,
-            arguments.style,
-            arguments.output,
-            settings,
-            _settings(arguments, MediaSettings),
-            record_to=arguments.record,
-            on_progress=bar,
-            on_download=download,
+            arguments.photo, arguments.style, arguments.output, settings, media, record_to=arguments.record, **callbacks
         )
     console.result(result)
     return 0
@@ -375,23 +367,20 @@ def _experiments(arguments: argparse.Namespace) -> int:
             print(f"{recipe.name:18} {recipe.title}")
         return 0
     console = Console(arguments.quiet)
-    settings = console.introduce(_settings(arguments, Settings))
-    folder, given = Path(arguments.output), given_inputs(vars(arguments))
+    settings = console.introduce(given_settings(arguments, Settings))
     request = Request(
-        folder,
+        Path(arguments.output),
         tuple(arguments.names),
-        given,
+        given_inputs(vars(arguments)),
         size=arguments.size,
         quick=arguments.quick,
         evaluations=arguments.evaluations,
         settings=settings,
     )
-    with console.bar("pictures") as bar, console.download_bar() as download:
-        presentation = Presentation(request, bar, download)
+    with console.callbacks("pictures") as callbacks:
+        presentation = Presentation(request, **callbacks)
         console.estimate(presentation.estimate(), arguments.quick)
-        written = presentation.make()
-    for path in written:
-        console.say(str(path))
+        console.written(presentation.make())
     return 0
 
 
@@ -399,20 +388,11 @@ def _demo(arguments: argparse.Namespace) -> int:
     from videostyle.experiments.demo import make_demo
 
     console = Console(arguments.quiet)
-    settings = console.introduce(_settings(arguments, Settings))
-    with console.bar() as bar, console.download_bar() as download:
-        written = make_demo(
-            Path(arguments.output),
-            arguments.clip,
-            tuple(arguments.style),
-            settings,
-            size=arguments.size,
-            quick=arguments.quick,
-            on_progress=bar,
-            on_download=download,
-        )
-    for path in written:
-        console.say(str(path))
+    settings = console.introduce(given_settings(arguments, Settings))
+    folder, styles = Path(arguments.output), tuple(arguments.style)
+    with console.callbacks() as callbacks:
+        size, quick = arguments.size, arguments.quick
+        console.written(make_demo(folder, arguments.clip, styles, settings, size=size, quick=quick, **callbacks))
     return 0
 
 

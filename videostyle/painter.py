@@ -127,6 +127,11 @@ class Painter:
         self._size: tuple[int, int] | None = None
         self._polisher = self._exact(on_download) if self.settings.polish else None
 
+    @property
+    def networks(self) -> tuple[Backbone, ...]:
+        """Every network that has a say in the frames."""
+        return (self.backbone, *(self._polisher.networks if self._polisher else ()))
+
     def _exact(self, on_download: DownloadProgress | None) -> "Painter":
         """The same with VGG-19 itself, for the last evaluations of a shot's first frame."""
         s = self.settings

@@ -1,12 +1,16 @@
 """From file to file: probe, decode, stylise, encode, publish. The one place that knows the order of the stages."""
 
+import itertools
 import json
+import math
 import os
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,52 +18,54 @@ import torch
 
 from videostyle import record
 from videostyle.ahead import Ahead, FlowAhead
-from videostyle.errors import DeviceError, MediaError, UsageError
+from videostyle.errors import DeviceError, MediaError, StoppedError, UsageError
 from videostyle.frame import Frame, StylisedFrame, VideoInfo
+from videostyle.journal import RunDirectory, States, directory_of, is_published
 from videostyle.machine import choose_machine, encoder_threads, free_memory_bytes, peak_memory_bytes
 from videostyle.media.decode import Decoder, output_size
 from videostyle.media.encode import Encoder, check_output, check_space, rehearse
-from videostyle.media.formats import holds_alpha, needs_even
+from videostyle.media.ffmpeg import find_ffmpeg
+from videostyle.media.formats import depth_of, holds_alpha, needs_even
 from videostyle.media.probe import probe
 from videostyle.media.still import check_picture_output, read_picture, write_picture
 from videostyle.motion.flow import flow_named
 from videostyle.motion.shots import cut_at, find_shots
-from videostyle.painter import Painter, stylise_frames
+from videostyle.painter import POSITION_PARTS, Painter, Position, stylise_frames
 from videostyle.perception.weights import Progress as DownloadProgress
-from videostyle.settings import NAMED_STARTS, MediaSettings, Settings
+from videostyle.progress import OnProgress, Progress, Reporter
+from videostyle.settings import NAMED_STARTS, MediaSettings, RunSettings, Settings
 
 DEFAULT_SIZE_CPU, DEFAULT_SIZE_ACCELERATED = 512, 960
 
 # What a run takes for every pixel of a frame: features, gradients and curvature pairs, measured on a CPU.
 BYTES_PER_PIXEL = {"compact": {"fp32": 1600, "bf16": 1400}, "vgg19": {"fp32": 4500, "bf16": 2600}}
 
+# What a stored frame takes of its raw pixels: brush strokes are noise to a compressor.
+STORED_SHARE = 0.8
+
 PREVIEW_FRAMES = 4  # the first one is kept; the others tell what a frame in mid-shot costs
 
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run stands. ``frames`` is the container's own count, an estimate, or None where it does not say."""
-
-    stage: str  # "stylise" or "copy"
-    frame: int  # frames finished
-    frames: int | None
-    evaluation: int = 0  # evaluations of the frame in progress; 0 when it has just been finished
-    loss: float = 0.0
-    finished: StylisedFrame | None = None
-
-
-OnProgress = Callable[[Progress], None]
+__all__ = [
+    "OnProgress", "Preview", "Progress", "Result", "copy_video", "default_output", "default_size", "in_shots",
+    "preview_video", "stylise_image", "stylise_video", "write_json",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run made. ``notices``: what a careful user wants to know. ``record``: the run record."""
+    """What a run made. ``notices``: what a careful user wants to know. ``record``: the run record.
+
+    ``restored``: how many of the ``frames`` an earlier run had finished, ``redone``: how many it had finished that had
+    to be painted again. ``seconds``: of this run.
+    """
 
     output: Path
     frames: int
     seconds: float
     notices: tuple[str, ...] = ()
     record: dict[str, Any] = field(default_factory=dict)
+    restored: int = 0
+    redone: int = 0
 
 
 @dataclass(frozen=True)
@@ -81,45 +87,49 @@ def stylise_video(
     output: str | Path | None = None,
     settings: Settings | None = None,
     media: MediaSettings | None = None,
+    run: RunSettings | None = None,
     *,
     record_to: str | Path | None = None,
     on_progress: OnProgress | None = None,
     on_download: DownloadProgress | None = None,
+    should_stop: Callable[[], bool] | None = None,
 ) -> Result:
     """Write ``clip`` in the style of the picture ``style``: every frame, its time, its sound.
 
     ``output``: by default ``CLIP-STYLE.mp4`` in the current folder. ``record_to``: where the run record goes as JSON.
     Everything that can be refused is refused before the first frame is optimised; the output appears whole or not at
-    all. Raises VideoStyleError.
+    all. What is finished is kept in the run directory ``OUT.videostyle`` until it does: however a run ends, the same
+    call goes on from there. ``should_stop`` is asked after every frame; StoppedError follows. Raises VideoStyleError.
     """
-    settings, media = settings or Settings(), media or MediaSettings()
+    settings, media, run = settings or Settings(), media or MediaSettings(), run or RunSettings()
     output = output or default_output(clip, style, ".mp4")
-    job = _open(clip, output, settings, media, record_to)
+    began = time.perf_counter()
+    job = _open(clip, output, settings, media, record_to, kept=settings.history_size)
     painter = _painter(style, settings, on_download)
     _check_memory(painter, job.size)
     heading = record.heading(painter, media, source=Path(clip).name, style=Path(style).name)
-    report = _Reporter("stylise", job.expected_frames, on_progress)
-
-    def painted(frames: Iterator[Frame]) -> Generator[StylisedFrame, None, None]:
-        flow = FlowAhead(
-            flow_named(painter.settings.flow, painter.settings.flow_size), painter.settings.init == "warped"
-        )
-        with Ahead(flow.pairs(in_shots(frames, media))) as pairs:
-            yield from stylise_frames(
-                flow.frames(pairs), painter.style, flow=flow, painter=painter, on_evaluation=report.evaluation
-            )
-
-    result = _run(job, painted, report, record.comment(heading))
-    lines = [record.frame_entry(f) for f in report.finished]
-    full = heading | {
-        "source": record.source_entry(job.info),
-        "frames": lines,
-        "totals": record.totals(lines, result.seconds, painter.machine.device),
-        "warnings": list(result.notices),
-    }
-    if record_to is not None:
-        write_json(Path(record_to), full)
-    return Result(result.output, result.frames, result.seconds, result.notices, full)
+    with _run_directory(job, painter, style, run) as kept:
+        if run.partial:
+            job = job.cut_after(kept.finished)
+        report = Reporter("stylise", job.expected_frames, on_progress, restored=len(kept.finished))
+        if kept.published:
+            result = Result(Path(output), len(kept.finished), 0.0)
+            report.finished = kept.finished
+        else:
+            stage = partial(_kept_frames, kept, painter, job, run, report, should_stop)
+            result = _run(job, stage, report, record.comment(heading), None if run.partial else kept.publishing)
+        seconds = time.perf_counter() - began
+        notices = (*result.notices, *report.notices)
+        lines = [record.frame_entry(f) for f in report.finished]
+        full = heading | {
+            "source": record.source_entry(job.info),
+            "frames": lines,
+            "totals": record.totals(lines, seconds, painter.machine.device, report.restored),
+            "warnings": list(notices),
+        }
+        if record_to is not None:
+            write_json(Path(record_to), full)
+    return Result(result.output, result.frames, seconds, notices, full, report.restored, kept.redone)
 
 
 def copy_video(
@@ -132,7 +142,7 @@ def copy_video(
 ) -> Result:
     """Everything but the stylisation (``--passthrough``): the same path from file to file, the frames as they are."""
     job = _open(clip, output, settings or Settings(), media or MediaSettings(), None)
-    return _run(job, _untouched, _Reporter("copy", job.expected_frames, on_progress), None)
+    return _run(job, _untouched, Reporter("copy", job.expected_frames, on_progress), None)
 
 
 def stylise_image(
@@ -155,7 +165,7 @@ def stylise_image(
     painter = _painter(style, settings, on_download)
     content = read_picture(photo, longest=media.size or default_size(settings))
     heading = record.heading(painter, media, source=Path(photo).name, style=Path(style).name)
-    report = _Reporter("stylise", 1, on_progress)
+    report = Reporter("stylise", 1, on_progress)
     # A picture has no previous one: it is the first frame of a shot of its own.
     (painted,) = stylise_frames([Frame(content)], painter.style, painter=painter, on_evaluation=report.evaluation)
     report.frame(painted)
@@ -186,7 +196,7 @@ def preview_video(
     info = probe(clip, media.stream)
     size = _frame_size(info, "preview.mp4", settings, media)
     painter = _painter(style, settings, on_download)
-    report = _Reporter("stylise", PREVIEW_FRAMES, on_progress)
+    report = Reporter("stylise", PREVIEW_FRAMES, on_progress)
     with Decoder(info, size=size, start_seconds=at_seconds, threads=encoder_threads()) as decoder:
         frames = (frame for _, frame in zip(range(PREVIEW_FRAMES), decoder, strict=False))
         for frame in stylise_frames(frames, painter.style, painter=painter, on_evaluation=report.evaluation):
@@ -217,27 +227,149 @@ class _Job:
     media: MediaSettings
     expected_frames: int | None
 
+    @property
+    def depth(self) -> int:
+        return depth_of(self.output, self.media, transparent=self.info.has_alpha)
+
+    def cut_after(self, finished: Sequence[Frame]) -> "_Job":
+        """The same for these frames alone, sound and all. Raises UsageError where there are none."""
+        if not finished:
+            raise UsageError(f"no frame of {self.output} is finished; leave out --partial to begin")
+        *before, last = (frame.time_seconds for frame in finished)
+        step = last - before[-1] if before else 1 / (self.info.average_rate or Fraction(25))
+        seconds = float(last + step - Fraction(self.media.start_seconds))
+        return replace(self, media=self.media.but(duration_seconds=seconds), expected_frames=len(finished))
+
 
 def _open(
-    clip: str | Path, output: str | Path, settings: Settings, media: MediaSettings, record_to: str | Path | None
+    clip: str | Path,
+    output: str | Path,
+    settings: Settings,
+    media: MediaSettings,
+    record_to: str | Path | None,
+    kept: int | None = None,
 ) -> _Job:
-    """Probe the clip and refuse what could not be written, before any work."""
+    """Probe the clip and refuse what could not be written, before any work.
+
+    ``kept``: how many pictures of the optimiser's history go into a run directory, None where there is none.
+    """
     info = probe(clip, media.stream)
-    check_output(output, media, info.path)
+    # Where a run was killed between its last two steps, the output is there and nothing will be written.
+    written = kept is not None and is_published(output)
+    check_output(output, media.but(overwrite=media.overwrite or written), info.path)
     _check_record(record_to)
-    size, frames = _frame_size(info, output, settings, media), _expected_frames(info, media)
-    check_space(output, info, size=size, settings=media, frames=frames or 0)
-    return _Job(info, output, size, media, frames)
+    job = _Job(info, output, _frame_size(info, output, settings, media), media, _expected_frames(info, media))
+    beside = 0 if kept is None or written else _directory_bytes(job, kept)
+    check_space(output, info, size=job.size, settings=media, frames=job.expected_frames or 0, beside_bytes=beside)
+    return job
+
+
+def _directory_bytes(job: _Job, history: int) -> int:
+    """What the run directory will still take, by estimate: the frames, and two states of float32 pictures."""
+    picture = 3 * job.size[0] * job.size[1]
+    stored = directory_of(job.output) / "frames"
+    there = stored.stat().st_size if stored.is_file() else 0
+    frames = round(STORED_SHARE * picture * job.depth / 8 * (job.expected_frames or 0))
+    return max(0, frames - there) + 2 * 4 * picture * (2 * history + 4)
+
+
+def _run_directory(job: _Job, painter: Painter, style: str | Path, run: RunSettings) -> RunDirectory[Position]:
+    made_from = record.made_from(
+        painter,
+        job.media,
+        source=job.info.path,
+        style=Path(style),
+        frames={"size": job.size, "depth": job.depth},
+        decoder={"ffmpeg": find_ffmpeg().version},
+    )
+    states = States(POSITION_PARTS, painter.machine.device, lambda index, shot: Position(index, shot))
+    return RunDirectory(Path(job.output), made_from, run, states=states, size=job.size, depth=job.depth)
+
+
+def _kept_frames(
+    kept: RunDirectory[Position],
+    painter: Painter,
+    job: _Job,
+    run: RunSettings,
+    report: Reporter,
+    should_stop: Callable[[], bool] | None,
+    frames: Iterator[Frame],
+) -> Generator[Frame, None, None]:
+    """The frames that an earlier run finished, then those that are painted now; every one is stored, then used."""
+    frames, last = in_shots(frames, job.media), None
+    for index, source in zip(range(report.restored), frames, strict=False):
+        stored, last = kept.read(index), source
+        if stored.time_seconds != source.time_seconds:
+            raise MediaError(f"frame {index} of {job.info.path} is not where it was; say --restart")
+        yield stored
+    if run.partial:
+        return
+    flow = FlowAhead(flow_named(painter.settings.flow, painter.settings.flow_size), painter.settings.init == "warped")
+    # The last of the frames before is there for the flow from it, which must be what it would have been.
+    before = [] if last is None else [last]
+    with Ahead(flow.pairs(itertools.chain(before, frames))) as pairs:
+        to_paint = itertools.islice(flow.frames(pairs), len(before), None)
+        yield from _painted_frames(kept, painter, job, report, should_stop or (lambda: False), flow, to_paint)
+
+
+def _painted_frames(
+    kept: RunDirectory[Position],
+    painter: Painter,
+    job: _Job,
+    report: Reporter,
+    should_stop: Callable[[], bool],
+    flow: FlowAhead,
+    frames: Iterator[Frame],
+) -> Iterator[Frame]:
+    """The rest of the frames; the state after them is stored now and then, and before a stop."""
+    after = deque([kept.position], maxlen=1)
+    painted = stylise_frames(
+        frames,
+        painter.style,
+        flow=flow,
+        painter=painter,
+        on_evaluation=report.evaluation,
+        begin=kept.position,
+        on_position=after.append,
+    )
+    try:
+        with _enough_memory(painter, job.size):
+            for frame in painted:
+                stored, stop = kept.keep(frame), should_stop()
+                if stop or kept.state_is_due:
+                    kept.save(after[0])
+                if stop:
+                    raise StoppedError(_stopped(after[0].index, job))
+                yield stored
+        kept.save(replace(after[0], state=None))  # no frame is left that would need one
+    except DeviceError:
+        kept.save(after[0])
+        raise
+
+
+def _stopped(frames: int, job: _Job) -> str:
+    whole = f" of {job.expected_frames}" if job.expected_frames else ""
+    return (
+        f"stopped; {frames}{whole} frames are finished: the same command goes on from there, "
+        "--partial publishes what there is"
+    )
 
 
 def _run(
     job: _Job,
     stage: Callable[[Iterator[Frame]], Generator[Frame, None, None]],
-    report: "_Reporter",
+    report: Reporter,
     comment: str | None,
+    on_publish: Callable[[Path], None] | None = None,
 ) -> Result:
-    """Decode, put every frame through ``stage``, encode, publish."""
+    """Decode, put every frame through ``stage``, encode, publish. ``on_publish`` is told what is about to be."""
     began, threads, media = time.perf_counter(), encoder_threads(), job.media
+
+    def on_stage(name: str) -> None:
+        report.closing(name)
+        if name == "publish" and on_publish is not None:
+            on_publish(encoder.part)
+
     with Decoder(
         job.info,
         size=job.size,
@@ -256,6 +388,7 @@ def _run(
             comment=comment,
             threads=threads,
             plan=plan,
+            on_stage=on_stage,
         )
         with encoder, closing(stage(iter(decoder))) as frames:  # whatever runs ahead ends before the decoder does
             for frame in frames:
@@ -277,31 +410,6 @@ def in_shots(frames: Iterator[Frame], media: MediaSettings) -> Iterator[Frame]:
     return frames if media.no_shots else find_shots(frames)
 
 
-class _Reporter:
-    """Tells the caller where a run stands, and keeps what finished frames cost (not their pixels, save the first's)."""
-
-    def __init__(self, stage: str, frames: int | None, on_progress: OnProgress | None) -> None:
-        self.stage, self.frames, self.on_progress = stage, frames, on_progress
-        self.count = 0
-        self.finished: list[StylisedFrame] = []
-        self.first_pixels = torch.empty(0)
-
-    def evaluation(self, _index: int, evaluation: int, loss: float) -> None:
-        if self.on_progress:
-            self.on_progress(Progress(self.stage, self.count, self.frames, evaluation, loss))
-
-    def frame(self, frame: Frame) -> None:
-        stylised = frame if isinstance(frame, StylisedFrame) else None
-        self.count += 1
-        if stylised is not None:
-            if self.count == 1:
-                self.first_pixels = stylised.pixels
-            self.finished.append(stylised.without_pixels())
-        if self.on_progress:
-            loss = stylised.loss if stylised else 0.0
-            self.on_progress(Progress(self.stage, self.count, self.frames, 0, loss, stylised))
-
-
 def _painter(style: str | Path, settings: Settings, on_download: DownloadProgress | None) -> Painter:
     """The painter for a style picture, with the start pictures that the settings name."""
     pictures = {name: read_picture(name) for name in {settings.init, settings.first_init} if name not in NAMED_STARTS}
@@ -311,14 +419,49 @@ def _painter(style: str | Path, settings: Settings, on_download: DownloadProgres
 def _check_memory(painter: Painter, size: tuple[int, int]) -> None:
     """Refuse frames that the device has no memory for, by estimate. Raises DeviceError."""
     machine = painter.machine
-    kind = "compact" if painter.backbone.name == "compact" else "vgg19"
-    needed = size[0] * size[1] * BYTES_PER_PIXEL[kind][machine.precision]
-    free = free_memory_bytes(machine.device)
+    needed, free = _needed_bytes(painter, size), free_memory_bytes(machine.device)
     if free is not None and needed > free:
         raise DeviceError(
             f"frames of {size[0]}x{size[1]} need about {needed / 2**30:.1f} GiB and {machine.device.type} has "
-            f"{free / 2**30:.1f} GiB free; choose a smaller --size"
+            f"{free / 2**30:.1f} GiB free; --size {fitting_size(size, free / needed)} would fit"
         )
+
+
+def _needed_bytes(painter: Painter, size: tuple[int, int]) -> float:
+    kind = "compact" if {network.name for network in painter.networks} == {"compact"} else "vgg19"
+    return size[0] * size[1] * BYTES_PER_PIXEL[kind][painter.machine.precision]
+
+
+def fitting_size(size: tuple[int, int], share: float) -> int:
+    """The longer side, in steps of 16 pixels, of frames that need a tenth less than ``share`` of what these need."""
+    return max(16, math.floor(max(size) * math.sqrt(0.9 * share) / 16) * 16)
+
+
+@contextmanager
+def _enough_memory(painter: Painter, size: tuple[int, int]) -> Iterator[None]:
+    """Says in one line that the device's memory ran out, and what would fit. Raises DeviceError."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not _out_of_memory(error):
+            raise
+        device = painter.machine.device
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+        free = free_memory_bytes(device)
+        share = 0.75 if free is None else min(0.75, free / _needed_bytes(painter, size))
+        raise DeviceError(
+            f"{device.type} ran out of memory at {size[0]}x{size[1]}; finished frames are kept: free memory and give "
+            f"the same command again, or begin anew with --restart --size {fitting_size(size, share)}, which would fit"
+        ) from error
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """On a CPU and on MPS torch has no error of its own for it."""
+    words = str(error).lower()
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        "out of memory" in words or "can't allocate memory" in words or "not enough memory" in words
+    )
 
 
 def _frame_size(info: VideoInfo, output: str | Path, settings: Settings, media: MediaSettings) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """The run record: how an output was made, as JSON beside it and inside its comment tag. File names only, no paths."""
 
+import hashlib
 import json
 import platform
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from videostyle.frame import StylisedFrame, VideoInfo
 from videostyle.machine import peak_memory_bytes
 from videostyle.motion.flow import OPENCV_VERSION
 from videostyle.painter import Painter
-from videostyle.settings import MediaSettings, Settings
+from videostyle.settings import NAMED_STARTS, MediaSettings, Settings
 from videostyle.version import __version__
 
 
@@ -29,6 +30,69 @@ def heading(painter: Painter, media: MediaSettings, *, source: str, style: str) 
         "source": {"file": source},
         "style": {"file": style},
     }
+
+
+def made_from(
+    painter: Painter,
+    media: MediaSettings,
+    *,
+    source: Path,
+    style: Path,
+    frames: Mapping[str, Any],
+    decoder: Mapping[str, str],
+) -> dict[str, dict[str, Any]]:
+    """Everything that the frames depend on, in groups; what is in ``made_with`` should not matter, but may.
+
+    ``frames``: what is known of the frames before they are there: their size, their depth. ``decoder``: versions of
+    what reads the clip.
+    """
+    settings = {k: v for k, v in asdict(painter.settings).items() if k not in NOT_IN_FRAMES}
+    settings |= {name: fingerprint(Path(settings[name])) for name in ("init", "first_init") if is_file(settings[name])}
+    machine = painter.machine
+    return {
+        "source": {"fingerprint": fingerprint(source)},
+        "style": {"fingerprint": fingerprint(style)},
+        "setting": settings,
+        "network": {
+            "name": [network.name for network in painter.networks],
+            "sha256": [network.sha256 for network in painter.networks],
+            "precision": machine.precision,
+        },
+        "cut": {name: getattr(media, name) for name in READING},
+        "frame": dict(frames),
+        "made_with": {
+            **{name: version for name, version in versions().items() if name != "python"},
+            **decoder,
+            "device": machine.name,  # with the number of threads
+        },
+    }
+
+
+# Settings that say where the network comes from and where it runs: the network and the device themselves are compared.
+NOT_IN_FRAMES = ("backbone", "weights", "download", "device", "precision")
+# What of the clip is read, and where its shots begin.
+READING = ("start_seconds", "duration_seconds", "stream", "no_shots", "cuts")
+
+WHOLE_BYTES, PIECES, PIECE_BYTES = 64 << 20, 64, 1 << 20
+
+
+def fingerprint(path: Path) -> str:
+    """A file as 16 digits: of its size and content; above 64 MB of 64 pieces of it, spread evenly. Raises OSError."""
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with path.open("rb") as file:
+        if size <= WHOLE_BYTES:
+            digest.update(file.read())
+        else:
+            for piece in range(PIECES):
+                file.seek(piece * (size - PIECE_BYTES) // (PIECES - 1))
+                digest.update(file.read(PIECE_BYTES))
+    return digest.hexdigest()[:16]
+
+
+def is_file(start: str) -> bool:
+    """Whether a start is a picture's name and not one of the named ones."""
+    return start not in NAMED_STARTS
 
 
 def settings_without_paths(settings: Settings) -> dict[str, Any]:
@@ -80,11 +144,14 @@ def frame_entry(frame: StylisedFrame) -> dict[str, Any]:
     } | ({"problem": frame.problem} if frame.problem else {})
 
 
-def totals(frames: Sequence[Mapping[str, Any]], wall_seconds: float, device: torch.device) -> dict[str, Any]:
-    """Sums over the run and its peaks."""
+def totals(
+    frames: Sequence[Mapping[str, Any]], wall_seconds: float, device: torch.device, restored: int = 0
+) -> dict[str, Any]:
+    """Sums over the run and its peaks. ``restored``: frames that were there when it was gone on with."""
     resident, on_device = peak_memory_bytes(device)
     return {
         "frames": len(frames),
+        "restored": restored,
         "evaluations": sum(f["evaluations"] for f in frames),
         "optimise_seconds": round(sum(f["optimise_seconds"] for f in frames), 3),
         "wall_seconds": round(wall_seconds, 3),

@@ -229,8 +229,16 @@ class RunSettings(CheckedSettings):
     partial: bool = setting(False, "paint nothing more: publish the frames that are finished, with their sound")
     keep: bool = setting(False, "do not remove OUT.videostyle when the run is done")
     state_seconds: float = setting(
-        30.0, "seconds between two states on the disk: what is lost at most", minimum=0.0, metavar="SECONDS"
+        30.0,
+        "seconds between two states on the disk: what is lost at most; more on a slow disk, 0: after every frame",
+        minimum=0.0,
+        metavar="SECONDS",
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.restart and self.partial:
+            raise UsageError("restart throws away what partial would publish; give one of them")
 
 
 def default_of(cls: type, name: str) -> Any:

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from videostyle import pipeline
 from videostyle.errors import UsageError
+from videostyle.journal import directory_of
 from videostyle.media import camera, publish
 from videostyle.media.camera import Camera, list_cameras
 from videostyle.media.encode import check_output
 from videostyle.media.still import read_picture
-from videostyle.settings import MediaSettings, Settings
+from videostyle.settings import MediaSettings, RunSettings, Settings
 
 __all__ = ["Camera", "list_cameras", "recording_name", "stylise_webcam"]
 
@@ -41,6 +42,7 @@ def stylise_webcam(
     check_output(output, media)
     read_picture(style, longest=64)  # what is wrong with it is said before anyone poses
     recording = recording_name(output)
+    _check_unfinished(output, recording, options.get("run"))
     publish.check_place(recording, overwrite=media.overwrite)
     chosen = camera.choose_camera(device)
     sound = camera.choose_microphone(microphone)
@@ -49,6 +51,15 @@ def stylise_webcam(
     if on_recorded:
         on_recorded(recording)
     return pipeline.stylise_video(recording, style, output, settings, media, **options)  # type: ignore[arg-type]
+
+
+def _check_unfinished(output: str | Path, recording: Path, run: object) -> None:
+    """A run that was stopped goes on with the recording that it had, not with a new one."""
+    if directory_of(output).exists() and not (isinstance(run, RunSettings) and run.restart):
+        raise UsageError(
+            f"a run for {output} was stopped; go on with `videostyle video {recording}` and the same options, or say "
+            "--restart"
+        )
 
 
 def recording_name(output: str | Path) -> Path:

@@ -16,7 +16,7 @@ import re
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from io import FileIO
 from pathlib import Path
@@ -61,8 +61,10 @@ class Stored:
         stored = cls(int(line["offset"]), int(line["length"]), int(line["checksum"]), dict(line["about"]))
         if stored.offset < 0 or stored.length <= 0:
             raise ValueError("no place in a file")
-        stored.frame(torch.empty(1, 3, 0, 0))  # it can be told what frame it is
-        return stored
+        known = about(stored.frame(torch.empty(1, 3, 0, 0)))
+        if any(type(value) is not type(USUAL[name]) for name, value in known.items()):
+            raise TypeError("no frame")
+        return replace(stored, about=known)
 
     def as_line(self) -> dict[str, Any]:
         return vars(self)
@@ -75,6 +77,10 @@ def about(frame: StylisedFrame) -> dict[str, Any]:
     """Everything about a frame but its pixels, as plain values."""
     values = {f.name: getattr(frame, f.name) for f in fields(frame) if f.name != "pixels"}
     return values | {"time_base": str(frame.time_base)}
+
+
+# What an ordinary frame is, to know another by the types of its values.
+USUAL = about(StylisedFrame(torch.empty(1, 3, 0, 0)))
 
 
 class Journal:
@@ -95,10 +101,19 @@ class Journal:
                 self.made_from = made_from
             case {"frame": dict(frame)} if frame["about"]["index"] == len(self.frames):
                 self.frames.append(Stored.from_line(frame))
-            case {"state": dict(state)} if 0 < int(state["frames"]) <= len(self.frames):
+            case {"state": {"number": 0 | 1, "frames": int(frames)} as state} if 0 < frames <= len(self.frames):
                 self.states.append(state)
             case {"published": dict(published)}:
                 self.published = published
+
+
+@dataclass(frozen=True)
+class States(Generic[State]):
+    """What a state is: the classes it is made of, where its tensors live, and what it is at a shot's first frame."""
+
+    classes: Sequence[type]
+    device: torch.device
+    beginning: Callable[[int, int], State]  # of the frame's index and the number of the shot before it
 
 
 class RunDirectory(Generic[State]):
@@ -107,11 +122,12 @@ class RunDirectory(Generic[State]):
     ``made_from``: everything that the frames depend on, as plain values by group; a directory that was made from
     something else is refused with a UsageError that names the difference, except in the group ``made_with`` where
     ``settings.resume_anyway`` allows it. ``size``: (width, height) of the frames, kept in ``depth`` bits (8 or 16) per
-    channel. ``classes``: what states are made of. ``beginning(index, shot)``: the state at a shot's first frame.
+    channel.
 
-    ``frames``: how many frames are there, ``position``: the state after them. Where the body ends without an exception
-    the directory is removed, unless ``settings.keep``; so it is where not one frame was finished. Raises UsageError
-    and MediaError.
+    ``finished``: the frames that are there, without their pixels, ``position``: the state after them, ``redone``: how
+    many were there and must be painted again. ``published``: there is nothing left to do. Where the body ends without
+    an exception the directory is removed, unless ``settings.keep``; so it is where not one frame was finished. Raises
+    UsageError and MediaError.
     """
 
     def __init__(
@@ -120,15 +136,13 @@ class RunDirectory(Generic[State]):
         made_from: Mapping[str, Any],
         settings: RunSettings,
         *,
+        states: States[State],
         size: tuple[int, int],
         depth: int,
-        classes: Sequence[type],
-        beginning: Callable[[int, int], State],
     ) -> None:
         self.path, self.output = directory_of(output), output
         self._made_from = plain(made_from)
-        self._settings, self._size, self._depth = settings, size, depth
-        self._classes, self._beginning = classes, beginning
+        self._settings, self._kind, self._size, self._depth = settings, states, size, depth
         self._stored: list[Stored] = []
         self._states: list[dict[str, Any]] = []
         self.published, self.redone = False, 0
@@ -144,8 +158,8 @@ class RunDirectory(Generic[State]):
             raise
 
     @property
-    def frames(self) -> int:
-        return len(self._stored)
+    def finished(self) -> list[StylisedFrame]:
+        return [stored.frame(torch.empty(1, 3, 0, 0)) for stored in self._stored]
 
     def _locked(self) -> Lock:
         try:
@@ -164,16 +178,17 @@ class RunDirectory(Generic[State]):
         elif (self.path / "frames").exists():
             raise UsageError(f"{self.path} is damaged: nothing says what its frames were made from; say --restart")
         self.published = journal.published is not None and _is_same(self.output, journal.published)
-        self._stored = list(self._sound(journal.frames))
-        self.position = self._beginning(0, 0)
+        self._stored = journal.frames if self.published else list(self._sound(journal.frames))
+        self.position = self._kind.beginning(0, 0)
         if not (self._settings.partial or self.published):
             self._go_back(journal)
             self._tidy()
-        self._reading = (self.path / "frames").open("rb") if self._stored else None
+        self._reading = (self.path / "frames").open("rb") if self._stored and not self.published else None
         self._last_saved, self._cost = time.monotonic(), 0.0
 
     def _wipe(self) -> None:
-        for entry in self.path.iterdir():
+        """The journal goes last: as long as it is there, it says what became of the run."""
+        for entry in sorted(self.path.iterdir(), key=lambda entry: entry.name == "journal"):
             if OURS.fullmatch(entry.name):
                 entry.unlink()
 
@@ -203,7 +218,7 @@ class RunDirectory(Generic[State]):
                     file.seek(frame.offset)
                     if zlib.crc32(file.read(frame.length)) != frame.checksum:
                         return
-                except (OSError, OverflowError, MemoryError):
+                except (OSError, ValueError, OverflowError, MemoryError):
                     return
                 yield frame
 
@@ -212,7 +227,7 @@ class RunDirectory(Generic[State]):
         there = self._stored
         shots = [n for n in range(1, len(there)) if there[n].about["shot"] != there[n - 1].about["shot"]]
         index = shots[-1] if shots else 0
-        position = self._beginning(index, there[index - 1].about["shot"] if index else 0)
+        position = self._kind.beginning(index, there[index - 1].about["shot"] if index else 0)
         for number in range(len(journal.states) - 1, -1, -1):
             state = journal.states[number]
             if not index < state["frames"] <= len(there):
@@ -231,10 +246,14 @@ class RunDirectory(Generic[State]):
             if checksum(path) != state["checksum"]:
                 return None
             with safetensors.safe_open(path, framework="pt") as file:
-                tensors: Tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-            return put_together(state["value"], self._classes, tensors)
+                # Copied: memory aligned like any other tensor's, on which the order of sums depends
+                tensors = {name: self._own(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+            return put_together(state["value"], self._kind.classes, tensors)
         except (OSError, KeyError, TypeError, ValueError, safetensors.SafetensorError):
             return None
+
+    def _own(self, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.to(self._kind.device, copy=True)
 
     def _tidy(self) -> None:
         """The journal without what will be done again, and both files ready for more."""
@@ -274,23 +293,25 @@ class RunDirectory(Generic[State]):
 
     @property
     def state_is_due(self) -> bool:
-        since = time.monotonic() - self._last_saved
-        return since >= max(self._settings.state_seconds, self._cost / STATE_SHARE)
+        since, wanted = time.monotonic() - self._last_saved, self._settings.state_seconds
+        return since >= (max(wanted, self._cost / STATE_SHARE) if wanted else 0)
 
     def save(self, position: State) -> None:
         """Make the frames so far, and the state after them, durable."""
+        if not self._stored:
+            return
         assert self._log is not None and self._pictures is not None
         began = time.monotonic()
         number = 1 - self._states[-1]["number"] if self._states else 0
         path = self.path / f"state-{number}.safetensors"
         tensors: Tensors = {}
-        value = take_apart(position, self._classes, tensors)
+        value = take_apart(position, self._kind.classes, tensors)
         with self._writing():
             os.fsync(self._pictures.fileno())
             self._log.sync()
             part = path.with_suffix(".part")
             safetensors.torch.save_file(distinct(tensors), part)
-            state = {"number": number, "frames": self.frames, "checksum": checksum(part), "value": value}
+            state = {"number": number, "frames": len(self._stored), "checksum": checksum(part), "value": value}
             sync_file(part)
             part.replace(path)
             sync_folder(self.path)
@@ -316,8 +337,8 @@ class RunDirectory(Generic[State]):
         except (OSError, safetensors.SafetensorError) as error:
             words = (error.strerror if isinstance(error, OSError) else None) or str(error)
             raise MediaError(
-                f"{self.path} could not be written: {words}; {self.frames} frames are finished: make room, and give "
-                "the same command again"
+                f"{self.path} could not be written: {words}; {len(self._stored)} frames are finished: make room, and "
+                "give the same command again"
             ) from error
 
     def __enter__(self) -> Self:

@@ -10,7 +10,7 @@ the source in the same pass. `rehearse` does it with two grey frames first, so w
 
 import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -51,12 +51,22 @@ def check_output(output: str | Path, settings: MediaSettings, source: Path | Non
 
 
 def check_space(
-    output: str | Path, info: VideoInfo, *, size: tuple[int, int], settings: MediaSettings, frames: int
+    output: str | Path,
+    info: VideoInfo,
+    *,
+    size: tuple[int, int],
+    settings: MediaSettings,
+    frames: int,
+    beside_bytes: int = 0,
 ) -> None:
-    """Refuse an output of so many frames that the disk has no room for, by estimate. Raises MediaError."""
+    """Refuse an output of so many frames that the disk has no room for, by estimate. Raises MediaError.
+
+    ``beside_bytes``: what else will be written beside it.
+    """
     codec = codec_of(container_of(output), settings)
     others = info.path.stat().st_size if info.streams else 0  # at most: sound that is carried
-    publish.check_space(Path(output), round(frames * size[0] * size[1] * codec.bytes_per_pixel) + others)
+    needed = round(frames * size[0] * size[1] * codec.bytes_per_pixel) + others + beside_bytes
+    publish.check_space(Path(output), needed)
 
 
 def rehearse(
@@ -123,7 +133,8 @@ class Encoder:
     ``size``: (width, height) of every frame. ``time_base``: of the output's timestamps (a container may be coarser).
     ``settings.start_seconds`` and ``duration_seconds`` must be those of the decoder: the source's other streams are cut
     to them. ``comment`` goes into the container's comment tag. ``threads`` limits the video encoder. ``plan`` is what
-    `rehearse` returned. ``source_seconds`` limits what is taken from the source's other streams.
+    `rehearse` returned. ``source_seconds`` limits what is taken from the source's other streams. ``on_stage`` is told
+    what the encoder is about to do after the last frame: "encode" what it still holds, "verify" and "publish" ``part``.
 
     ``notices`` names every stream that is transcoded or left out. On an exception, and when the check of the finished
     file fails, nothing stays behind and an existing output is as it was. Raises UsageError, MediaError.
@@ -141,6 +152,7 @@ class Encoder:
         threads: int | None = None,
         plan: StreamPlan | None = None,
         source_seconds: float | None = None,
+        on_stage: Callable[[str], None] | None = None,
     ) -> None:
         check_output(output, settings, info.path)
         container = container_of(output)
@@ -160,8 +172,9 @@ class Encoder:
         self._begin = as_spoken(settings.start_seconds)
         self._timestamps: list[int] = []
         self._dropped = 0
+        self._on_stage = on_stage or (lambda stage: None)
         publish.remove_stale(self.output)
-        self._part = publish.part_name(self.output)
+        self.part = publish.part_name(self.output)
         self._sink = self._open_sink(info, container, codec, plan, comment, threads, source_seconds)
 
     def _open_sink(
@@ -175,10 +188,10 @@ class Encoder:
         source_seconds: float | None,
     ) -> Sink:
         if container.muxer == "png":
-            return FolderSink(self._part, self._time_base, comment)
+            return FolderSink(self.part, self._time_base, comment)
         return FfmpegSink(
             Job(
-                part=self._part,
+                part=self.part,
                 info=info,
                 container=container,
                 codec=codec,
@@ -220,21 +233,24 @@ class Encoder:
                 self._complete()
         finally:
             self._sink.close()
-            publish.remove(self._part)
+            publish.remove(self.part)
 
     def _complete(self) -> None:
         if not self._timestamps:
             raise MediaError(f"{self.output}: there is no frame to write")
+        self._on_stage("encode")
         self._sink.finish()
+        self._on_stage("verify")
         self._sink.verify(self._timestamps)
-        publish.publish(self._part, self.output, overwrite=self._settings.overwrite)
+        self._on_stage("publish")
+        publish.publish(self.part, self.output, overwrite=self._settings.overwrite)
         if self._dropped:
             self.notices.append(f"{self._dropped} frames are left out: a GIF shows at most 50 a second")
 
     def abort(self) -> None:
         """Stop and leave nothing behind, for an owner that does not use ``with``."""
         self._sink.close()
-        publish.remove(self._part)
+        publish.remove(self.part)
 
 
 def off_white(pixels: torch.Tensor, alpha: torch.Tensor | None) -> torch.Tensor:

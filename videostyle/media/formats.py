@@ -136,6 +136,12 @@ def holds_alpha(output: str | Path, settings: MediaSettings) -> bool:
     return container.alpha and codec_of(container, settings).alpha_format is not None
 
 
+def depth_of(output: str | Path, settings: MediaSettings, *, transparent: bool) -> int:
+    """Bits per channel, 8 or 16, that frames need for this output; transparent ones are divided by their opacity."""
+    deep = codec_of(container_of(output), settings).deep
+    return 16 if deep or (transparent and holds_alpha(output, settings)) else 8
+
+
 def needs_even(output: str | Path, settings: MediaSettings) -> bool:
     """Whether both sides of the output must be even."""
     return codec_of(container_of(output), settings).even

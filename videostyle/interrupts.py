@@ -1,0 +1,63 @@
+"""Ctrl-C and SIGTERM while a run goes on: the first one is a request, the second one an order."""
+
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from videostyle.errors import StoppedError
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class InterruptedRunError(Exception):
+    """A run ended by a signal: its number, and what to say."""
+
+    def __init__(self, words: str, number: int) -> None:
+        super().__init__(words)
+        self.number = number
+
+
+class Interrupts:
+    """A context manager. While ``painting`` is set, the first signal only sets ``requested``; any other raises.
+
+    Leaves as InterruptedRunError whatever a signal ended. ``on_request`` is called when a stop was asked for.
+    """
+
+    def __init__(self, on_request: Callable[[], None]) -> None:
+        self.painting = self.begun = self.requested = False
+        self.number: int = signal.SIGINT
+        self._on_request = on_request
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():  # elsewhere Python sets no handlers
+            self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        if isinstance(error, StoppedError):
+            raise InterruptedRunError(str(error), self.number) from error
+        if isinstance(error, KeyboardInterrupt):
+            words = "the same command goes on from the last state" if self.begun else "nothing was written"
+            raise InterruptedRunError(f"interrupted; {words}", self.number) from error
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        self.number = number
+        if not self.painting or self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+        self._on_request()
+
+    def watch(self, stage: str) -> None:
+        """Where the run stands: frames that are being painted are finished first, anything else can be left."""
+        self.painting = stage == "stylise"
+        self.begun = True
+
+    def should_stop(self) -> bool:
+        return self.requested

@@ -1,0 +1,84 @@
+"""Command line options made from the fields of settings classes: help, choices and defaults stand there, once."""
+
+import argparse
+from collections.abc import Callable, Collection
+from dataclasses import Field, fields
+from typing import Any, TypeVar, get_args, get_type_hints
+
+from videostyle.errors import UsageError
+from videostyle.settings import MediaSettings, RunSettings, Settings
+
+TITLES: dict[type, str] = {Settings: "painting", MediaSettings: "reading and writing", RunSettings: "going on"}
+
+T = TypeVar("T")
+
+
+def add_settings(parser: argparse.ArgumentParser, cls: type, without: Collection[str] = ()) -> None:
+    """One option per field of a settings class; what is not given is left to the class's own default."""
+    group = parser.add_argument_group(TITLES[cls])
+    hints = get_type_hints(cls)
+    for f in fields(cls):
+        if f.name not in without:
+            group.add_argument(_option(f), **_argument(f, hints[f.name]))
+
+
+def _option(f: Field) -> str:
+    return "--" + f.metadata.get("option", f.name).replace("_", "-")
+
+
+def _argument(f: Field, hint: Any) -> dict[str, Any]:
+    common = {"dest": f.name, "default": argparse.SUPPRESS}
+    shown = f.metadata["help"]
+    if hint is bool:
+        return common | {"action": "store_true", "help": shown}
+    if f.default is not None and "default" not in shown:
+        shown += f" (default: {','.join(f.default) if isinstance(f.default, tuple) else f.default})"
+    kinds = [kind for kind in (get_args(hint) or (hint,)) if kind is not type(None)]
+    kind: Callable[[str], Any] = str
+    if f.metadata.get("choices"):
+        return common | {"choices": f.metadata["choices"], "help": shown}
+    if isinstance(f.default, tuple):
+        kind = _names
+    elif tuple[float, ...] in kinds:
+        kind = _numbers(_option(f))
+    elif int in kinds:
+        kind = whole_number(_option(f))
+    elif float in kinds:
+        kind = number(_option(f))
+    return common | {"type": kind, "help": shown, "metavar": f.metadata.get("metavar", "N")}
+
+
+def number(option: str) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            return float(text)
+        except ValueError:
+            raise UsageError(f"{option} is {text!r}; expected a number") from None
+
+    return parse
+
+
+def whole_number(option: str) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        try:
+            return int(text)
+        except ValueError:
+            raise UsageError(f"{option} is {text!r}; expected a whole number") from None
+
+    return parse
+
+
+def _numbers(option: str) -> Callable[[str], tuple[float, ...]]:
+    """``1.2,3.04`` -> its numbers; an empty text holds none."""
+    return lambda text: tuple(number(option)(part) for part in _names(text))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """``conv1_1,conv2_1`` -> its parts; an empty text names nothing."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def given_settings(arguments: argparse.Namespace, cls: type[T]) -> T:
+    """Settings from what was given on the command line, and nothing else."""
+    given = {f.name: getattr(arguments, f.name) for f in fields(cls) if hasattr(arguments, f.name)}  # type: ignore[arg-type]
+    return cls(**given)
