@@ -68,7 +68,7 @@ class StreamInfo:
     """An audio, subtitle, data or further video stream of the source, as the summary names it."""
 
     index: int
-    kind: str  # "audio", "subtitle", "video", "attachment" or "data"
+    kind: str  # "audio", "subtitle", "video", "cover art", "attachment" or "data"
     codec: str
     language: str | None = None
     start_seconds: Fraction | None = None
@@ -97,6 +97,7 @@ class VideoInfo:
     sample_aspect_ratio: Fraction = Fraction(1, 1)
     average_rate: Fraction | None = None
     start_seconds: Fraction = Fraction(0)  # the container's clock at the clip's beginning; frames count from here
+    first_seconds: Fraction | None = None  # the same clock at the first picture
     duration_seconds: Fraction | None = None
     frames: int | None = None  # from the container's header, an estimate
     pixel_format: str = "yuv420p"

@@ -11,6 +11,7 @@ table; exit status 1 if a check fails.
 
 import argparse
 import contextlib
+import fnmatch
 import io
 import os
 import subprocess
@@ -210,6 +211,7 @@ def jobs(folder: Path, clips: Path | None) -> Iterator[tuple[Path, str]]:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=Path, help="a folder of real clips")
+    parser.add_argument("--only", metavar="PATTERN", default="*", help="files whose names match, such as 'sound-*'")
     parser.add_argument("-o", "--output", type=Path, help="keep the outputs here")
     parser.add_argument("--json", type=Path, help="write the table")
     arguments = parser.parse_args(argv)
@@ -221,6 +223,8 @@ def main(argv: list[str] | None = None) -> int:
         say(f"ffmpeg {find_ffmpeg().version}")
         say(f"{'file':28} {'to':5} {'frames':>9} {'ticks':>7} {'colour':>7} {'sound':>7}")
         for path, suffix in jobs(Path(scratch) / "made", arguments.clips):
+            if not fnmatch.fnmatch(path.name, arguments.only):
+                continue
             rows.append(check(path, suffix, folder))
             say(rows[-1].line())
     wrong = sum(bool(row.problems) for row in rows)

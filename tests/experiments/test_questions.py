@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from networks import small_backbone, smooth_picture
+from networks import picture, small_backbone, smooth_picture
 
 from videostyle.experiments import questions
 from videostyle.experiments.questions import MEASURES, Looks, power
@@ -65,3 +65,10 @@ def test_photographs_are_found_until_they_are_gone(make_runner):
 @pytest.mark.parametrize(("ratio", "words"), [(1e-3, "10⁻³"), (1 / 316, "3·10⁻³"), (1.0, "10⁰"), (5e-4, "5·10⁻⁴")])
 def test_ratios_in_words(ratio, words):
     assert power(ratio) == words
+
+
+def test_the_trace_of_a_start():
+    start, other = picture(40, 60, seed=1), picture(40, 60, seed=2)
+    assert questions.trace(start, start) == pytest.approx(1)
+    assert abs(questions.trace(other, start)) < 0.1
+    assert 0.3 < questions.trace(0.5 * (start + other), start) < 0.9

@@ -7,7 +7,7 @@ import torch
 from networks import picture
 
 from videostyle.experiments.inputs import checkerboard
-from videostyle.experiments.layouts import liveliest_maps
+from videostyle.experiments.layouts import ENLARGED, liveliest_maps, smoothest
 from videostyle.experiments.present import Presentation, Request
 from videostyle.experiments.recipes import QUICK_EVALUATIONS, load_recipes, scaled
 from videostyle.experiments.runner import KEPT_POINTS, thinned
@@ -93,6 +93,14 @@ def test_feature_maps_that_vary_are_chosen_and_shown_whole():
     assert len(maps) == 2
     for one in maps:
         assert one.shape[2] >= 72 and one.min() == 0 and one.max() == 1
+
+
+def test_a_detail_is_taken_where_the_picture_is_smoothest():
+    busy = picture(40, 60)
+    busy[:, :, 24:38, 30:50] = 0.5
+    rows, columns = smoothest(busy)
+    assert (rows.stop - rows.start, columns.stop - columns.start) == (40 // ENLARGED, 60 // ENLARGED)
+    assert busy[:, :, rows, columns].var() == 0
 
 
 def test_a_folder_gets_figures_records_and_a_page(tmp_path, pictures, calls):

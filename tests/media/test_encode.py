@@ -232,7 +232,7 @@ OTHERS = st.sampled_from(["subrip", "ass", "mov_text", "dvdsub", "pgssub", "bin_
 )
 def test_every_stream_is_carried_or_named(sounds, others, suffix, audio) -> None:
     kind = {"subrip": "subtitle", "ass": "subtitle", "mov_text": "subtitle", "dvdsub": "subtitle", "pgssub": "subtitle",
-            "bin_data": "data", "ttf": "attachment", "mjpeg": "video"}  # fmt: skip
+            "bin_data": "data", "ttf": "attachment", "mjpeg": "cover art"}  # fmt: skip
     streams = [StreamInfo(n + 1, "audio", codec) for n, codec in enumerate(sounds)]
     streams += [StreamInfo(n + 1 + len(sounds), kind[codec], codec) for n, codec in enumerate(others)]
     info = info_of(64, 48)

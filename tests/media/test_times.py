@@ -98,3 +98,22 @@ def test_a_late_clock_with_sound(make_clip: MakeClip, each_ffmpeg: ffmpeg.Ffmpeg
     )  # fmt: skip
     with Decoder(probe(clip)) as decoder:
         assert sum(1 for _ in decoder) == 25
+
+
+@pytest.mark.parametrize("offset", [0, 30])
+def test_a_clock_that_starts_anew(offset: int, make_clip: MakeClip, tmp_path: Path, each_ffmpeg: ffmpeg.Ffmpeg) -> None:
+    """Two transport streams joined: frames and sound go on in step, whether the second clock lies before or after."""
+    parts = [
+        make_clip(
+            f"part{seconds}.ts", "-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=1", "-f", "lavfi", "-i", "sine=d=1",
+            "-c:v", "mpeg2video", "-c:a", "mp2", "-output_ts_offset", str(seconds),
+        )
+        for seconds in (0, offset)
+    ]  # fmt: skip
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+    passthrough(joined, tmp_path / "out.mp4")
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        lengths = [float(s.duration * s.time_base) for s in (*container.streams.video, *container.streams.audio)]
+        assert container.streams.video[0].frames == 50
+    assert lengths == pytest.approx([2.0, 2.0], abs=0.1)

@@ -229,7 +229,7 @@ class _Letters:
     def _boxes(self) -> tuple[tuple[int, int, int, int], tuple[int, int, int, int]]:
         """Two boxes of the clip's shape, side by side, even numbers of pixels."""
         w, h = _fit(self.info, (604, 400))
-        y = 110 + (400 - h) // 2 // 2 * 2
+        y = 80 + (400 - h) // 2 // 2 * 2
         return (28, y, w, h), (CANVAS[0] // 2 + 8, y, w, h)
 
 

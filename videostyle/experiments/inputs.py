@@ -67,9 +67,9 @@ def check_input(name: str) -> None:
         raise UsageError(f"there is no input called {name!r}; there are {known}")
 
 
-def checkerboard(height: int, width: int) -> torch.Tensor:
+def checkerboard(height: int, width: int, squares: int = SQUARES) -> torch.Tensor:
     """A start that no photograph resembles: squares in fully saturated colours, (1, 3, height, width)."""
-    side = max(1, max(height, width) // SQUARES)
+    side = max(1, max(height, width) // squares)
     ys, xs = torch.arange(height).view(-1, 1) // side, torch.arange(width) // side
     colours = torch.tensor([[1.0, 0, 0], [0, 1.0, 1.0], [1.0, 0, 1.0], [0, 1.0, 0]])
     kind = (ys + xs) % 2 + 2 * ((ys // 2 + xs // 2) % 2)

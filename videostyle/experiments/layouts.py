@@ -14,6 +14,7 @@ from videostyle.experiments.runner import Made, Runner, plain
 from videostyle.experiments.sheet import Drawing, Panel, Row, Sheet
 from videostyle.settings import Settings
 
+ENLARGED = 4  # how many times a detail is
 SMALLEST_MAP = 96  # pixels on the longer side a feature map is shown at; below, its cells are drawn larger
 INPUT_LABELS = {"content": "Content", "style": "Style", "dark": "Dark photograph", "reference": "Reference"}
 
@@ -72,6 +73,18 @@ def _grid(recipe: Recipe, runner: Runner, made: Sequence[Made]) -> Iterable[Row]
 def _starts(recipe: Recipe, runner: Runner, made: Sequence[Made]) -> Iterable[Row]:
     yield Row(tuple(Panel(v.label, m.start) for v, m in zip(recipe.variants, made, strict=True)), "Start")
     yield Row(tuple(Panel(f"n = {m.evaluations}", m.pixels) for m in made), "Outcome")
+    window = smoothest(runner.inputs.picture(recipe.variants[0].content))
+    details = ((m.pixels[:, :, window[0], window[1]], questions.trace(m.pixels, m.start)) for m in made)
+    labelled = tuple(Panel(f"trace of the start {left:.2f}", _enlarged(cut, ENLARGED)) for cut, left in details)
+    yield Row(labelled, "A detail of it, where the picture is smoothest")
+
+
+def smoothest(picture: torch.Tensor) -> tuple[slice, slice]:
+    """Rows and columns of the window of 1/ENLARGED the size that varies least: there one sees what a start left."""
+    size = [side // ENLARGED for side in picture.shape[2:]]
+    varies = F.avg_pool2d(picture.square(), size, 1) - F.avg_pool2d(picture, size, 1).square()
+    row, column = divmod(int(varies.sum(1).argmin()), varies.shape[3])
+    return slice(row, row + size[0]), slice(column, column + size[1])
 
 
 def _first_content(recipe: Recipe, runner: Runner, made: Sequence[Made]) -> Iterable[Row]:
@@ -107,8 +120,12 @@ def _grey(one: torch.Tensor) -> torch.Tensor:
     """A map (h, w) stretched to [0, 1]; outliers do not darken the rest."""
     low, high = one.quantile(0.01), one.quantile(0.99)
     stretched = ((one - low) / (high - low).clamp_min(1e-12)).clamp(0, 1)
-    times = max(1, -(-SMALLEST_MAP // max(one.shape)))
-    return F.interpolate(stretched[None, None], scale_factor=times, mode="nearest").expand(1, 3, -1, -1)
+    return _enlarged(stretched[None, None], max(1, -(-SMALLEST_MAP // max(one.shape)))).expand(1, 3, -1, -1)
+
+
+def _enlarged(picture: torch.Tensor, times: int) -> torch.Tensor:
+    """Every pixel as a square of so many."""
+    return F.interpolate(picture, scale_factor=times, mode="nearest")
 
 
 def _by_label(recipe: Recipe, made: Sequence[Made]) -> dict[str, Made]:

@@ -78,9 +78,9 @@ def title_card(size: tuple[int, int], still: torch.Tensor, styles: Sequence[torc
 def end_card(size: tuple[int, int], lines: Sequence[str]) -> Sheet:
     """How it was made."""
     card = Sheet(size, PAPER)
-    card.write(80, 270, "How it was made", 58, SERIF)
+    card.write(80, 236, "How it was made", 76, SERIF)
     for i, line in enumerate(lines):
-        card.write(83, 340 + 40 * i, line, 24, colour=INK if i == 0 else SOFT)
+        card.write(83, 326 + 52 * i, line, 31, colour=INK if i == 0 else SOFT)
     return card
 
 
@@ -108,12 +108,13 @@ def beside(
     """The page that two clips play on: ``boxes`` (x, y, width, height) of both clips, words and style below."""
     page = Sheet(size, PAPER)
     for words, (x, y, _, _) in zip(("Source", "Stylised"), boxes, strict=True):
-        page.write(x, y - 18, words, 26, SERIF)
+        page.write(x, y - 20, words, 36, SERIF)
     x, y, _, height = boxes[0]
-    page.write(x, y + height + 52, clip, 22)
+    page.write(x, y + height + 56, clip, 28)
     for i, line in enumerate(lines):
-        page.write(x, y + height + 96 + 30 * i, line, 18, colour=SOFT)
+        page.write(x, y + height + 106 + 38 * i, line, 23, colour=SOFT)
     x, y, _, height = boxes[1]
-    page.place(style, x, y + height + 30, 150, 150)
-    page.write(x + 176, y + height + 52, f"in the style of {name}", 22)
+    page.place(style, x, y + height + 30, 196, 196)
+    page.write(x + 222, y + height + 56, "in the style of", 23, colour=SOFT)
+    page.write(x + 222, y + height + 96, name, 28)
     return page

@@ -10,6 +10,7 @@ from dataclasses import replace
 from itertools import combinations, product
 
 import torch
+import torch.nn.functional as F
 
 from videostyle.experiments import plots
 from videostyle.experiments.runner import Made, Runner
@@ -86,13 +87,31 @@ def _meeting(sheet: Sheet, runner: Runner, made: Sequence[Made]) -> Sheet:
     excess = odd.loss / noise.loss - 1
     in_loss = "meets the others in the loss" if excess < 0.05 else "does not meet the others, not even in the loss"
     eye = apart["pathological"]["content"]
+    left = {name: trace(one.pixels, odd.start) for name, one in (("pathological", odd), ("noise", noise))}
     words = (
         f"After {odd.evaluations} evaluations the pathological start {in_loss} ({excess:+.0%} against noise); "
         f"its outcome lies {eye:.1f} times as far from noise's, in conv4_2, as two noise seeds from one another, "
-        f"in Gram matrices {apart['pathological']['style']:.1f} times."
+        f"in Gram matrices {apart['pathological']['style']:.1f} times. The trace of the start, the cosine between its "
+        f"fine detail and the outcome's, is {left['pathological']:.2f} ({left['noise']:.2f} from noise instead): "
+        + ("the eye finds it." if left["pathological"] > 0.1 + left["noise"] else "the eye does not find it either.")
     )
-    findings = {"loss_excess": excess, "distance_in_noise_seeds": apart, "losses": [m.loss for m in made]}
+    findings = {
+        "loss_excess": excess,
+        "distance_in_noise_seeds": apart,
+        "losses": [m.loss for m in made],
+        "trace": left,
+    }
     return replace(sheet, findings=findings, answer=words)
+
+
+def trace(outcome: torch.Tensor, start: torch.Tensor) -> float:
+    """How much of a start is left in what became of it: the cosine between the fine detail of both, 0 to 1.
+
+    Fine detail is what a 3 x 3 mean takes away. ``outcome`` and ``start``: (1, 3, H, W).
+    """
+    return _cosine(
+        *(picture - F.avg_pool2d(F.pad(picture, (1, 1, 1, 1), mode="replicate"), 3, 1) for picture in (outcome, start))
+    )
 
 
 def _recognition(sheet: Sheet, runner: Runner, made: Sequence[Made]) -> Sheet:
@@ -132,8 +151,8 @@ def _retrieve(features: torch.Tensor, name: str, album: Mapping[tuple[str, bool]
 def _cosine(a: torch.Tensor, b: torch.Tensor) -> float:
     """Between feature maps; one of another size is brought to the first one's."""
     if a.shape != b.shape:
-        b = torch.nn.functional.interpolate(b, a.shape[2:], mode="bilinear", antialias=True)
-    return torch.nn.functional.cosine_similarity(a.flatten(), b.flatten(), 0).item()
+        b = F.interpolate(b, a.shape[2:], mode="bilinear", antialias=True)
+    return F.cosine_similarity(a.flatten(), b.flatten(), 0).item()
 
 
 def _mean(values: Sequence[float]) -> float:

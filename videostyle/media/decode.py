@@ -94,7 +94,7 @@ class Decoder:
         self._end = None if duration_seconds is None else self._start + as_spoken(duration_seconds)
         self._check_start()
         # FFmpeg's own cut would drop or move the first frame: it seeks to a second earlier, and we cut by timestamp.
-        self._offset = self._seconds_subtracted()
+        self._offset: Fraction | int = self._seconds_subtracted()
         self._child = Child(self._command(threads), stdout=True)
         self._container: Any = None
 
@@ -108,6 +108,11 @@ class Decoder:
     def _seeks(self) -> bool:
         """Only to after the first timestamp: before it a transport stream finds nothing."""
         return self._start >= 2 and self.info.start_seconds + self._start >= 2
+
+    def _restarts(self) -> bool:
+        """Whether FFmpeg takes jumps out of this clip's clock, as it does for the sound. Then where that clock begins
+        differs by version, and the first picture tells it."""
+        return self.info.container == "mpegts" and not self._seeks() and self.info.first_seconds is not None
 
     def _seconds_subtracted(self) -> int:
         """What FFmpeg takes off the container's clock. Without a seek that is the clip's start: NUT has no times
@@ -125,10 +130,10 @@ class Decoder:
             "seek_timestamp": 1,
             "noautorotate": None,
         }
-        if self._offset:
+        if self._restarts():
+            options |= {"seek_timestamp": 0, "itsoffset": 1}  # from one second on: NUT has no times before zero
+        elif self._offset:
             options |= {"ss": self._offset} if self._seeks() else {"itsoffset": -self._offset}
-        if self._offset and not self._seeks():
-            options["copyts"] = None  # else FFmpeg 9 moves a transport stream's clock once more
         if info.has_alpha and info.codec in ALPHA_DECODERS:
             options["c:v"] = ALPHA_DECODERS[info.codec]
         if threads:
@@ -204,8 +209,11 @@ class Decoder:
                 frame = next(frames, None)
             if frame is None:
                 return
+            delivered = frame.pts * frame.time_base
+            if limit != STALL_SECONDS and self._restarts():
+                self._offset = (self.info.first_seconds or 0) - delivered
             limit = STALL_SECONDS
-            time = self._time(frame.pts * frame.time_base)
+            time = self._time(delivered)
             yield (lambda frame=frame: to_tensor(frame.to_ndarray())), time
 
     def _time(self, delivered: Fraction) -> Fraction:

@@ -81,7 +81,8 @@ class Container:
     options: dict[str, str] = field(default_factory=dict)
 
 
-# Without use_metadata_tags a mov drops every key it does not know; faststart lets a browser begin before the end.
+# Without use_metadata_tags a mov drops every key it does not know, with it the cover art; FFmpeg's mkv makes a second
+# video of cover art. So tags are kept, cover art is left out and named. faststart lets a browser begin before the end.
 MOV_OPTIONS = {"movflags": "+use_metadata_tags+faststart"}
 MP4_AUDIO = frozenset({"aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opus"})
 MOV_AUDIO = frozenset({"aac", "mp3", "mp3float", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s16be", "pcm_s24le"})

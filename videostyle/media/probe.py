@@ -134,6 +134,7 @@ def build_info(path: Path, found: Mapping[str, Any]) -> VideoInfo:
         sample_aspect_ratio=aspect,
         average_rate=Fraction(stream["average_rate"]) if stream["average_rate"] else None,
         start_seconds=start_of(found, first, time_base),
+        first_seconds=None if first["pts"] is None else first["pts"] * time_base,
         duration_seconds=duration_of(found, time_base),
         frames=frames_of(found, stream),
         pixel_format=first["pixel_format"],
@@ -222,6 +223,7 @@ def other_stream(stream: Mapping[str, Any]) -> StreamInfo:
     time_base = Fraction(stream["time_base"] or 1)
     start, duration = (stream[key] * time_base if stream[key] is not None else None for key in ("start", "duration"))
     kind = stream["kind"] if stream["kind"] in ("audio", "subtitle", "video", "attachment") else "data"
+    kind = "cover art" if stream["attached_picture"] else kind
     return StreamInfo(stream["index"], kind, stream["codec"], stream["language"], start, duration)
 
 
