@@ -23,7 +23,7 @@ from videostyle.pipeline import OnProgress, Progress, copy_video, stylise_video,
 from videostyle.samples import sample
 from videostyle.settings import MediaSettings, Settings
 
-STYLES = ("brush", "stained_glass", "pointillism", "woodcut", "cubist")  # of the samples, the main one first
+STYLES = ("brush", "stained_glass", "pointillism", "woodcut", "watercolour")  # of the samples, the main one first
 SIZE, QUICK_SIZE, QUICK_ITERATIONS = 400, 256, 30
 SIZE_ACCELERATED = 960
 SECONDS = 4.0  # of the clip
