@@ -1,8 +1,10 @@
 """Weights files: read without executing anything, identified or refused, and fetched whole or not at all."""
 
+import contextlib
 import hashlib
 import json
 import pickle
+import random
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -339,9 +341,10 @@ DIGEST = hashlib.sha256(BODY).hexdigest()
 
 
 class Server(ThreadingHTTPServer):
-    """Serves BODY; ``ranges``: whether it honours Range; ``cut``: how many bytes come before the line goes dead."""
+    """Serves ``body``; ``ranges``: whether it honours Range; ``cut``: how many bytes come before the line goes dead;
+    ``said``: the length that it announces, "" for none; ``shift``: how far its ranges begin from where they should."""
 
-    ranges, cut = True, None
+    ranges, cut, said, shift, body = True, None, None, 0, BODY
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -362,13 +365,17 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(404)
             return
         start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and self.server.ranges else 0
-        if start >= len(BODY):
+        body = self.server.body
+        if start >= len(body):
             self.send_error(416)
             return
         self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(BODY) - start))
+        said = str(len(body) - start) if self.server.said is None else self.server.said
+        if said:
+            self.send_header("Content-Length", said)
         self.end_headers()
-        self.wfile.write(BODY[start : self.server.cut])
+        with contextlib.suppress(OSError):  # who was told less hangs up earlier
+            self.wfile.write(body[start + (self.server.shift if start else 0) : self.server.cut])
 
     def log_message(self, *args) -> None:
         pass
@@ -434,6 +441,101 @@ def test_a_part_of_something_else_is_removed(server, tmp_path):
     with pytest.raises(WeightsError, match=r"the file was removed, try again"):
         weights.fetch(server.url, tmp_path / "w.pth", DIGEST[:8])
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("said", ["1000000", "", "many", "-5"])
+def test_a_server_that_lies_about_the_length(server, tmp_path, said):
+    """Too short, none at all, or no number: what comes is judged by its hash, and what is wrong does not stay."""
+    server.said = said
+    path = tmp_path / "w.pth"
+    try:
+        weights.fetch(server.url, path, DIGEST[:8])
+    except WeightsError as error:
+        assert "\n" not in str(error)
+        assert not path.exists()
+        server.said = None
+        with contextlib.suppress(WeightsError):  # a part of nothing is removed first
+            weights.fetch(server.url, path, DIGEST[:8])
+        weights.fetch(server.url, path, DIGEST[:8])
+    assert path.read_bytes() == BODY
+
+
+def test_a_server_that_promises_more_than_it_has(server, tmp_path):
+    server.said = str(len(BODY) + 1000)
+    with pytest.raises(WeightsError, match=rf"connection ended after {len(BODY)} of {len(BODY) + 1000} bytes"):
+        weights.fetch(server.url, tmp_path / "w.pth", DIGEST[:8])
+    weights.fetch(server.url, tmp_path / "w.pth", DIGEST[:8])  # all of it had come
+    assert (tmp_path / "w.pth").read_bytes() == BODY
+
+
+def test_a_server_that_goes_on_somewhere_else(server, tmp_path):
+    server.cut = 1_000_000
+    with pytest.raises(WeightsError):
+        weights.fetch(server.url, tmp_path / "w.pth", DIGEST[:8])
+    server.cut, server.shift = None, 7
+    with pytest.raises(WeightsError, match=r"connection ended|the file was removed"):
+        weights.fetch(server.url, tmp_path / "w.pth", DIGEST[:8])
+    assert not (tmp_path / "w.pth").exists()
+
+
+def test_a_server_with_the_wrong_file(server, tmp_path):
+    server.body = b"<html>not found</html>" * 999
+    with pytest.raises(WeightsError, match=r"expected .*; the file was removed, try again"):
+        weights.fetch(server.url, tmp_path / "w.pth", DIGEST[:8])
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- hostile files
+
+
+def mutated(data: bytes, chance: random.Random) -> bytes:
+    """A file with bytes flipped, a piece cut out, doubled or overwritten."""
+    made = bytearray(data)
+    at, length = chance.randrange(len(made)), chance.choice((1, 4, 64, 4096))
+    if chance.random() < 0.5:  # where formats keep their structure
+        at = chance.choice((chance.randrange(min(4096, len(made))), len(made) - 1 - chance.randrange(2048)))
+    match chance.randrange(5):
+        case 0:
+            made[at] ^= 1 << chance.randrange(8)
+        case 1:
+            del made[at : at + length]
+        case 2:
+            made[at:at] = made[at : at + length]
+        case 3:
+            made[at : at + length] = chance.randbytes(length)
+        case 4:
+            del made[at:]
+    return bytes(made)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # libraries warn about what they are given
+def test_500_mutated_files_neither_crash_nor_run(tmp_path, monkeypatch):
+    """From a fixed seed, in all formats, one in three with a payload: each is refused in one line, or is a network."""
+    trap, chance = tmp_path / "executed", random.Random(7)
+    originals = []
+    for suffix in FORMATS:
+        originals.append(save(tmp_path / f"whole{suffix}", tensors(1), {"preprocessing": RGB}))
+    torch.save({**tensors(1), "code": Payload(str(trap))}, tmp_path / "trap.pth")
+    np.savez(tmp_path / "trap.npz", code=np.array([Payload(str(trap))], dtype=object), **_arrays())
+    originals += [tmp_path / "trap.pth", tmp_path / "trap.npz"]
+    monkeypatch.setattr(weights, "_calibrated", lambda backbone: backbone)  # not what is tried here
+    refused = 0
+    for number in range(500):
+        original = originals[number % len(originals)]
+        path = tmp_path / f"mutated{original.suffix}"
+        path.write_bytes(mutated(original.read_bytes(), chance))
+        try:
+            assert weights.from_file(path).convs
+        except WeightsError as error:
+            assert "\n" not in str(error)
+            refused += 1
+        assert not trap.exists()
+    assert refused > 200
+
+
+def _arrays() -> dict[str, np.ndarray]:
+    return {key: value.numpy() for key, value in tensors(1).items()}
 
 
 def test_not_found_and_unreachable(server, tmp_path):
