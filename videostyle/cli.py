@@ -270,7 +270,7 @@ def _painting(console: Console) -> Iterator[dict[str, Any]]:
 
     keep_freed_memory()
     words = "stopping after this frame; once more stops at once"
-    with Interrupts(lambda: console.note(words)) as interrupts, console.callbacks() as callbacks:
+    with Interrupts(lambda: console.shout(words)) as interrupts, console.callbacks() as callbacks:
         show = callbacks["on_progress"]
 
         def on_progress(progress: "Progress") -> None:

@@ -1,6 +1,7 @@
 """What a person sees while the command runs: a first line, a progress bar, a last line. Only results go to stdout."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -52,6 +53,11 @@ class Console:
     def note(self, line: str) -> None:
         if not self.quiet:
             print(line, file=sys.stderr, flush=True)
+
+    def shout(self, line: str) -> None:
+        """A note from a signal's handler, which may have come in the middle of another line's printing."""
+        if not self.quiet:
+            os.write(2, f"{line}\n".encode())
 
     @contextmanager
     def callbacks(self, unit: str = "frames") -> Iterator[dict[str, Any]]:

@@ -196,7 +196,7 @@ def kills(command: Sequence[str], folder: Path, count: int, seed: int) -> list[K
     made: list[Kill] = []
     say(f"uninterrupted: {first.starting:.1f} s to start, {first.painting:.1f} s for {frames} frames and the rest")
     # How long after its beginning a stage is left alone: a moment, where it is short.
-    longest = {"any time": first.painting, "starting": first.starting}
+    longest = {"any time": first.painting, "starting": first.starting, "state": 0.002}
     for aim in ["any time"] * (count - count // 2) + [STAGES[i % len(STAGES)] for i in range(count // 2)]:
         kill = None
         while kill is None:
