@@ -111,7 +111,7 @@ class Run:
         return self.ended - self.told
 
     def writes_a_state(self) -> bool:
-        return any(self.directory.glob("state-*.part"))
+        return any(True for pattern in ("state-*.part", ".tmp*") for _ in self.directory.glob(pattern))
 
     def runs(self) -> bool:
         if self.status is None:
@@ -179,11 +179,12 @@ def killed_run(
     if output.exists() and frame_hashes(output) != wanted:
         raise SystemExit(f"something that is not whole was published: killed in {stage}")
     again = Run(command, output)
-    if again.wait() != 0 and not (output.exists() and "exists already" in again.said):  # then nothing was left to do
+    nothing_left = again.wait() != 0 and output.exists() and "exists already" in again.said
+    if again.status != 0 and not nothing_left:
         raise SystemExit(f"a run failed: {again.said}")
     restored = again.lines[0]["restored"] if again.lines else finished  # no line: it had been published
     redone = max(0, finished - restored)
-    same = frame_hashes(output) == wanted
+    same = frame_hashes(output) == wanted and (nothing_left or os.listdir(folder) == [output.name])
     return Kill(aim, stage, finished, redone, redone * frame_seconds, same)
 
 

@@ -267,6 +267,15 @@ def test_it_is_removed_when_done_or_when_it_holds_nothing(output: Path) -> None:
     assert directory_of(output).exists()
 
 
+def test_what_was_being_written_when_a_run_was_killed_is_swept_away(output: Path) -> None:
+    stopped(output, 2, saves=(1,))
+    for name in ("state-0.part", "journal.part", ".tmpA1b2C3"):
+        (directory_of(output) / name).write_bytes(b"half")
+    kept = opened(output)
+    assert sorted(os.listdir(kept.path)) == ["frames", "journal", "lock", "state-0.safetensors"]
+    kept.close()
+
+
 def test_files_of_others_are_left_alone(output: Path) -> None:
     directory_of(output).mkdir()
     (directory_of(output) / "mine.txt").write_text("precious")

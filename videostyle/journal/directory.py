@@ -37,7 +37,8 @@ from videostyle.settings import RunSettings
 
 FORMAT = 1
 ENDING = ".videostyle"
-OURS = re.compile(r"(journal|frames|state-[01]\.safetensors|state-[01])(\.part)?")
+OURS = re.compile(r"journal|frames|state-[01]\.safetensors")
+UNFINISHED = re.compile(r"(journal|state-[01])\.part|\.tmp\w+")  # of ours and of safetensors
 # No more than this share of the time goes into states, however slow the disk is.
 STATE_SHARE = 0.01
 # What may differ where somebody says that it may: the frames to come may differ a little from those there are.
@@ -191,6 +192,13 @@ class RunDirectory(Generic[State]):
         for entry in sorted(self.path.iterdir(), key=lambda entry: entry.name == "journal"):
             if OURS.fullmatch(entry.name):
                 entry.unlink()
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Take away what was being written when a run was killed."""
+        for entry in self.path.iterdir():
+            if UNFINISHED.fullmatch(entry.name):
+                entry.unlink()
 
     def _compare(self, journal: Journal) -> None:
         """Refuse to go on with frames of another kind."""
@@ -257,6 +265,7 @@ class RunDirectory(Generic[State]):
 
     def _tidy(self) -> None:
         """The journal without what will be done again, and both files ready for more."""
+        self._sweep()
         heading = {"format": FORMAT, "made_from": self._made_from}
         lines: list[dict[str, Any]] = [heading, heading]  # twice: without it every frame would be lost
         lines += [{"frame": frame.as_line()} for frame in self._stored]
