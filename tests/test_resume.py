@@ -18,6 +18,7 @@ import torch
 from videostyle import MediaSettings, RunSettings, Settings, copy_video, pipeline, stylise_video
 from videostyle.errors import DeviceError, MediaError, StoppedError, UsageError, VideoStyleError
 from videostyle.journal import RunDirectory, directory_of
+from videostyle.memory import fitting_size
 from videostyle.painter import Painter
 from videostyle.pipeline import Progress
 from videostyle.samples import sample
@@ -258,7 +259,7 @@ def test_out_of_memory_names_a_size_and_loses_nothing(
     ("size", "share", "fits"), [((1920, 1080), 0.5, 1280), ((1080, 1920), 0.9, 1728), ((512, 288), 1e-9, 16)]
 )
 def test_the_size_that_fits(size: tuple[int, int], share: float, fits: int) -> None:
-    assert pipeline.fitting_size(size, share) == fits
+    assert fitting_size(size, share) == fits
     assert (fits / max(size)) ** 2 < share or fits == 16
 
 

@@ -14,9 +14,10 @@ from PIL import Image
 from videostyle import webcam
 from videostyle.cli import main
 from videostyle.errors import MediaError, UsageError
+from videostyle.journal import directory_of
 from videostyle.media import camera, ffmpeg
 from videostyle.media.camera import Camera, avfoundation_cameras, dshow_cameras, linux_cameras
-from videostyle.settings import MediaSettings, Settings
+from videostyle.settings import MediaSettings, RunSettings, Settings
 
 SOURCE = "lavfi:testsrc2=size=64x48:rate=15"
 QUICK = Settings(backbone="compact", device="cpu", iterations=2, min_iterations=1)
@@ -50,6 +51,16 @@ def test_a_session(style: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     said = capsys.readouterr().out
     assert f"recording 0.6 s from {source}" in said and f"{recording}: the recording" in said
     assert main(["webcam", *options]) == 2  # nothing is overwritten
+
+
+def test_a_run_that_was_stopped_is_gone_on_with_its_own_recording(style: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.mp4"
+    directory_of(output).mkdir()
+    with pytest.raises(UsageError, match=r"`videostyle video .*out-recording.mkv` .*--restart"):
+        webcam.stylise_webcam(style, output, 0.3, QUICK, device=SOURCE)
+    assert not (tmp_path / "out-recording.mkv").exists()
+    result = webcam.stylise_webcam(style, output, 0.3, QUICK, device=SOURCE, run=RunSettings(restart=True))
+    assert result.frames > 1
 
 
 def test_what_is_wrong_is_said_before_recording(style: Path, tmp_path: Path, capsys) -> None:

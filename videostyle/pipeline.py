@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import math
 import os
 import time
 from collections import deque
@@ -14,20 +13,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from videostyle import record
 from videostyle.ahead import Ahead, FlowAhead
 from videostyle.errors import DeviceError, MediaError, StoppedError, UsageError
 from videostyle.frame import Frame, StylisedFrame, VideoInfo
 from videostyle.journal import RunDirectory, States, directory_of, is_published
-from videostyle.machine import choose_machine, encoder_threads, free_memory_bytes, peak_memory_bytes
+from videostyle.machine import choose_machine, encoder_threads, peak_memory_bytes
 from videostyle.media.decode import Decoder, output_size
 from videostyle.media.encode import Encoder, check_output, check_space, rehearse
 from videostyle.media.ffmpeg import find_ffmpeg
 from videostyle.media.formats import depth_of, holds_alpha, needs_even
 from videostyle.media.probe import probe
 from videostyle.media.still import check_picture_output, read_picture, write_picture
+from videostyle.memory import check_memory, enough_memory
 from videostyle.motion.flow import flow_named
 from videostyle.motion.shots import cut_at, find_shots
 from videostyle.painter import POSITION_PARTS, Painter, Position, stylise_frames
@@ -36,9 +34,6 @@ from videostyle.progress import OnProgress, Progress, Reporter
 from videostyle.settings import NAMED_STARTS, MediaSettings, RunSettings, Settings
 
 DEFAULT_SIZE_CPU, DEFAULT_SIZE_ACCELERATED = 512, 960
-
-# What a run takes for every pixel of a frame: features, gradients and curvature pairs, measured on a CPU.
-BYTES_PER_PIXEL = {"compact": {"fp32": 1600, "bf16": 1400}, "vgg19": {"fp32": 4500, "bf16": 2600}}
 
 # What a stored frame takes of its raw pixels: brush strokes are noise to a compressor.
 STORED_SHARE = 0.8
@@ -106,7 +101,7 @@ def stylise_video(
     began = time.perf_counter()
     job = _open(clip, output, settings, media, record_to, kept=settings.history_size)
     painter = _painter(style, settings, on_download)
-    _check_memory(painter, job.size)
+    check_memory(painter, job.size)
     heading = record.heading(painter, media, source=Path(clip).name, style=Path(style).name)
     with _run_directory(job, painter, style, run) as kept:
         if run.partial:
@@ -333,7 +328,7 @@ def _painted_frames(
         on_position=after.append,
     )
     try:
-        with _enough_memory(painter, job.size):
+        with enough_memory(painter, job.size):
             for frame in painted:
                 stored, stop = kept.keep(frame), should_stop()
                 if stop or kept.state_is_due:
@@ -414,54 +409,6 @@ def _painter(style: str | Path, settings: Settings, on_download: DownloadProgres
     """The painter for a style picture, with the start pictures that the settings name."""
     pictures = {name: read_picture(name) for name in {settings.init, settings.first_init} if name not in NAMED_STARTS}
     return Painter(read_picture(style), settings, starts=pictures, on_download=on_download)
-
-
-def _check_memory(painter: Painter, size: tuple[int, int]) -> None:
-    """Refuse frames that the device has no memory for, by estimate. Raises DeviceError."""
-    machine = painter.machine
-    needed, free = _needed_bytes(painter, size), free_memory_bytes(machine.device)
-    if free is not None and needed > free:
-        raise DeviceError(
-            f"frames of {size[0]}x{size[1]} need about {needed / 2**30:.1f} GiB and {machine.device.type} has "
-            f"{free / 2**30:.1f} GiB free; --size {fitting_size(size, free / needed)} would fit"
-        )
-
-
-def _needed_bytes(painter: Painter, size: tuple[int, int]) -> float:
-    kind = "compact" if {network.name for network in painter.networks} == {"compact"} else "vgg19"
-    return size[0] * size[1] * BYTES_PER_PIXEL[kind][painter.machine.precision]
-
-
-def fitting_size(size: tuple[int, int], share: float) -> int:
-    """The longer side, in steps of 16 pixels, of frames that need a tenth less than ``share`` of what these need."""
-    return max(16, math.floor(max(size) * math.sqrt(0.9 * share) / 16) * 16)
-
-
-@contextmanager
-def _enough_memory(painter: Painter, size: tuple[int, int]) -> Iterator[None]:
-    """Says in one line that the device's memory ran out, and what would fit. Raises DeviceError."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if not _out_of_memory(error):
-            raise
-        device = painter.machine.device
-        if device.type == "cuda":
-            torch.cuda.empty_cache()
-        free = free_memory_bytes(device)
-        share = 0.75 if free is None else min(0.75, free / _needed_bytes(painter, size))
-        raise DeviceError(
-            f"{device.type} ran out of memory at {size[0]}x{size[1]}; finished frames are kept: free memory and give "
-            f"the same command again, or begin anew with --restart --size {fitting_size(size, share)}, which would fit"
-        ) from error
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    """On a CPU and on MPS torch has no error of its own for it."""
-    words = str(error).lower()
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        "out of memory" in words or "can't allocate memory" in words or "not enough memory" in words
-    )
 
 
 def _frame_size(info: VideoInfo, output: str | Path, settings: Settings, media: MediaSettings) -> tuple[int, int]:
