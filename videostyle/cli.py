@@ -252,14 +252,17 @@ def _videos(arguments: argparse.Namespace, settings: Settings, console: Console)
     if arguments.record is not None:
         raise UsageError("--record is for one clip in one style; leave it out")
     media, run = given_settings(arguments, MediaSettings), given_settings(arguments, RunSettings)
-    outcomes = []
-    for pair in batch.pairs_of(arguments.clips, arguments.styles, Path(arguments.output or ".")):
-        with _painting(console) as callbacks:
-            outcome = batch.stylise_pair(pair, media, settings=settings, run=run, **callbacks)
-        if outcome.result is not None:
-            console.result(outcome.result)
-        outcomes.append(outcome)
-    console.summary(outcomes)
+    pairs = batch.pairs_of(arguments.clips, arguments.styles, Path(arguments.output or "."))
+    outcomes: list[batch.Outcome] = []
+    try:
+        for pair in pairs:
+            with _painting(console) as callbacks:
+                outcome = batch.stylise_pair(pair, media, settings=settings, run=run, **callbacks)
+            if outcome.result is not None:
+                console.result(outcome.result)
+            outcomes.append(outcome)
+    finally:
+        console.summary(outcomes)
     return STATUS_FAILED if any(outcome.problem for outcome in outcomes) else 0
 
 

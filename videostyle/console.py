@@ -139,13 +139,12 @@ class Console:
             self.say(str(path))
 
     def summary(self, outcomes: Sequence["Outcome"]) -> None:
-        """What became of several clips, those that failed by name."""
-        made = sum(outcome.result is not None for outcome in outcomes)
+        """What became of several clips; those that failed by name, as errors."""
         failed = [outcome for outcome in outcomes if outcome.problem]
         for outcome in failed:
-            self.say(f"{outcome.pair.output}: failed: {outcome.problem}")
-        there = len(outcomes) - made - len(failed)
-        self.say(f"{made} made, {there} there already, {len(failed)} failed")
+            print(f"videostyle: {outcome.pair.output}: {outcome.problem}", file=sys.stderr, flush=True)
+        made = sum(outcome.result is not None for outcome in outcomes)
+        self.say(f"{made} made, {len(outcomes) - made - len(failed)} there already, {len(failed)} failed")
 
 
 class _Bar:
