@@ -37,7 +37,7 @@ GOAL_SLACK = 1.02
 # More would let the content pay for it: the balance of style and content rightly changes with what is to be seen.
 ANCHOR_STIFFNESS = 2.0
 # A frame of which less than this share is unfinished may stop after this many evaluations: it has little left to do,
-# and what is done to it again and again adds up.
+# and what is done to it again and again adds up. Any other has twice the usual floor.
 UNFINISHED_SHARE, FEWEST_EVALUATIONS = 0.005, 3
 
 OnEvaluation = Callable[[int, float], None]  # evaluation within the frame, its loss
@@ -91,6 +91,7 @@ class Beginning:
     goal: float | None = None
     floor: int | None = None
     style: StyleTarget | None = None
+    part: torch.Tensor | None = None
     painted: Painted | None = None
 
 
@@ -168,6 +169,7 @@ class Painter:
             goal=begin.goal,
             floor=begin.floor,
             style=begin.style,
+            part=begin.part,
         )
 
     def losses(self, content: torch.Tensor, pixels: torch.Tensor) -> Losses:
@@ -304,7 +306,9 @@ def _after(
         goal = outcome.losses.own.item()
     else:
         style, goal = state.style, state.goal
-    painted = begin.painted or Painted.whole(content)
+    painted = Painted.whole(content)
+    if begin.painted is not None and begin.free is not None:
+        painted = begin.painted.after(content, begin.free, outcome.evaluations)
     return ShotState(content, outcome.pixels, history, painted, goal, style)
 
 
@@ -334,19 +338,24 @@ def _follow(settings: Settings, content: torch.Tensor, state: ShotState, warp: W
     if settings.coherence == 0:
         moved = warp(state.stylised).clamp(0, 1)
         return Beginning("warped", moved, None if history is None else history.warped(warp))
+    warp = carry.rested(warp, content, state.source, state.painted)
     warp = carry.doubted(warp, content, state.source)
     start = carry.start(state.stylised, content, warp)
-    free, painted = state.painted.next(content, warp)
+    painted = state.painted.moved(warp)
+    free = painted.to_paint(content, warp)
+    part: torch.Tensor | None = painted.part
     style: StyleTarget | None = state.style
     if settings.no_anchor:
-        free, style = torch.ones_like(free), None
-    finished = painted.unfinished(free) < UNFINISHED_SHARE
-    floor = min(settings.min_iterations, FEWEST_EVALUATIONS) if finished else settings.min_iterations
+        free, part, style = torch.ones_like(free), None, None
+    finished = painted.unfinished.mean().item() < UNFINISHED_SHARE
+    few, many = min(settings.min_iterations, FEWEST_EVALUATIONS), 2 * settings.min_iterations
+    floor = few if finished else min(many, settings.iterations)
     weight = settings.temporal_weight
-    prior = Prior(start, warp.mask, carry.temporal_weight(settings.coherence) if weight is None else weight)
+    weight = carry.temporal_weight(settings.coherence) if weight is None else weight
+    prior = Prior(start, warp.mask * (1 - painted.unfinished) ** 4, weight)
     if history is not None:
         history = history.warped(warp, warp.visible_before * free)
-    return Beginning("warped", start, history, (prior,), free, state.goal * GOAL_SLACK, floor, style, painted)
+    return Beginning("warped", start, history, (prior,), free, state.goal * GOAL_SLACK, floor, style, part, painted)
 
 
 def noise(like: torch.Tensor, seed: int) -> torch.Tensor:

@@ -4,10 +4,12 @@
 
 Every way of painting runs on the same float frames with the same network, style and loss weights, and the flow is
 given. Beside each warp error stands what it cost in style: a blurred or unstylised clip has the smallest warp error.
-Writes ``OUT/temporal.json`` and ``OUT/temporal.png`` (last frame of every way, and what came into view in it).
+Writes ``OUT/temporal.json`` after every scene and style, and a PNG for each (the last two frames of every way, their
+difference along the flow, and what came into view). What the file holds already is not run again.
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ from temporal_scenes import Scene, clip_scene, flow_scenes
 from videostyle import Frame, Painter, Settings, StylisedFrame, stylise_frames
 from videostyle.measure import masked_style_distance, warp_error
 from videostyle.media.still import read_picture
+from videostyle.motion.carry import GAMMA
 from videostyle.optimise.lbfgs import LBFGS, History
 from videostyle.optimise.shot import loss_weights
 from videostyle.perception.objective import ContentTarget, Objective, Prior
@@ -63,13 +66,17 @@ def main(argv: list[str] | None = None) -> int:
     scenes = [*flow_scenes(Path(arguments.flow), arguments.size, arguments.scenes)] if arguments.flow else []
     scenes += [clip_scene(Path(clip), arguments.size, arguments.frames) for clip in arguments.clips]
     backbone = load_backbone("auto", arguments.weights)
-    results: list[dict[str, Any]] = []
+    file = Path(arguments.output) / "temporal.json"
+    results: list[dict[str, Any]] = json.loads(file.read_text())["results"]["runs"] if file.is_file() else []
+    done = {(run["scene"], run["style"]) for run in results}
     for style_path in arguments.styles:
         style = read_picture(style_path)
         for scene in scenes:
+            if (scene.name, Path(style_path).stem) in done:
+                continue
             rows = run_scene(scene, style, backbone, arguments)
             results.append({"scene": scene.name, "style": Path(style_path).stem, "ways": table(rows)})
-            write_json(Path(arguments.output) / "temporal.json", __doc__, vars(arguments), {"runs": results})
+            write_json(file, __doc__, vars(arguments), {"runs": results})
             sheet(scene, rows, Path(arguments.output) / f"{scene.name}-{Path(style_path).stem}.png")
     return 0
 
@@ -87,7 +94,9 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=384, help="longer side in pixels")
     parser.add_argument("--ways", nargs="*", help="only these of the ablation")
     parser.add_argument("--weights-of-ours", nargs="*", type=float, default=[], help="temporal weights for a curve")
-    parser.add_argument("--no-baseline", action="store_true")
+    parser.add_argument(
+        "--baseline", nargs="*", type=float, default=RUDER_DECADES, help="the baseline's weights relative to ours"
+    )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("-o", "--output", default="out")
     return parser.parse_args(argv)
@@ -103,13 +112,10 @@ def run_scene(scene: Scene, style: torch.Tensor, backbone: Any, arguments: argpa
         painter = Painter(style, Settings(**changes), backbone=backbone)
         frames = list(stylise_frames([Frame(f) for f in scene.frames], style, flow=scene.flow, painter=painter))
         _note(found, scene, name, frames, painter)
-    if not arguments.no_baseline:
-        painter = Painter(style, Settings(), backbone=backbone)
-        from videostyle.motion.carry import GAMMA
-
-        for decade in RUDER_DECADES:
-            frames = list(ruder(scene, painter, decade * GAMMA))
-            _note(found, scene, f"Ruder, weight {decade * GAMMA:g}", frames, painter)
+    painter = Painter(style, Settings(), backbone=backbone)
+    for factor in arguments.baseline:
+        frames = list(ruder(scene, painter, factor * GAMMA))
+        _note(found, scene, f"Ruder, weight {factor * GAMMA:g}", frames, painter)
     return found
 
 

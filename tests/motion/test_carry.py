@@ -1,5 +1,7 @@
 """What a stylised frame leaves to the next one."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from networks import picture, smooth_picture
 
 from videostyle.motion import carry
-from videostyle.motion.carry import FRAMES_TO_FINISH, MARGIN, Painted
+from videostyle.motion.carry import EVALUATIONS_TO_PAINT, FINISHED, MARGIN, Painted
 from videostyle.motion.warp import Warp
 
 SIZE = (40, 48)
@@ -22,35 +24,66 @@ def noisy(scene: torch.Tensor, seed: int, sigma: float = 2 / 255) -> torch.Tenso
     return (scene + sigma * torch.randn(scene.shape, generator=generator)).clamp(0, 1)
 
 
+def follow(painted: Painted, content: torch.Tensor, warp: Warp, evaluations: int = 10) -> tuple[torch.Tensor, Painted]:
+    """(what is painted in the next frame, what is known after it)."""
+    moved = painted.moved(warp)
+    free = moved.to_paint(content, warp)
+    return free, moved.after(content, free, evaluations)
+
+
 def test_what_stands_still_is_left_alone_however_long_it_lasts():
     scene = smooth_picture(*SIZE)
     painted = Painted.whole(noisy(scene, 0))
     for t in range(1, 50):
-        free, painted = painted.next(noisy(scene, t), standing())
+        free, painted = follow(painted, noisy(scene, t), standing())
         assert not free.any()
+        assert not painted.part.any()
 
 
-def test_what_comes_into_view_is_painted_for_a_few_frames():
+def test_what_comes_into_view_is_bare_until_it_had_its_evaluations():
     scene = smooth_picture(*SIZE)
     hidden = torch.ones(1, 1, *SIZE)
     hidden[..., 10:20, 10:20] = 0
-    free, painted = Painted.whole(scene).next(scene, standing(hidden))
-    assert free[..., 10:20, 10:20].all()
-    assert not free[..., 30:, 30:].any()
-    for _ in range(FRAMES_TO_FINISH - 1):
-        free, painted = painted.next(scene, standing())
+    painted, warp, spent = Painted.whole(scene), standing(hidden), 0
+    assert painted.moved(warp).part[..., 10:20, 10:20].min() == 1
+    while True:
+        free, painted = follow(painted, scene, warp)
+        warp, spent = standing(), spent + 10
+        if not free.any():
+            break
         assert free[..., 10:20, 10:20].all()
-    free, painted = painted.next(scene, standing())
-    assert not free.any()
+        assert not free[..., 30:, 30:].any()
+        left = math.exp(-spent / EVALUATIONS_TO_PAINT)
+        assert painted.bare[0, 0, 15, 15].item() == pytest.approx(left if left >= FINISHED else 0)
+    assert not painted.part.any()
+    assert spent - 10 == pytest.approx(EVALUATIONS_TO_PAINT * math.log(1 / FINISHED), abs=10)
+
+
+@given(st.floats(-0.5, 0.5), st.floats(-0.5, 0.5), st.floats(-0.3, 0.3))
+def test_paint_that_is_stretched_gets_thinner(across, down, shear):
+    """An affine flow: what is left is the area that a pixel had before, its determinant."""
+    y, x = torch.meshgrid(torch.arange(40.0), torch.arange(48.0), indexing="ij")
+    flow = torch.stack((across * x + shear * y + 100, down * y))[None]
+    determinant = (1 + across) * (1 + down)
+    torch.testing.assert_close(carry.density(flow), torch.full((1, 1, *SIZE), determinant), atol=1e-3, rtol=0)
+    bare = Painted.whole(smooth_picture(*SIZE)).moved(Warp(flow, torch.ones(1, 1, *SIZE))).bare
+    torch.testing.assert_close(bare, torch.full((1, 1, *SIZE), max(0.0, 1 - determinant)), atol=1e-3, rtol=0)
+
+
+@given(st.integers(0, 99))
+def test_noise_of_the_flow_stretches_nothing(seed):
+    flow = torch.randn(1, 2, *SIZE, generator=torch.Generator().manual_seed(seed)) * 0.2
+    assert (carry.density(flow) == 1).all()
 
 
 def test_a_change_of_light_is_painted_where_it_happens():
     scene = 0.5 * smooth_picture(*SIZE)
     lit = scene.clone()
     lit[..., :, :16] += 0.1
-    free, _ = Painted.whole(scene).next(lit, standing())
+    free, painted = follow(Painted.whole(scene), lit, standing())
     assert free[..., :16].all()
     assert not free[..., 16 + MARGIN + carry.CHANGE_RADIUS + 1 :].any()
+    assert not painted.part.any()
 
 
 def test_a_slow_change_adds_up():
@@ -58,16 +91,45 @@ def test_a_slow_change_adds_up():
     scene = 0.5 * smooth_picture(*SIZE)
     painted, when = Painted.whole(scene), []
     for t in range(1, 20):
-        free, painted = painted.next(scene + 0.5 * t / 255, standing())
+        free, painted = follow(painted, scene + 0.5 * t / 255, standing())
         when.append(bool(free.any()))
     assert not any(when[:5])
     assert any(when)
 
 
+def beside_a_hand(shift: int) -> tuple[torch.Tensor, torch.Tensor, Warp]:
+    """(content, source, warp): a plain wall, a textured hand, a flow whose smear covers both."""
+    wall, hand = torch.full((1, 3, *SIZE), 0.6), picture(*SIZE, seed=5)
+    frames = [noisy(wall, t, 1 / 255) for t in range(2)]
+    for t, frame in enumerate(frames):
+        frame[..., 10:22, 10 + t * shift : 22 + t * shift] = hand[..., 10:22, 10:22]
+    flow = torch.zeros(1, 2, *SIZE)
+    flow[:, 0] = -0.4
+    flow[:, 0, 10:22, 10:24] = -shift
+    return frames[1], frames[0], Warp(flow, torch.zeros(1, 1, *SIZE))
+
+
+def test_a_wall_beside_a_moving_hand_is_at_rest():
+    content, source, warp = beside_a_hand(2)
+    found = carry.rested(warp, content, source, Painted.whole(source))
+    wall = torch.ones(1, 1, *SIZE)
+    wall[..., 5:27, 5:29] = 0
+    at_rest = (found.still * wall).sum() / wall.sum()
+    assert at_rest > 0.8
+    assert torch.equal(found.flow[..., 12:20, 14:22], warp.flow[..., 12:20, 14:22])
+    assert (found.visible_before >= found.still).all()
+
+
+def test_a_moving_camera_takes_everything_along():
+    scene = smooth_picture(SIZE[0], SIZE[1] + 4) * 0.5 + 0.5 * picture(SIZE[0], SIZE[1] + 4)
+    content, source = scene[..., 1:-3].contiguous(), scene[..., :-4].contiguous()
+    warp = Warp(torch.tensor([0.9, 0.0]).view(1, 2, 1, 1).expand(1, 2, *SIZE).contiguous(), torch.ones(1, 1, *SIZE))
+    assert carry.rested(warp, content, source, Painted.whole(source)) is warp
+
+
 def test_what_moves_is_always_painted():
     warp = Warp(torch.full((1, 2, *SIZE), 0.5), torch.ones(1, 1, *SIZE))
-    scene = smooth_picture(*SIZE)
-    free, _ = Painted.whole(scene).next(scene, warp)
+    free, _ = follow(Painted.whole(smooth_picture(*SIZE)), smooth_picture(*SIZE), warp)
     assert free.all()
 
 

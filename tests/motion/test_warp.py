@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import picture, smooth_picture
 
-from videostyle.motion.warp import STATIC_PIXELS, Warp, sample, warp
+from videostyle.motion.warp import STATIC_PIXELS, Warp, cubic, sample, warp
 
 
 def constant_flow(dx: float, dy: float, height: int, width: int) -> torch.Tensor:
@@ -54,8 +54,25 @@ def test_a_fraction_of_a_pixel_on_a_smooth_picture(dx, dy):
 
     found = warp(scene(xs, ys), constant_flow(dx, dy, height, width))[..., 4:-4, 4:-4]
     exact = scene(xs + dx, ys + dy)[..., 4:-4, 4:-4]
-    assert (found - exact).abs().max() < 0.02  # a = -0.75 places a ramp up to 0.05 pixels off
+    assert (found - exact).abs().max() < 0.002
     assert (scene(xs, ys)[..., 4:-4, 4:-4] - exact).abs().max() > 5 * (found - exact).abs().max()
+
+
+@settings(max_examples=40, deadline=None)
+@given(dx=st.floats(-3, 3), dy=st.floats(-3, 3), slope_x=st.floats(-0.02, 0.02), slope_y=st.floats(-0.02, 0.02))
+def test_a_ramp_is_moved_by_exactly_the_flow(dx, dy, slope_x, slope_y):
+    ys, xs = torch.meshgrid(torch.arange(20.0), torch.arange(24.0), indexing="ij")
+    found = cubic((slope_x * xs + slope_y * ys).expand(1, 1, -1, -1), constant_flow(dx, dy, 20, 24))
+    exact = slope_x * (xs + dx) + slope_y * (ys + dy)
+    torch.testing.assert_close(found[0, 0, 6:-6, 6:-6], exact[6:-6, 6:-6], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("period", [3, 4, 6, 9, 16])
+@given(shift=st.floats(0, 1))
+def test_no_wave_gets_stronger(period, shift):
+    wave = torch.cos(2 * torch.pi * torch.arange(96.0) / period).expand(1, 1, 8, -1)
+    found = cubic(wave, constant_flow(shift, 0.0, 8, 96))[..., 24:72]  # whole periods of 3, 4, 6, 16; nearly of 9
+    assert found.square().mean() <= 1.001 * 0.5 if period != 9 else found.abs().max() <= 1.001
 
 
 def test_bicubic_blurs_a_chain_less_than_bilinear():

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from networks import CONTENT_LAYERS, STYLE_LAYERS, picture, pixel_backbone, small_backbone, smooth_picture
 
 from videostyle.perception import losses
@@ -92,6 +93,44 @@ def test_equals_autograd_when_layers_are_shared_or_missing():
     assert_equals_autograd(small_backbone(), (20, 24), weights=shared)
     for weights in (content_only, style_only):
         assert_equals_autograd(small_backbone(), (20, 24), weights=weights)
+
+
+@pytest.mark.parametrize("adapters", [False, True])
+def test_a_part_has_its_own_gram_matrix(adapters):
+    """Against autograd through the plain definition: the weighted Gram of the part, times its share of the picture."""
+    backbone, double = small_backbone(adapters=adapters), torch.float64
+    x, content = (picture(29, 38, seed=s, dtype=double) for s in (1, 2))
+    style, mask = picture(21, 40, seed=3, dtype=double), torch.zeros(1, 1, 29, 38, dtype=double)
+    mask[..., 5:20, 9:30] = picture(15, 21, seed=4, dtype=double)[:, :1]
+    trunk = Trunk(backbone, WEIGHTS.layers, dtype=double)
+    target, grams = ContentTarget(trunk, content, CONTENT_LAYERS), StyleTarget(trunk, style, STYLE_LAYERS)
+    whole, found = (Objective(trunk, target, grams, WEIGHTS, part=part).value_and_gradient(x) for part in (None, mask))
+    leaf = x.clone().requires_grad_()
+    f, a = (backbone.features(t, STYLE_LAYERS) for t in (leaf, style))
+    expected = torch.zeros((), dtype=double)
+    for n in STYLE_LAYERS:
+        weights = F.interpolate(mask, f[n].shape[2:], mode="area").flatten(2)
+        flat = f[n].flatten(2)
+        difference = flat * weights / weights.sum() @ flat.transpose(1, 2) - losses.gram(a[n])
+        expected = expected + difference.square().sum() / (4 * backbone.nominal[n].channels ** 2 * len(STYLE_LAYERS))
+    expected = WEIGHTS.style * mask.mean() * expected
+    (gradient,) = torch.autograd.grad(expected, leaf)
+    torch.testing.assert_close((found[0].total - whole[0].total)[0], expected.detach(), rtol=1e-7, atol=0)
+    torch.testing.assert_close(found[1] - whole[1], gradient, rtol=1e-6, atol=1e-9 * gradient.abs().max().item())
+    assert found[0].own == whole[0].own and found[0].style == whole[0].style
+
+
+def test_a_whole_picture_as_a_part_doubles_the_style_and_an_empty_part_is_none():
+    x, content, style = (smooth_picture(32, 40, seed=s) for s in range(3))
+    trunk = Trunk(small_backbone(), WEIGHTS.layers)
+    target, grams = ContentTarget(trunk, content, CONTENT_LAYERS), StyleTarget(trunk, style, STYLE_LAYERS)
+    plain, whole, empty = (
+        Objective(trunk, target, grams, WEIGHTS, part=part).value_and_gradient(x)
+        for part in (None, torch.ones(1, 1, 32, 40), torch.zeros(1, 1, 32, 40))
+    )
+    torch.testing.assert_close(whole[0].total, plain[0].total + WEIGHTS.style * plain[0].style, rtol=1e-3, atol=0)
+    assert torch.equal(empty[0].total, plain[0].total)
+    assert torch.equal(empty[1], plain[1])
 
 
 def test_gradients_of_pre_activations_are_the_slides():

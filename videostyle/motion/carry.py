@@ -10,21 +10,29 @@ Three ideas, each a pure function of pictures:
   optimiser that is run for a thousand frames crawls and sharpens; a pixel that nothing has happened to must not change.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 
+from videostyle.motion.flow import CAMERA_SHARE, REST_FLOOR
 from videostyle.motion.warp import Warp
 
-# For how many frames a pixel is painted after it came into view or changed, before it may be left alone.
-FRAMES_TO_FINISH = 4
+# What a pixel lacks of its paint falls by the factor e in this many evaluations.
+EVALUATIONS_TO_PAINT = 30.0
+# A pixel that lacks less than this is finished.
+FINISHED = 0.1
+# Half the width of a brush stroke, over which stretching is averaged; motion that DIS finds in noise. In pixels.
+STROKE, FLOW_NOISE = 8, 1.0
 # A pixel has changed if the mean of the 5 x 5 pixels around it did by more than this, in any channel, since it was
 # painted. Noise of sigma 2/255 moves that mean by 0.6/255.
 CHANGE = 3 / 255
 CHANGE_RADIUS = 2
 # Pixels around a changed one are painted with it: brush strokes are wider than a pixel.
 MARGIN = 4
+# How much worse than the flow may standing still explain the 5 x 5 pixels around one, where it still does as well.
+REST_SHARE = 1.25
 # Lai et al. 2018: alpha of the visibility mask, for pixels in [0, 1].
 LIKENESS = 50.0
 
@@ -33,37 +41,80 @@ LIKENESS = 50.0
 class Painted:
     """What is known of every pixel of the shot's last picture.
 
-    ``source``: (1, 3, H, W), the source as it was when the pixel was last painted. ``frames``: (1, 1, H, W), for how
-    many frames it has been painted since it came into view, at most FRAMES_TO_FINISH.
+    ``source``: (1, 3, H, W), the source as it was when the pixel was last painted. ``bare``: (1, 1, H, W) in [0, 1],
+    what the pixel lacks of its paint: 1 as it comes into view.
     """
 
     source: torch.Tensor
-    frames: torch.Tensor
+    bare: torch.Tensor
 
     @classmethod
     def whole(cls, source: torch.Tensor) -> "Painted":
         """After the first frame of a shot, which is optimised until it converges: everything is finished."""
-        return cls(source, torch.full_like(source[:, :1], FRAMES_TO_FINISH))
+        return cls(source, torch.zeros_like(source[:, :1]))
 
-    def next(self, content: torch.Tensor, warp: Warp) -> tuple[torch.Tensor, "Painted"]:
-        """(which pixels to paint in the frame ``content``, what is known after it); mask (1, 1, H, W) of 0 and 1."""
-        source, frames = warp(self.source), warp(self.frames).clamp(0, FRAMES_TO_FINISH) * warp.visible_before
-        frames = frames * (1 - changed(content, source))
-        leave = warp.still * warp.visible_before * (frames >= FRAMES_TO_FINISH - 0.5)
-        paint = grown(1 - leave, MARGIN)
-        after = Painted(torch.lerp(source, content, paint), (frames + paint).clamp(0, FRAMES_TO_FINISH))
-        return paint, after
+    def moved(self, warp: Warp) -> "Painted":
+        """The same, known at the next frame's pixels; paint that is stretched gets thinner, and thicker again."""
+        kept = (1 - warp(self.bare).clamp(0, 1)) * density(warp.flow) * warp.visible_before
+        return Painted(warp(self.source), (1 - kept).clamp(0, 1))
 
-    def unfinished(self, free: torch.Tensor) -> float:
-        """Share of the pixels that are painted and not finished."""
-        return (free * (self.frames < FRAMES_TO_FINISH - 0.5)).mean().item()
+    def to_paint(self, content: torch.Tensor, warp: Warp) -> torch.Tensor:
+        """Mask (1, 1, H, W) of 0 and 1: all but what stands still, is finished and looks as when it was painted."""
+        leave = warp.still * warp.visible_before * (self.bare < FINISHED) * (1 - changed(content, self.source))
+        return grown(1 - leave, MARGIN)
+
+    @property
+    def unfinished(self) -> torch.Tensor:
+        """(1, 1, H, W) in [0, 1]: ``bare`` without what is finished."""
+        return self.bare * (self.bare >= FINISHED)
+
+    @property
+    def part(self) -> torch.Tensor:
+        """(1, 1, H, W) in [0, 1]: what is not finished, with a margin; it is to have the style by itself."""
+        return grown(self.unfinished, MARGIN)
+
+    def after(self, content: torch.Tensor, painted: torch.Tensor, evaluations: int) -> "Painted":
+        """What is known when the pixels ``painted`` (a mask) of the frame ``content`` have been painted."""
+        left = self.bare * math.exp(-evaluations / EVALUATIONS_TO_PAINT)
+        bare = torch.where(self.bare < FINISHED, self.bare, left * (left >= FINISHED))
+        return Painted(torch.lerp(self.source, content, painted), bare)
+
+
+def rested(warp: Warp, content: torch.Tensor, source: torch.Tensor, painted: Painted) -> Warp:
+    """``warp``, standing still where a motion within the flow's noise says nothing: a wall beside a moving hand.
+
+    There the source looks as it did when it was painted, and along the flow no more like the frame before (``source``)
+    than straight on. Where that leaves a third of the picture it is the camera that moves, and plain walls go with it.
+    """
+    content_, source_ = _mean(content, 1), _mean(source, 1)
+    straight = _mean((content_ - source_).square().mean(1, keepdim=True), CHANGE_RADIUS)
+    along = _mean((content_ - warp(source_)).square().mean(1, keepdim=True), CHANGE_RADIUS)
+    alike = (straight <= REST_SHARE * (along + REST_FLOOR)) & (warp.flow.norm(dim=1, keepdim=True) < FLOW_NOISE)
+    rest = alike * (1 - changed(content, painted.source))
+    if rest.mean() < 1 - CAMERA_SHARE:
+        return warp
+    return Warp(warp.flow * (1 - rest), torch.maximum(warp.mask, rest), torch.maximum(warp.visible_before, rest))
+
+
+def _mean(x: torch.Tensor, radius: int) -> torch.Tensor:
+    """Mean over a window of 2 radius + 1 pixels a side, (N, C, H, W) -> the same."""
+    return F.avg_pool2d(x, 2 * radius + 1, stride=1, padding=radius, count_include_pad=False)
+
+
+def density(flow: torch.Tensor) -> torch.Tensor:
+    """Previous pixels per current one, (1, 1, H, W): below 1 where the picture is stretched.
+
+    det(1 + dw/dx) with its mean over a brush stroke; 1 where the motion is within the flow's noise.
+    """
+    across, down = torch.gradient(flow, dim=(3, 2))
+    area = (1 + across[:, :1]) * (1 + down[:, 1:]) - across[:, 1:] * down[:, :1]
+    area = torch.where(flow.norm(dim=1, keepdim=True) > FLOW_NOISE, area, 1)
+    return _mean(area, STROKE)
 
 
 def changed(content: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
     """Mask (1, 1, H, W), 1 where the picture differs by more than noise does."""
-    size = 2 * CHANGE_RADIUS + 1
-    mean = F.avg_pool2d(content - before, size, stride=1, padding=CHANGE_RADIUS, count_include_pad=False)
-    return (mean.abs().amax(1, keepdim=True) > CHANGE).to(content.dtype)
+    return (_mean(content - before, CHANGE_RADIUS).abs().amax(1, keepdim=True) > CHANGE).to(content.dtype)
 
 
 def grown(mask: torch.Tensor, radius: int) -> torch.Tensor:
@@ -77,7 +128,7 @@ def doubted(warp: Warp, content: torch.Tensor, source: torch.Tensor) -> Warp:
     Times exp(-50 |I_t - warp(I_t-1)|^2), summed over channels (Lai et al. 2018, their visibility mask, section 3.2),
     smoothed against noise. What was seen before is doubted later than what may be compared: four times that, at most 1.
     """
-    difference = F.avg_pool2d(content - warp(source), 3, stride=1, padding=1, count_include_pad=False)
+    difference = _mean(content - warp(source), 1)
     alike = torch.exp(-LIKENESS * difference.square().sum(1, keepdim=True))
     return Warp(warp.flow, warp.mask * alike, warp.visible_before * (4 * alike).clamp_max(1))
 

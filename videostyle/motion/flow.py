@@ -187,8 +187,11 @@ def given_warp(file: str | Path, fallback: Warp) -> Warp:
 
 
 def _inside(flow: torch.Tensor) -> torch.Tensor:
-    """bool (N, 1, H, W): where x + flow(x) lies inside the frame."""
+    """bool (N, 1, H, W): where x + flow(x) lies inside the frame, to the outer edges of its pixels.
+
+    Between the centres of the outermost pixels would be too strict: noise of a tenth of a pixel would hide the border.
+    """
     height, width = flow.shape[2:]
     x = torch.arange(width, device=flow.device) + flow[:, 0:1]
     y = torch.arange(height, device=flow.device).view(-1, 1) + flow[:, 1:2]
-    return (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+    return (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)

@@ -51,11 +51,21 @@ def stands_still(flow: torch.Tensor) -> torch.Tensor:
 
 
 def warp(previous: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
-    """``sample`` bicubically, except that pixels that stand still are copied.
+    """``cubic``, except that pixels that stand still are copied."""
+    return torch.where(stands_still(flow), previous, cubic(previous, flow))
 
-    Bicubic (Keys 1981, a = -0.75 as in ``grid_sample``) because a bilinear chain of warps blurs visibly within seconds.
+
+def cubic(previous: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+    """``previous`` (N, C, H, W) at x + flow(x) by cubic convolution with a = -0.5 (Keys 1981, Catmull and Rom 1974).
+
+    Cubic because a bilinear chain of warps blurs visibly within seconds. ``grid_sample`` has a = -0.75, which moves a
+    ramp by 0.297 pixels where 0.25 are meant, so that a picture slips off a slow camera, and strengthens waves of 4 to
+    9 pixels by up to 3 % at every warp. Keys' kernels are linear in a, and a = 0 is the bilinear one at the fraction
+    3 t^2 - 2 t^3: along an axis this is exact, across both it leaves out a product of two differences.
     """
-    return torch.where(stands_still(flow), previous, sample(previous, flow, mode="bicubic"))
+    fraction = (flow - flow.floor()).square() * (3 - 2 * (flow - flow.floor()))
+    smooth = sample(previous, flow.floor() + fraction, mode="bilinear")
+    return smooth.lerp_(sample(previous, flow, mode="bicubic"), 2 / 3)
 
 
 def sample(previous: torch.Tensor, flow: torch.Tensor, mode: str) -> torch.Tensor:

@@ -11,6 +11,7 @@ from videostyle.optimise.lbfgs import LBFGS, History
 from videostyle.optimise.steps import (
     CONTENT,
     OWN,
+    PART,
     STYLE,
     TOTAL,
     Descent,
@@ -68,6 +69,7 @@ class ShotOptimiser:
         goal: float | None = None,
         floor: int | None = None,
         style: StyleTarget | None = None,
+        part: torch.Tensor | None = None,
     ) -> tuple[Outcome, History | None]:
         """Optimise one frame: ``content`` and ``start`` are (1, 3, H, W) float32 in [0, 1].
 
@@ -75,8 +77,8 @@ class ShotOptimiser:
         to carry on (None with Adam). One iteration is one evaluation of value and gradient;
         ``on_evaluation(evaluation, loss)`` is called after each. ``free``: (1, 1, H, W), 0 where the start is to stay
         as it is. ``goal``: a loss without priors that is low enough; it ends the frame once the floor is reached.
-        ``floor``: the fewest evaluations before a goal ends it, if not ``min_iterations``. ``style``: as this
-        shot has it, if not as it is.
+        ``floor``: the fewest evaluations, if not ``min_iterations``. ``style``: as this
+        shot has it, if not as it is. ``part``: (1, 1, H, W), pixels that are to have the style by themselves.
 
         Every iterate is projected onto [0, 1]. Optimised freely and clamped at the end, the picture that is kept has a
         4 to 10 % higher loss, which costs L-BFGS about half of its evaluations; projected, it falls as fast as free.
@@ -84,7 +86,7 @@ class ShotOptimiser:
         """
         began = time.perf_counter()
         target = ContentTarget(self.trunk, content, self.weights.content_layers)
-        objective = Objective(self.trunk, target, style or self.style, self.weights, priors)
+        objective = Objective(self.trunk, target, style or self.style, self.weights, priors, part)
         # Where everything is to stay as it is, one look tells what it costs.
         ceiling = self.settings.iterations if free is None or bool(free.any()) else 1
         steps = self._steps(objective, start.to(self.trunk.device), free, history)
@@ -96,9 +98,12 @@ class ShotOptimiser:
             if on_evaluation:
                 for evaluation in range(before, steps.taken):
                     on_evaluation(evaluation + 1, rows[evaluation, TOTAL].item())
-            done = self._settled([*rows[:, :1]]) or self._reached(goal, floor, steps.taken, rows[-1, OWN].item())
+            whole = rows[:, TOTAL] - rows[:, PART]  # a part goes on in the next frame
+            done = self._settled([*whole[:, None]], floor) or self._reached(
+                goal, floor, steps.taken, rows[-1, OWN].item()
+            )
         best = rows[steps.descent.best.item()]
-        losses = Losses(*(best[i : i + 1].clone() for i in (TOTAL, CONTENT, STYLE, OWN)))
+        losses = Losses(*(best[i : i + 1].clone() for i in (TOTAL, CONTENT, STYLE, OWN, PART)))
         pixels, curve = steps.descent.kept.clone(), rows[:, :OWN].float().clone()
         return Outcome(pixels, losses, steps.taken, time.perf_counter() - began, curve), steps.history()
 
@@ -122,10 +127,10 @@ class ShotOptimiser:
         shape = (start.shape[2], start.shape[3])
         return LBFGS(history or History.empty(self.settings.history_size, shape, self.trunk.device))
 
-    def _settled(self, totals: list[torch.Tensor]) -> bool:
+    def _settled(self, totals: list[torch.Tensor], floor: int | None = None) -> bool:
         """Whether the lowest loss so far falls by less than ``tolerance`` per evaluation."""
         done, s = len(totals), self.settings
-        if s.tolerance == 0 or done < max(s.min_iterations, WINDOW + 1):
+        if s.tolerance == 0 or done < max(floor or s.min_iterations, WINDOW + 1):
             return False
         lowest = torch.cat(totals).cummin(0).values
         before, now = lowest[-1 - WINDOW].item(), lowest[-1].item()

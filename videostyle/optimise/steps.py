@@ -16,7 +16,7 @@ from videostyle.optimise.lbfgs import LBFGS, History
 from videostyle.perception.objective import Objective
 
 # Columns of ``Descent.rows``.
-TOTAL, CONTENT, STYLE, OWN = range(4)
+TOTAL, CONTENT, STYLE, OWN, PART = range(5)
 # Calls before a recording, which choose kernels and fill caches.
 WARM_UP = 3
 
@@ -29,7 +29,7 @@ class Descent:
     """One frame on its way down: `evaluate`, then `move` and `evaluate` again and again.
 
     ``start``: (1, 3, H, W) float32 in [0, 1]. ``free``: (1, 1, H, W), 0 where it stays as it is. ``room``: evaluations
-    that ``rows`` (room, 4) has place for: total, content, style and own loss of each. ``kept``: the picture with the
+    that ``rows`` (room, 5) has place for: total, content, style, own and part's loss. ``kept``: the picture with the
     lowest total so far, that of evaluation ``best``, from 0. Everything stays on the device.
     """
 
@@ -40,14 +40,14 @@ class Descent:
         wide, device = torch.promote_types(objective.trunk.dtype, torch.float32), start.device
         self.x, self.kept, self.gradient = start.clamp(0, 1), start.clamp(0, 1), torch.zeros_like(start)
         self.free = torch.ones_like(start[:, :1]) if free is None else free
-        self.rows = torch.zeros(room + 1 + WARM_UP, 4, dtype=wide, device=device)
+        self.rows = torch.zeros(room + 1 + WARM_UP, 5, dtype=wide, device=device)
         self.lowest = torch.full((1,), torch.inf, dtype=wide, device=device)
         self.count, self.best = torch.zeros(2, 1, dtype=torch.int64, device=device).clone()
 
     def evaluate(self) -> None:
         """Losses and gradient of the picture."""
         losses, gradient = self.objective.value_and_gradient(self.x)
-        row = torch.stack((losses.total, losses.content, losses.style, losses.own), -1)
+        row = torch.stack((losses.total, losses.content, losses.style, losses.own, losses.part), -1)
         self.rows.index_copy_(0, self.count, row.to(self.rows.dtype))
         better = losses.total < self.lowest
         torch.where(better.view(1, 1, 1, 1), self.x, self.kept, out=self.kept)
@@ -68,7 +68,7 @@ class Descent:
     def kind(self) -> Hashable:
         """What a recording is good for: all frames of one kind differ in their tensors only."""
         priors = tuple(prior.weight for prior in self.objective.priors)
-        return self.objective.style.stiffness, priors, self.x.shape, self.rows.shape
+        return self.objective.style.stiffness, priors, len(self.objective.tensors()), self.x.shape, self.rows.shape
 
     def tensors(self) -> list[torch.Tensor]:
         """Everything that evaluating and moving reads or writes, in a fixed order."""

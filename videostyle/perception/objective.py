@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 
 from videostyle.perception.backbones import layer_stride
 from videostyle.perception.losses import reference_positions, temporal_loss, total_variation
@@ -30,6 +31,8 @@ class LossWeights:
 class Losses:
     """Losses of a batch, each (N,) float32. ``content`` and ``style`` carry no weight; ``total`` is minimised.
 
+    ``part``: what of the total is the style of a part by itself.
+
     ``own``: the total without the priors, what the picture would cost if there were none before it: comparable from
     frame to frame.
     """
@@ -38,6 +41,7 @@ class Losses:
     content: torch.Tensor
     style: torch.Tensor
     own: torch.Tensor
+    part: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,8 @@ class Objective:
     """alpha L_content + beta L_style + tv L_tv + priors, with its gradient with respect to the picture.
 
     ``trunk``: the network. ``content``: the content's features, ``style``: the style's Gram matrices, ``weights``:
-    alpha, beta, layers. ``priors``: targets of the temporal loss. Shapes are fixed by the content.
+    alpha, beta, layers. ``priors``: targets of the temporal loss. ``part``: (1, 1, H, W) in [0, 1], pixels that are to
+    have the style by themselves (see ``_Part``; one picture, no batch). Shapes are fixed by the content.
     """
 
     def __init__(
@@ -141,8 +146,10 @@ class Objective:
         style: StyleTarget,
         weights: LossWeights,
         priors: tuple[Prior, ...] = (),
+        part: torch.Tensor | None = None,
     ) -> None:
         self.trunk, self.content, self.style, self.weights, self.priors = trunk, content, style, weights, priors
+        self._part = None if part is None else _Part(part, weights.style_layers)
         self._metrics = self._device_metrics()
 
     def _device_metrics(self) -> Mapping[str, torch.Tensor | None]:
@@ -168,7 +175,8 @@ class Objective:
     def tensors(self) -> list[torch.Tensor]:
         """Everything that it was given and that may change from frame to frame, in a fixed order."""
         targets = [*self.content.features.values(), *self.style.grams.values(), *self.style.pull.values()]
-        return [*targets, *(t for prior in self.priors for t in (prior.target, prior.mask))]
+        part = [] if self._part is None else self._part.tensors()
+        return [*targets, *(t for prior in self.priors for t in (prior.target, prior.mask)), *part]
 
     def owning(self) -> "Objective":
         """The same on copies of its tensors, which may be written over."""
@@ -177,7 +185,9 @@ class Objective:
         style.grams = {name: g.clone() for name, g in self.style.grams.items()}
         style.pull = {name: g.clone() for name, g in self.style.pull.items()}
         priors = tuple(replace(p, target=p.target.clone(), mask=p.mask.clone()) for p in self.priors)
-        return Objective(self.trunk, content, style, self.weights, priors)
+        made = Objective(self.trunk, content, style, self.weights, priors)
+        made._part = None if self._part is None else self._part.owning()
+        return made
 
     def _losses(self, x: torch.Tensor, activations: Activations) -> tuple[Losses, "_TapGradients"]:
         zero = torch.zeros(x.shape[0], device=self.trunk.device)
@@ -185,17 +195,20 @@ class Objective:
         content, style = zero, zero
         for name in self.weights.content_layers:
             content = content + self._content(name, activations[name], taps)
-        held = zero
+        held, part = zero, zero
         for name in self.weights.style_layers:
             distance, minimised = self._style(name, activations[name], taps)
             style, held = style + distance, held + minimised
+            if self._part is not None:
+                part = part + self._style_of_part(self._part, name, activations[name], taps)
         rest = self.weights.content * content
         if self.weights.tv:
             rest = rest + self.weights.tv * total_variation(x)
         own, total = rest + self.weights.style * style, rest + self.weights.style * held
         for prior in self.priors:
             total = total + prior.weight * temporal_loss(x, prior.target, prior.mask)
-        return Losses(total, content, style, own), taps
+        part = self.weights.style * part
+        return Losses(total + part, content, style, own, part), taps
 
     def _content(self, name: str, features: torch.Tensor, taps: "_TapGradients") -> torch.Tensor:
         """1/2 sum (F - P)^2 at the reference size; its gradient is (F - P), masked by the ReLU on the way down."""
@@ -220,12 +233,23 @@ class Objective:
         difference = gram - self.style.pull[name]
         pulled = difference if q is None else q @ difference @ q
         taps.style[name] = pulled * (self.weights.style * k * factor / positions)
-        minimised = k * factor / 4 * (difference * pulled).sum((1, 2))
-        if k == 1:
-            return minimised, minimised
-        difference = gram - self.style.grams[name]
+        minimised = distance = k * factor / 4 * (difference * pulled).sum((1, 2))
+        if k != 1:
+            difference = gram - self.style.grams[name]
+            pulled = difference if q is None else q @ difference @ q
+            distance = factor / 4 * (difference * pulled).sum((1, 2))
+        return distance, minimised
+
+    def _style_of_part(self, part: "_Part", name: str, features: torch.Tensor, taps: "_TapGradients") -> torch.Tensor:
+        """w_l E_l of the part's own Gram matrix: as ``_style`` without an anchor, its weights in the place of 1 / M."""
+        nominal, index, weights = self.trunk.backbone.nominal[name], part.index[name], part.weights[name]
+        factor = nominal.scale**4 / (nominal.channels**2 * len(self.weights.style_layers))
+        rows = positions_by_channels(features)[0, index].to(weights.dtype)
+        weighted, q = rows * weights[:, None], self._metrics[name]
+        difference = weighted.T @ rows - self.style.grams[name][0]
         pulled = difference if q is None else q @ difference @ q
-        return factor / 4 * (difference * pulled).sum((1, 2)), minimised
+        taps.part[name] = index, weighted @ pulled * (self.weights.style * factor * part.share)
+        return factor / 4 * part.share * (difference * pulled).sum()
 
     def _add_pixel_gradients(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
         if self.weights.tv:
@@ -235,13 +259,47 @@ class Objective:
         return g
 
 
+class _Part:
+    """A soft mask (1, 1, H, W) of pixels whose own mean Gram matrix is drawn to the style, beside the whole picture's.
+
+    The whole picture's statistics can be right while a part of it is bare. The part's distance is weighted by its
+    share of the picture: every pixel of it is drawn as if the whole picture were like the part.
+    """
+
+    def __init__(self, mask: torch.Tensor, layers: tuple[str, ...]) -> None:
+        self.share = mask.mean()
+        self.index, self.weights = dict[str, torch.Tensor](), dict[str, torch.Tensor]()
+        for name in layers:
+            size = [side // layer_stride(name) for side in mask.shape[2:]]
+            weights = F.interpolate(mask, size, mode="area").flatten()
+            # A recording wants shapes that never change: on a GPU every position is one of the part's.
+            index = (
+                weights.nonzero().flatten() if mask.device.type == "cpu" else torch.arange(len(weights)).to(mask.device)
+            )
+            self.index[name] = index
+            self.weights[name] = weights[index] / weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
+
+    def tensors(self) -> list[torch.Tensor]:
+        return [self.share, *self.index.values(), *self.weights.values()]
+
+    def owning(self) -> "_Part":
+        made = copy.copy(self)
+        made.share = self.share.clone()
+        made.index = {name: index.clone() for name, index in self.index.items()}
+        made.weights = {name: weights.clone() for name, weights in self.weights.items()}
+        return made
+
+
 class _TapGradients:
-    """The losses' gradients at the layers, applied on the way down: (N, C, C) for style, for content (N, M, C) with
-    its factor."""
+    """The losses' gradients at the layers, applied on the way down.
+
+    (N, C, C) for style; for content (N, M, C) with its factor; for a part's style, positions (n,) and (n, C).
+    """
 
     def __init__(self) -> None:
         self.content: dict[str, tuple[torch.Tensor, float]] = {}
         self.style: dict[str, torch.Tensor] = {}
+        self.part: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def __call__(self, name: str, features: torch.Tensor, g: torch.Tensor | None) -> torch.Tensor | None:
         content, style = self.content.get(name), self.style.get(name)
@@ -256,6 +314,9 @@ class _TapGradients:
             pulled, factor = content
             out = pulled * factor if out is None else out.add_(pulled, alpha=factor)
         assert out is not None
+        if name in self.part:
+            index, gradient = self.part[name]
+            out[0].index_add_(0, index, gradient.to(out.dtype))
         n, c, h, w = features.shape
         return out.view(n, h, w, c).permute(0, 3, 1, 2)
 
