@@ -72,7 +72,7 @@ def test_paint_that_is_stretched_gets_thinner(across, down, shear):
 
 @given(st.integers(0, 99))
 def test_noise_of_the_flow_stretches_nothing(seed):
-    flow = torch.randn(1, 2, *SIZE, generator=torch.Generator().manual_seed(seed)) * 0.2
+    flow = torch.randn(1, 2, *SIZE, generator=torch.Generator().manual_seed(seed)).clamp(-3, 3) * 0.2
     assert (carry.density(flow) == 1).all()
 
 

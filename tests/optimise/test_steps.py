@@ -39,18 +39,20 @@ def recorded(record, **changes) -> ShotOptimiser:
 
 
 def paint(made: ShotOptimiser):
-    """A shot of three frames: history, an anchored style, a prior and a still part are carried."""
+    """A shot of three frames: history, an anchored style, a prior, a still part and a bare one are carried."""
     device = made.trunk.device
-    outcomes, history, prior, free, style = [], None, (), None, None
+    outcomes, history, prior, free, style, bare = [], None, (), None, None, None
     for content in (c.to(device) for c in CONTENTS):
         start = outcomes[-1].pixels if outcomes else content
-        outcome, history = made.run(content, start, prior, history, free=free, style=style)
+        outcome, history = made.run(content, start, prior, history, free=free, style=style, part=bare)
         outcomes.append(outcome)
         if style is None:
             style = made.style.anchored(made.trunk, outcome.pixels, 2.0)
         free = torch.ones(1, 1, *SIZE, device=device)
         free[..., :8, :] = 0
         prior = (Prior(outcome.pixels, free.clone(), 1e3),)
+        bare = torch.zeros_like(free)
+        bare[..., 10:15, 4:20] = len(outcomes) / 3
     return outcomes, history
 
 
