@@ -35,7 +35,8 @@ def test_an_unknown_peer_is_refused(tmp_path):
 
 
 def test_a_frame_ends_at_its_own_goal():
-    frames, style = [Frame(picture(32, 32, seed=i), pts=i) for i in range(3)], picture(32, 32, seed=9)
+    # The same picture each time: another one's loss may be such a jump that the frame is painted twice.
+    frames, style = [Frame(picture(32, 32), pts=i) for i in range(3)], picture(32, 32, seed=9)
     settings = Settings(tolerance=1e-9, iterations=4, min_iterations=1, precision="fp32", coherence=0.0)
     painter = frame.Targeted(style, settings, [math.inf, 0.0, math.inf], backbone=small_backbone())
     row = frame.timed(frame.Clip(frames, style, [1.0, 1.0, 1.0]), painter)
