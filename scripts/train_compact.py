@@ -137,6 +137,8 @@ class Training:
             if now - saved > 120:
                 self._save()
                 saved = now
+        if logs:
+            self._log(logs)
         self._save()
 
     def one_step(self) -> dict[str, float]:

@@ -84,7 +84,8 @@ class _WithParts(Objective):
 
     def _content(self, name, features, taps):
         value = super()._content(name, features, taps)
-        taps.content[name] = (taps.content[name] * self.parts[:, :1, None]).to(features.dtype)
+        pulled, factor = taps.content[name]
+        taps.content[name] = (pulled * self.parts[:, :1, None]).to(features.dtype), factor
         return value * self.parts[:, 0]
 
     def _style(self, name, features, taps):
