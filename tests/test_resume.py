@@ -337,7 +337,8 @@ def test_what_the_json_says(clip: Path, tmp_path: Path) -> None:
     assert [line["stage"] for line in lines[-3:]] == ["encode", "verify", "publish"]
     frames = [line for line in lines if line["stage"] == "stylise" and line["evaluation"] == 0]
     assert [line["frame"] for line in frames] == list(range(1, FRAMES + 1))
-    assert {line["frames"] for line in lines} == {FRAMES} and frames[-1]["seconds_left"] == 0
+    # Matroska keeps no count, and FFmpeg's estimate of the length may be a frame too long.
+    assert all(line["frames"] - FRAMES in (0, 1) for line in lines) and frames[-1]["seconds_left"] < 1
     assert all(line["loss"] > 0 for line in frames)
 
 

@@ -13,6 +13,10 @@ class MediaError(VideoStyleError):
     """A clip or a picture cannot be read or written; carries FFmpeg's own words when it was FFmpeg that failed."""
 
 
+class StalledError(MediaError):
+    """FFmpeg did not come to an end in its time and was stopped."""
+
+
 class WeightsError(VideoStyleError):
     """A network's weights are missing, damaged, of the wrong shape, or of unknown preprocessing."""
 

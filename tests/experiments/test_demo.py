@@ -7,7 +7,7 @@ import av
 import pytest
 from networks import smooth_picture
 
-from videostyle.errors import UsageError
+from videostyle.errors import StalledError, UsageError
 from videostyle.experiments import demo, montage
 from videostyle.experiments.demo import make_demo
 from videostyle.experiments.lettering import cropped
@@ -70,6 +70,24 @@ def test_a_clip_without_sound_that_is_square_and_one_style(tmp_path, stub):
     made = streams(video)
     assert made["sound"] == [] and len(stub) == 1
     assert made["frames"] == 5 * 6
+
+
+def test_composing_is_tried_once_more_when_ffmpeg_hangs(tmp_path, monkeypatch):
+    ways: list[float] = []
+    real = montage.run
+
+    def hangs_first(arguments, *, seconds):
+        ways.append(seconds)
+        if len(ways) == 1:
+            raise StalledError("ffmpeg did not finish")
+        return real(arguments, seconds=seconds)
+
+    monkeypatch.setattr(montage, "run", hangs_first)
+    clip = tmp_path / "clip.mp4"
+    canvas = montage.Canvas((64, 36), Fraction(24))
+    montage.compose([montage.Scene(6, (montage.Part(sample("clip.mp4"), 6),))], canvas, clip)
+    assert streams(clip)["frames"] == 6
+    assert len(ways) == 2 and ways[0] < montage.TIME_LIMIT
 
 
 def test_a_place_that_cannot_be_is_refused(tmp_path):

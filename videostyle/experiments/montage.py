@@ -12,12 +12,13 @@ from typing import Any
 
 import ffmpeg
 
-from videostyle.errors import MediaError
+from videostyle.errors import MediaError, StalledError
 from videostyle.media.ffmpeg import Ffmpeg, file_argument, find_ffmpeg, has, run
 
 BACKGROUND = "0x141311"
 SAMPLE_RATE = 48000
 TIME_LIMIT = 1800.0  # seconds
+PATIENCE, PATIENCE_PER_FRAME = 60.0, 3.0  # seconds for a composed video
 _numbers = itertools.count(64)
 LINE = 4  # pixels, the width of a wipe's edge
 ANIMATIONS = ((640, 12, 60), (560, 12, 50), (480, 10, 45), (400, 10, 35), (320, 8, 25))  # width, frames/s, quality
@@ -78,7 +79,12 @@ def compose(scenes: Sequence[Scene], canvas: Canvas, output: Path) -> None:
     if canvas.sound:
         streams.append(joined[1])
         options |= {"acodec": "aac", "audio_bitrate": "160k", "ar": SAMPLE_RATE}
-    _execute(ffmpeg.output(*streams, file_argument(output), format="mp4", **options))
+    graph = ffmpeg.output(*streams, file_argument(output), format="mp4", **options)
+    patience = PATIENCE + PATIENCE_PER_FRAME * sum(scene.frames for scene in scenes)
+    try:
+        _execute(graph, seconds=patience)
+    except StalledError:  # FFmpeg 9 now and then waits for itself in a graph of many inputs
+        _execute(graph, seconds=patience)
 
 
 def _streams(scene: Scene, canvas: Canvas) -> list[Any]:
@@ -200,9 +206,9 @@ def _animation(picture: Any, output: Path, quality: int, webp: bool) -> Any:
     return ffmpeg.output(drawn, file_argument(output), format="gif", loop=0)
 
 
-def _execute(graph: Any, found: Ffmpeg | None = None) -> None:
+def _execute(graph: Any, found: Ffmpeg | None = None, seconds: float = TIME_LIMIT) -> None:
     arguments = ffmpeg.get_args(graph.global_args("-hide_banner", "-nostdin", "-v", "error"), overwrite_output=True)
-    status, _, words = run([(found or find_ffmpeg()).path, *arguments], seconds=TIME_LIMIT)
+    status, _, words = run([(found or find_ffmpeg()).path, *arguments], seconds=seconds)
     if status != 0:
         last = words.strip().splitlines()[-1:] or ["it said nothing"]
         raise MediaError(f"FFmpeg could not compose the video: {last[0]}")

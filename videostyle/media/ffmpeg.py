@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from videostyle.errors import MediaError
+from videostyle.errors import MediaError, StalledError
 
 OLDEST = (5, 1)  # -fps_mode, which keeps timestamps, exists since 5.1
 OVERRIDE = "VIDEOSTYLE_FFMPEG"
@@ -196,14 +196,14 @@ def _widen(pipe: object) -> None:
 
 
 def run(args: Sequence[str], *, seconds: float) -> tuple[int, str, str]:
-    """Run to the end; (exit status, stdout, stderr). Raises MediaError when it takes longer than ``seconds``."""
+    """Run to the end; (exit status, stdout, stderr). Raises StalledError when it takes longer than ``seconds``."""
     try:
         done = subprocess.run(
             list(args), stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, **DETACHED, check=False
         )
     except subprocess.TimeoutExpired:
         name = os.path.basename(args[0])
-        raise MediaError(f"{name} did not finish within {seconds:.0f} s and was stopped") from None
+        raise StalledError(f"{name} did not finish within {seconds:.0f} s and was stopped") from None
     return done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
 
 
