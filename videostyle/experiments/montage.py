@@ -3,6 +3,7 @@
 Every scene is a video stream of the canvas's size and rate and, where there is sound, a sound stream of its length.
 """
 
+import contextlib
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from videostyle.media.ffmpeg import Ffmpeg, file_argument, find_ffmpeg, has, run
 BACKGROUND = "0x141311"
 SAMPLE_RATE = 48000
 TIME_LIMIT = 1800.0  # seconds
-PATIENCE, PATIENCE_PER_FRAME = 60.0, 3.0  # seconds for a composed video
+PATIENCE, PATIENCE_PER_FRAME = 20.0, 0.25  # seconds for a composed video
 _numbers = itertools.count(64)
 LINE = 4  # pixels, the width of a wipe's edge
 ANIMATIONS = ((640, 12, 60), (560, 12, 50), (480, 10, 45), (400, 10, 35), (320, 8, 25))  # width, frames/s, quality
@@ -81,10 +82,11 @@ def compose(scenes: Sequence[Scene], canvas: Canvas, output: Path) -> None:
         options |= {"acodec": "aac", "audio_bitrate": "160k", "ar": SAMPLE_RATE}
     graph = ffmpeg.output(*streams, file_argument(output), format="mp4", **options)
     patience = PATIENCE + PATIENCE_PER_FRAME * sum(scene.frames for scene in scenes)
-    try:
-        _execute(graph, seconds=patience)
-    except StalledError:  # FFmpeg 9 now and then waits for itself in a graph of many inputs
-        _execute(graph, seconds=patience)
+    # FFmpeg 9 now and then waits for itself in a graph of many inputs; on a slow machine it may also just be busy.
+    for longer in (1, 3):
+        with contextlib.suppress(StalledError):
+            return _execute(graph, seconds=longer * patience)
+    _execute(graph, seconds=10 * patience)
 
 
 def _streams(scene: Scene, canvas: Canvas) -> list[Any]:
