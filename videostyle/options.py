@@ -11,6 +11,7 @@ from videostyle.settings import MediaSettings, RunSettings, Settings
 TITLES: dict[type, str] = {Settings: "painting", MediaSettings: "reading and writing", RunSettings: "going on"}
 
 T = TypeVar("T")
+N = TypeVar("N", int, float)
 
 
 def add_settings(parser: argparse.ArgumentParser, cls: type, without: Collection[str] = ()) -> None:
@@ -49,21 +50,19 @@ def _argument(f: Field, hint: Any) -> dict[str, Any]:
 
 
 def number(option: str) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        try:
-            return float(text)
-        except ValueError:
-            raise UsageError(f"{option} is {text!r}; expected a number") from None
-
-    return parse
+    return _read(option, float, "a number")
 
 
 def whole_number(option: str) -> Callable[[str], int]:
-    def parse(text: str) -> int:
+    return _read(option, int, "a whole number")
+
+
+def _read(option: str, kind: Callable[[str], N], expected: str) -> Callable[[str], N]:
+    def parse(text: str) -> N:
         try:
-            return int(text)
+            return kind(text)
         except ValueError:
-            raise UsageError(f"{option} is {text!r}; expected a whole number") from None
+            raise UsageError(f"{option} is {text!r}; expected {expected}") from None
 
     return parse
 

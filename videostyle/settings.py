@@ -7,7 +7,7 @@ made.
 
 import math
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from numbers import Integral, Real
 from types import NoneType
 from typing import Any, Self, get_args, get_origin, get_type_hints
@@ -239,9 +239,3 @@ class RunSettings(CheckedSettings):
         super().__post_init__()
         if self.restart and self.partial:
             raise UsageError("restart throws away what partial would publish; give one of them")
-
-
-def default_of(cls: type, name: str) -> Any:
-    """The default of one setting, for help texts."""
-    (found,) = (f for f in fields(cls) if f.name == name)
-    return None if found.default is MISSING else found.default

@@ -17,7 +17,6 @@ from videostyle.perception.objective import ContentTarget, LossWeights, Objectiv
 from videostyle.perception.trunk import Trunk
 
 HISTORY = 8
-SIDE_MULTIPLE = 16
 # A walker that follows the small network goes on by itself between two looks at it: its own evaluations are cheap.
 STRIDE = 4
 LONGEST_LIFE, LONGEST_TEACHERS_LIFE = 130, 40  # evaluations

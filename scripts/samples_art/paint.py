@@ -7,14 +7,6 @@ from samples_art import tools
 from samples_art.tools import Array, blur, colour, mix, noise, smoothstep
 
 
-def _bands(y: Array, edges: list[Array], fills: list[Array]) -> Array:
-    """Stack flat bands of colour: fills[0] above edges[0], fills[i] below edges[i - 1]."""
-    picture = np.broadcast_to(fills[0], (*y.shape, 3)).astype(np.float32)
-    for edge, fill in zip(edges, fills[1:], strict=True):
-        picture = mix(picture, np.broadcast_to(fill, picture.shape), smoothstep(-0.004, 0.004, y - edge))
-    return picture
-
-
 def gradient(t: Array, stops: list[tuple[float, str]]) -> Array:
     """Return colours [..., 3] along a list of (position, code) stops."""
     positions = [p for p, _ in stops]

@@ -109,13 +109,13 @@ def test_a_finer_tolerance_takes_longer_and_falls_lower():
 
 def test_the_stopping_rule_is_the_relative_fall_of_the_lowest_loss():
     made = optimiser(tolerance=0.01)
-    falling = [torch.tensor([100.0 * 0.98**i]) for i in range(10)]
-    assert not made._settled(falling)  # 2 % an evaluation
-    assert made._settled([torch.tensor([100.0 * 0.995**i]) for i in range(10)])
-    spike = [*falling[:-1], torch.tensor([1e6])]
-    assert not made._settled(spike)  # one bad step is no end
-    assert not made._settled([torch.tensor([1.0])] * WINDOW)  # too short to tell
-    assert made._settled([torch.tensor([1.0])] * (WINDOW + 1))
+    falling = 100.0 * 0.98 ** torch.arange(10.0)
+    assert not made._settled(falling, None)  # 2 % an evaluation
+    assert made._settled(100.0 * 0.995 ** torch.arange(10.0), None)
+    spike = torch.cat((falling[:-1], torch.tensor([1e6])))
+    assert not made._settled(spike, None)  # one bad step is no end
+    assert not made._settled(torch.ones(WINDOW), None)  # too short to tell
+    assert made._settled(torch.ones(WINDOW + 1), None)
 
 
 def test_a_carried_history_saves_evaluations():

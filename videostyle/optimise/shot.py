@@ -99,9 +99,7 @@ class ShotOptimiser:
                 for evaluation in range(before, steps.taken):
                     on_evaluation(evaluation + 1, rows[evaluation, TOTAL].item())
             whole = rows[:, TOTAL] - rows[:, PART]  # a part goes on in the next frame
-            done = self._settled([*whole[:, None]], floor) or self._reached(
-                goal, floor, steps.taken, rows[-1, OWN].item()
-            )
+            done = self._settled(whole, floor) or self._reached(goal, floor, steps.taken, rows[-1, OWN].item())
         best = rows[steps.descent.best.item()]
         losses = Losses(*(best[i : i + 1].clone() for i in (TOTAL, CONTENT, STYLE, OWN, PART)))
         pixels, curve = steps.descent.kept.clone(), rows[:, :OWN].float().clone()
@@ -127,12 +125,12 @@ class ShotOptimiser:
         shape = (start.shape[2], start.shape[3])
         return LBFGS(history or History.empty(self.settings.history_size, shape, self.trunk.device))
 
-    def _settled(self, totals: list[torch.Tensor], floor: int | None = None) -> bool:
+    def _settled(self, totals: torch.Tensor, floor: int | None) -> bool:
         """Whether the lowest loss so far falls by less than ``tolerance`` per evaluation."""
         done, s = len(totals), self.settings
         if s.tolerance == 0 or done < max(floor or s.min_iterations, WINDOW + 1):
             return False
-        lowest = torch.cat(totals).cummin(0).values
+        lowest = totals.cummin(0).values
         before, now = lowest[-1 - WINDOW].item(), lowest[-1].item()
         return (before - now) < s.tolerance * WINDOW * now
 
