@@ -31,6 +31,7 @@ from videostyle import cli, pipeline  # noqa: F401 (the pipeline is loaded for t
 
 # What chance would miss; each gets one kill in twelve.
 STAGES = ("starting", "restore", "state", "encode", "verify", "publish")
+TRIES = 50  # to catch a run in its stage
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,11 @@ class Run:
         return self.lines[-1]["stage"] if self.lines else "starting"
 
     @property
+    def frame(self) -> int:
+        """How many frames were finished."""
+        return self.lines[-1]["frame"] if self.lines else 0
+
+    @property
     def said(self) -> str:
         """What it said beside its progress."""
         return " / ".join(self.other)
@@ -163,19 +169,19 @@ def whole_run(command: Sequence[str], output: Path) -> Run:
 
 
 def killed_run(
-    command: Sequence[str], folder: Path, aim: str, after: float, frame_seconds: float, wanted: list[str]
+    command: Sequence[str], folder: Path, aim: str, frame: int, after: float, frame_seconds: float, wanted: list[str]
 ) -> Kill | None:
-    """Kill one run, give its command again; None where it had ended before it was killed."""
+    """Kill one run, not before ``frame``, and give its command again; None where it had ended before it was killed."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     output = folder / "out.mp4"
     if aim == "restore":  # of a run that has something to restore
-        Run(command, output).kill_when(lambda run: bool(run.lines) and run.lines[-1]["frame"] > 9)
+        Run(command, output).kill_when(lambda run: run.frame > 9)
     run = Run(command, output)
-    if not run.kill_when(REACHED[aim], after):
+    if not run.kill_when(lambda run: run.frame >= frame and REACHED[aim](run), after):
         return None
     stage = "state" if run.writes_a_state() else run.stage
-    finished = run.lines[-1]["frame"] if run.lines else 0
+    finished = run.frame
     if output.exists() and frame_hashes(output) != wanted:
         raise SystemExit(f"something that is not whole was published: killed in {stage}")
     again = Run(command, output)
@@ -193,17 +199,24 @@ def kills(command: Sequence[str], folder: Path, count: int, seed: int) -> list[K
     chance = random.Random(seed)
     reference = folder / "reference.mp4"
     first = whole_run(command, reference)
-    wanted, frames = frame_hashes(reference), first.lines[-1]["frame"]
+    wanted, frames = frame_hashes(reference), first.frame
     made: list[Kill] = []
     say(f"uninterrupted: {first.starting:.1f} s to start, {first.painting:.1f} s for {frames} frames and the rest")
     # How long after its beginning a stage is left alone: a moment, where it is short.
     longest = {"any time": first.painting, "starting": first.starting, "state": 0.002}
     for aim in ["any time"] * (count - count // 2) + [STAGES[i % len(STAGES)] for i in range(count // 2)]:
-        kill = None
-        while kill is None:
+        # Every second run at a random moment writes a state once a second, all others after every frame: a run that is
+        # over within a second would otherwise have no state to be caught at.
+        seldom = aim == "any time" and len(made) % 2 == 1
+        often = [*command, "--state-seconds", "1" if seldom else "0"]
+        for _ in range(TRIES):
+            frame = chance.randrange(frames // 2) if aim == "state" else 0
             after = chance.uniform(0, longest.get(aim, 0.02))
-            often = [*command, "--state-seconds", str(len(made) % 2)]  # 0: after every frame
-            kill = killed_run(often, folder / "killed", aim, after, first.painting / frames, wanted)
+            kill = killed_run(often, folder / "killed", aim, frame, after, first.painting / frames, wanted)
+            if kill is not None:
+                break
+        else:
+            raise SystemExit(f"{TRIES} runs ended before they could be killed: {aim}")
         made.append(kill)
         say(f"{len(made):4} {aim:9} killed in {kill.stage:9} at frame {kill.frames:3}, {kill.redone:2} painted again, "
             f"{'the same' if kill.same else 'NOT THE SAME'}")  # fmt: skip
