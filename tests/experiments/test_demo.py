@@ -10,7 +10,7 @@ from networks import smooth_picture
 from videostyle.errors import StalledError, UsageError
 from videostyle.experiments import demo, montage
 from videostyle.experiments.demo import make_demo
-from videostyle.experiments.lettering import cropped
+from videostyle.experiments.lettering import caption, cropped, end_card
 from videostyle.media.still import read_picture
 from videostyle.pipeline import copy_video
 from videostyle.samples import sample
@@ -113,8 +113,23 @@ def test_a_style_picture_is_cut_to_its_place():
     assert cropped(smooth_picture(60, 30), 2.0).shape == (1, 3, 15, 30)
 
 
-def test_the_words_are_drawn(tmp_path):
-    from videostyle.experiments.lettering import caption
+def test_the_end_names_the_command_that_makes_the_demo():
+    assert demo._command(None, (), None, False) == "videostyle demo"
+    clip, styles = Path("films/my holiday.mov"), ["a/one.jpg", "b/two.png"]
+    asked = "videostyle demo --clip 'my holiday.mov' --style one.jpg two.png --size 640 --quick"
+    assert demo._command(clip, styles, 640, True) == asked
 
+
+@pytest.mark.parametrize("count", [2, 3, 6, 11])
+def test_every_still_has_its_place_on_the_end_card(tmp_path, count):
+    stills = [(f"Style {i}", smooth_picture(40, 60, seed=i)) for i in range(count)]
+    card = end_card((1280, 720), stills, "videostyle demo " + "x " * 99, ["a line"])
+    boxes = [image.get_extent() for image in card.axes.images]
+    assert len(boxes) == count
+    assert all(0 <= left < right <= 1280 and 0 <= top < bottom < 590 for left, right, bottom, top in boxes)
+    assert read_picture(card.save(tmp_path / "end.png")).shape == (1, 3, 720, 1280)
+
+
+def test_the_words_are_drawn(tmp_path):
     drawn = read_picture(caption((320, 180), "Woodcut").save(tmp_path / "c.png"))
     assert drawn.shape == (1, 3, 180, 320) and drawn.std() > 0.01

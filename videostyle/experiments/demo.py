@@ -1,8 +1,9 @@
 """The demo video that ends the talk: what goes in, what comes out, several styles, before and after."""
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,11 @@ import torch
 
 from videostyle.errors import UsageError
 from videostyle.experiments import lettering
+from videostyle.experiments.inputs import clip_frame
 from videostyle.experiments.montage import Canvas, Part, Scene, animate, compose
 from videostyle.experiments.questions import power
 from videostyle.frame import VideoInfo
 from videostyle.machine import choose_machine
-from videostyle.media.decode import Decoder
 from videostyle.media.probe import probe
 from videostyle.media.still import read_picture
 from videostyle.painter import choose_backbone
@@ -27,7 +28,7 @@ STYLES = ("brush", "stained_glass", "pointillism", "woodcut", "watercolour")  # 
 SIZE, QUICK_SIZE, QUICK_ITERATIONS = 400, 256, 30
 SIZE_ACCELERATED = 960
 SECONDS = 4.0  # of the clip
-TITLE_SECONDS, END_SECONDS = 2.5, 2.0
+TITLE_SECONDS, END_SECONDS = 3.0, 3.0
 CANVAS = (1280, 720)
 MOST_RATE = 30
 MOST_BYTES = 8_000_000  # of the animation for a README
@@ -68,7 +69,7 @@ def make_demo(
     chosen = [Style(path, read_picture(path, longest=STYLE_PIXELS)) for path in paths]
     studio = _Studio(folder / "clips", source, settings or Settings(), size, quick, on_progress, on_download)
     (folder / "clips").mkdir(parents=True, exist_ok=True)
-    scenes, canvas = _scenes(studio, chosen)
+    scenes, canvas = _scenes(studio, chosen, _command(clip, styles, size, quick))
     compose(scenes, canvas, folder / "demo.mp4")
     animation = animate(folder / "demo.mp4", folder, MOST_BYTES)
     return [folder / "demo.mp4", animation]
@@ -147,44 +148,41 @@ class _Studio:
             self.on_progress(Progress("demo", frame, self.total, progress.evaluation, progress.loss))
 
 
-def _scenes(studio: _Studio, styles: Sequence[Style]) -> tuple[list[Scene], Canvas]:
-    """Title, source, source beside stylised, styles in turn, a wipe, how it was made."""
-    main, others, whole = styles[0], styles[1:], studio.frames
-    studio.total = whole + (whole if others else 0)
-    source, painted = studio.source(), studio.painted(main, 0, whole)
-    info = probe(source)
-    sound = source if any(s.kind == "audio" for s in info.streams) else None
+def _scenes(studio: _Studio, styles: Sequence[Style], command: str) -> tuple[list[Scene], Canvas]:
+    """Title, source, source beside stylised, styles in turn, a wipe, all of them side by side."""
+    whole = studio.frames
+    studio.total = whole + (whole if len(styles) > 1 else 0)
+    source, painted = Part(studio.source(), whole), Part(studio.painted(styles[0], 0, whole), whole)
+    others = _in_turn(studio, styles[1:])
+    info = probe(source.clip)
+    sound = source.clip if any(s.kind == "audio" for s in info.streams) else None
     canvas = Canvas(CANVAS, studio.rate, sound, _fit(info, CANVAS))
-    letters = _Letters(studio, info, source, styles)
+    letters = _Letters(studio, info, styles, command)
+    wipe = f"Source and stylised, in the style of {styles[0].name}"
+    stills = {"Source": source, **dict(zip((s.name.capitalize() for s in styles), (painted, *others), strict=False))}
     scenes = [
-        Scene(round(TITLE_SECONDS * studio.rate), under=letters.title(), sound=False),
-        Scene(whole, (Part(source, whole),), over=letters.caption("source", "Source")),
-        Scene(whole, letters.boxed(source, painted, whole), under=letters.beside()),
-        *_others(studio, others, letters),
-        Scene(
-            whole, (Part(source, whole), Part(painted, whole)), over=letters.caption("wipe", *letters.both), wipe=True
-        ),
-        Scene(round(END_SECONDS * studio.rate), under=letters.end(), sound=False),
+        Scene(round(TITLE_SECONDS * studio.rate), (painted,), over=letters.title(), sound=False),
+        Scene(whole, (source,), over=letters.caption("source", "Source")),
+        Scene(whole, letters.boxed(source, painted), under=letters.beside()),
+        *([Scene(whole, others, overs=letters.named(styles[1:]))] if others else []),
+        Scene(whole, (source, painted), over=letters.caption("wipe", wipe), wipe=True),
+        Scene(round(END_SECONDS * studio.rate), under=letters.end(stills), sound=False),
     ]
     return scenes, canvas
 
 
-def _others(studio: _Studio, styles: Sequence[Style], letters: "_Letters") -> list[Scene]:
-    """The other styles in turn while the clip goes on; each paints only its own frames."""
-    if not styles:
-        return []
-    edges = [round(i * studio.frames / len(styles)) for i in range(len(styles) + 1)]
+def _in_turn(studio: _Studio, styles: Sequence[Style]) -> tuple[Part, ...]:
+    """The clip going on from style to style; each paints only its own frames."""
+    edges = [round(i * studio.frames / max(1, len(styles))) for i in range(len(styles) + 1)]
     spans = [(style, a, b - a) for style, a, b in zip(styles, edges, edges[1:], strict=False) if b > a]
-    parts = tuple(Part(studio.painted(style, first, count), count) for style, first, count in spans)
-    overs = tuple(letters.caption(style.path.stem, style.name.capitalize(), style=style) for style, _, _ in spans)
-    return [Scene(studio.frames, parts, overs=overs)]
+    return tuple(Part(studio.painted(style, first, count), count) for style, first, count in spans)
 
 
 class _Letters:
     """The stills of a demo, written as PNGs beside its clips."""
 
-    def __init__(self, studio: _Studio, info: VideoInfo, source: Path, styles: Sequence[Style]) -> None:
-        self.studio, self.info, self.source, self.styles = studio, info, source, styles
+    def __init__(self, studio: _Studio, info: VideoInfo, styles: Sequence[Style], command: str) -> None:
+        self.studio, self.info, self.styles, self.command = studio, info, styles, command
         self.folder = studio.folder
 
     @property
@@ -199,32 +197,27 @@ class _Letters:
             f"network {network}, {self.studio.size} pixels",
         ]
 
-    @property
-    def both(self) -> tuple[str, str]:
-        return "Source and stylised", f"in the style of {self.styles[0].name}"
-
     def title(self) -> Path:
-        with Decoder(self.info, threads=1) as decoder:
-            still = next(iter(decoder)).pixels
-        return lettering.title_card(CANVAS, still, [s.pixels for s in self.styles]).save(self.folder / "title.png")
+        return lettering.title_card(CANVAS, [s.pixels for s in self.styles]).save(self.folder / "title.png")
 
-    def caption(self, name: str, words: str, small: str = "", style: Style | None = None) -> Path:
+    def caption(self, name: str, words: str, style: Style | None = None) -> Path:
         pixels = None if style is None else style.pixels
-        return lettering.caption(CANVAS, words, small, pixels).save(self.folder / f"caption-{name}.png")
+        return lettering.caption(CANVAS, words, pixels).save(self.folder / f"caption-{name}.png")
 
-    def boxed(self, source: Path, painted: Path, frames: int) -> tuple[Part, Part]:
-        left, right = self._boxes()
-        return Part(source, frames, left), Part(painted, frames, right)
+    def named(self, styles: Sequence[Style]) -> tuple[Path, ...]:
+        return tuple(self.caption(style.path.stem, style.name.capitalize(), style) for style in styles)
+
+    def boxed(self, *parts: Part) -> tuple[Part, ...]:
+        return tuple(replace(part, box=box) for part, box in zip(parts, self._boxes(), strict=True))
 
     def beside(self) -> Path:
         main = self.styles[0]
         page = lettering.beside(CANVAS, self._boxes(), main.pixels, main.name, self.studio.clip.name, self.settings)
         return page.save(self.folder / "beside.png")
 
-    def end(self) -> Path:
-        names = ", ".join(style.name for style in self.styles)
-        lines = ["videostyle demo", *self.settings, f"{self.studio.clip.name} in {names}"]
-        return lettering.end_card(CANVAS, lines).save(self.folder / "end.png")
+    def end(self, parts: Mapping[str, Part]) -> Path:
+        stills = [(name, _still(part.clip)) for name, part in parts.items()]
+        return lettering.end_card(CANVAS, stills, self.command, self.settings).save(self.folder / "end.png")
 
     def _boxes(self) -> tuple[tuple[int, int, int, int], tuple[int, int, int, int]]:
         """Two boxes of the clip's shape, side by side, even numbers of pixels."""
@@ -233,10 +226,25 @@ class _Letters:
         return (28, y, w, h), (CANVAS[0] // 2 + 8, y, w, h)
 
 
+def _still(clip: Path) -> torch.Tensor:
+    """The frame in the middle of a clip, (1, 3, H, W)."""
+    return clip_frame(clip, STYLE_PIXELS, at_seconds=0.4 * float(probe(clip).duration_seconds or 0))
+
+
 def _fit(info: VideoInfo, box: tuple[int, int]) -> tuple[int, int]:
     """(width, height) of a clip as large as a box takes it, even numbers of pixels."""
     scale = min(box[0] / info.width, box[1] / info.height)
     return int(info.width * scale + 0.01) // 2 * 2, int(info.height * scale + 0.01) // 2 * 2
+
+
+def _command(clip: str | Path | None, styles: Sequence[str | Path], size: int | None, quick: bool) -> str:
+    """What makes the video again, with the names of its files."""
+    parts = [
+        ["--clip", Path(clip).name] if clip else [],
+        ["--style", *(Path(s).name for s in styles)] if styles else [],
+    ]
+    parts += [["--size", str(size)] if size else [], ["--quick"] if quick else []]
+    return shlex.join(["videostyle", "demo", *(word for part in parts for word in part)])
 
 
 def _span(layers: Sequence[str]) -> str:

@@ -76,9 +76,9 @@ def checkerboard(height: int, width: int, squares: int = SQUARES) -> torch.Tenso
     return colours[kind].permute(2, 0, 1)[None].contiguous()
 
 
-def clip_frame(clip: Path, size: int) -> torch.Tensor:
-    """One frame of a clip as a photograph, (1, 3, H, W)."""
+def clip_frame(clip: Path, size: int, at_seconds: float = CLIP_AT_SECONDS) -> torch.Tensor:
+    """One frame of a clip as a photograph, (1, 3, H, W), its longer side no longer than ``size`` pixels."""
     info = probe(clip)
     fitted = output_size(info, size, False)
-    with Decoder(info, size=fitted, start_seconds=CLIP_AT_SECONDS, duration_seconds=0.5, threads=1) as decoder:
+    with Decoder(info, size=fitted, start_seconds=at_seconds, duration_seconds=0.5, threads=1) as decoder:
         return next(iter(decoder)).pixels

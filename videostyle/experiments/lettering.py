@@ -1,10 +1,15 @@
 """Titles, captions and stills for the demo video, as PNGs: drawn by matplotlib, whose fonts are always there."""
 
+import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
+import numpy as np
 import torch
+from matplotlib import colors
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -12,7 +17,7 @@ from matplotlib.patches import Rectangle
 from videostyle.media.still import to_bytes
 
 PAPER, INK, SOFT = "#141311", "#f1ece3", "#a89f90"
-SERIF, SANS = "STIXGeneral", "DejaVu Sans"
+SERIF, SANS, MONO = "STIXGeneral", "DejaVu Sans", "DejaVu Sans Mono"
 DPI = 100.0  # a point is DPI / 72 pixels
 
 
@@ -28,19 +33,28 @@ class Sheet:
         self.axes.set_ylim(size[1], 0)
         self.axes.set_axis_off()
 
-    def write(self, x: float, y: float, words: str, pixels: float, font: str = SANS, colour: str = INK) -> None:
-        """Words with their baseline at (x, y), their letters ``pixels`` high."""
-        self.axes.text(x, y, words, fontsize=pixels * 72 / DPI, family=font, color=colour, va="baseline")
+    def write(
+        self, x: float, y: float, words: str, pixels: float, font: str = SANS, colour: str = INK, **how: Any
+    ) -> None:
+        """Words with their baseline at (x, y), their letters ``pixels`` high; ``how``: more for matplotlib."""
+        self.axes.text(x, y, words, fontsize=pixels * 72 / DPI, family=font, color=colour, va="baseline", **how)
 
-    def bar(self, x: float, y: float, width: float, height: float, colour: str = PAPER, alpha: float = 0.72) -> None:
-        self.axes.add_patch(Rectangle((x, y), width, height, facecolor=colour, alpha=alpha, linewidth=0))
+    def shade(self, top: float, bottom: float) -> None:
+        """Dim what lies below the whole sheet, by so much (0 to 1) at its top and at its bottom."""
+        column = np.full((self.size[1], 1, 4), colors.to_rgba(PAPER))
+        column[:, 0, 3] = np.linspace(top, bottom, self.size[1])
+        self._show(column, 0, 0, *self.size)
 
     def place(self, picture: torch.Tensor, x: float, y: float, width: float, height: float, frame: float = 0) -> None:
         """A picture (1, 3, H, W) cut to fill a box, with a light frame ``frame`` pixels wide."""
-        if frame:
-            self.bar(x - frame, y - frame, width + 2 * frame, height + 2 * frame, INK, 1.0)
-        cut = cropped(picture, width / height)
-        self.axes.imshow(to_bytes(cut), extent=(x, x + width, y + height, y), interpolation="lanczos", zorder=2)
+        corner = (x - frame, y - frame)
+        self.axes.add_patch(
+            Rectangle(corner, width + 2 * frame, height + 2 * frame, facecolor=INK, linewidth=0, zorder=0)
+        )
+        self._show(to_bytes(cropped(picture, width / height)), x, y, width, height)
+
+    def _show(self, pixels: np.ndarray, x: float, y: float, width: float, height: float) -> None:
+        self.axes.imshow(pixels, extent=(x, x + width, y + height, y), interpolation="lanczos")
         self.axes.set_xlim(0, self.size[0])
         self.axes.set_ylim(self.size[1], 0)
 
@@ -57,41 +71,47 @@ def cropped(picture: torch.Tensor, ratio: float) -> torch.Tensor:
     return picture[:, :, y : y + max(1, h), x : x + max(1, w)]
 
 
-def title_card(size: tuple[int, int], still: torch.Tensor, styles: Sequence[torch.Tensor]) -> Sheet:
-    """What the video is about, over a row of what goes into it: the clip and the pictures."""
-    card = Sheet(size, PAPER)
-    card.write(80, 236, "Image style transfer", 92, SERIF)
-    card.write(83, 296, "A clip, painted frame by frame in the style of a picture", 27, colour=SOFT)
-    height, gap = 150.0, 18.0
-    wide = height * still.shape[3] / still.shape[2]
-    card.place(still, 83, 430, wide, height)
-    card.write(83, 612, "the clip", 19, colour=SOFT)
-    x = 83 + wide + 3 * gap
-    card.write(x, 612, "the pictures" if len(styles) > 1 else "the picture", 19, colour=SOFT)
-    room = (size[0] - 80 - x + gap) / len(styles) - gap
-    for style in styles:
-        card.place(style, x, 430, min(height, room), height)
-        x += min(height, room) + gap
+def title_card(size: tuple[int, int], styles: Sequence[torch.Tensor]) -> Sheet:
+    """What the video is about, over the dimmed, moving result, above a row of the pictures that go into it."""
+    card = Sheet(size)
+    card.shade(0.4, 0.92)
+    card.write(78, 330, "Image style transfer", 118, SERIF)
+    card.write(84, 392, "A clip, painted frame by frame in the style of a picture", 30)
+    side, gap = 168.0, 20.0
+    step = min(side + gap, (size[0] - 2 * 84 + gap) / len(styles))
+    for i, style in enumerate(styles):
+        card.place(style, 84 + i * step, 476, step - gap, side, frame=3)
     return card
 
 
-def end_card(size: tuple[int, int], lines: Sequence[str]) -> Sheet:
-    """How it was made."""
+def end_card(
+    size: tuple[int, int], stills: Sequence[tuple[str, torch.Tensor]], command: str, lines: Sequence[str]
+) -> Sheet:
+    """``stills`` with their names as a grid, the command that makes the video below, how it was done in ``lines``."""
     card = Sheet(size, PAPER)
-    card.write(80, 236, "How it was made", 76, SERIF)
-    for i, line in enumerate(lines):
-        card.write(83, 326 + 52 * i, line, 31, colour=INK if i == 0 else SOFT)
+    width, height = size[0] - 100, 546
+    columns = len(stills) if len(stills) < 4 else math.ceil(math.sqrt(len(stills)))
+    rows = math.ceil(len(stills) / columns)
+    name, gap = 46.0, 20.0  # pixels for a still's name, between stills
+    ratio = stills[0][1].shape[3] / stills[0][1].shape[2]
+    wide = min((width + gap) / columns - gap, (height / rows - name) * ratio)
+    left = (size[0] - columns * (wide + gap) + gap) / 2
+    top = 36 + (height - rows * (wide / ratio + name)) / 2
+    for i, (words, still) in enumerate(stills):
+        x, y = left + i % columns * (wide + gap), top + i // columns * (wide / ratio + name)
+        card.place(still, x, y, wide, wide / ratio)
+        card.write(x, y + wide / ratio + 26, words, 21, colour=SOFT)
+    for i, line in enumerate(textwrap.wrap(f"$ {command}", 66)[:2]):
+        card.write(50, 622 + 34 * i, line, 29, MONO)
+    card.write(50, 694, " · ".join(lines), 19, colour=SOFT)
     return card
 
 
-def caption(size: tuple[int, int], words: str, small: str = "", style: torch.Tensor | None = None) -> Sheet:
+def caption(size: tuple[int, int], words: str, style: torch.Tensor | None = None) -> Sheet:
     """Words at the lower left over a moving picture, and the style picture at the lower right."""
     sheet = Sheet(size)
-    width = 44 + max(15.5 * len(words), 10.2 * len(small))
-    sheet.bar(0, size[1] - 104, width, 68)
-    sheet.write(32, size[1] - 72 if small else size[1] - 60, words, 26)
-    if small:
-        sheet.write(32, size[1] - 47, small, 17, colour=SOFT)
+    box = {"facecolor": PAPER, "alpha": 0.72, "linewidth": 0, "pad": 11}
+    sheet.write(52, size[1] - 58, words, 28, bbox=box)
     if style is not None:
         sheet.place(style, size[0] - 36 - 176, size[1] - 36 - 176, 176, 176, frame=4)
     return sheet
@@ -114,7 +134,9 @@ def beside(
     for i, line in enumerate(lines):
         page.write(x, y + height + 106 + 38 * i, line, 23, colour=SOFT)
     x, y, _, height = boxes[1]
-    page.place(style, x, y + height + 30, 196, 196)
-    page.write(x + 222, y + height + 56, "in the style of", 23, colour=SOFT)
-    page.write(x + 222, y + height + 96, name, 28)
+    tall = size[1] - (y + height) - 60.0
+    wide = min(tall * style.shape[3] / style.shape[2], 380)
+    page.place(style, x, y + height + 30, wide, tall)
+    page.write(x + wide + 24, y + height + 56, "in the style of", 23, colour=SOFT)
+    page.write(x + wide + 24, y + height + 96, name, 28)
     return page
