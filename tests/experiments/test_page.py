@@ -163,11 +163,13 @@ def check_players(browser: Browser) -> None:
 
 
 def check_dialog(browser: Browser) -> None:
-    """A picture opens in large, a key leads to the next, another closes it."""
+    """A picture opens in large, a key or a button leads to the next and back, another key closes it."""
     browser.do("document.querySelector('.zoom').click()")
     first = browser.do("document.querySelector('#box p').textContent")
     assert browser.do("document.getElementById('box').open") and first
     browser.key("ArrowRight", 39)
     assert browser.do("document.querySelector('#box p').textContent") != first
+    browser.do("document.querySelector('#box .step').click()")
+    assert browser.do("document.querySelector('#box p').textContent") == first
     browser.key("Escape", 27)
     browser.wait("!document.getElementById('box').open")

@@ -43,6 +43,7 @@ def test_a_start_that_meets_the_others_and_one_that_does_not(make_runner):
     noise, content, other = (smooth_picture(48, 48, seed=i) for i in (1, 2, 3))
     ask = sheet("question-start")
     near = questions.answer(ask, make_runner(), [made(noise), made(content), made(noise, 1.01), made(other)])
+    assert near.drawings[0].name == "meeting" and "Pathological" in near.drawings[0].words
     assert "meets the others" in near.answer and near.findings["distance_in_noise_seeds"]["pathological"]["pixels"] == 0
     far = questions.answer(ask, make_runner(), [made(noise), made(content), made(content, 2.0), made(other)])
     assert "does not meet" in far.answer and far.findings["loss_excess"] == pytest.approx(1.0)

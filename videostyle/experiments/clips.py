@@ -48,6 +48,7 @@ def make_clips(clip: Path, style: Path, folder: Path, settings: Settings, runner
         "settings": asdict(settings),
         "sha": runner.backbone.sha256,
     }
+    request = json.loads(json.dumps(request))  # as it is read again: lists, not tuples
     here = folder / RECORD
     made = here.is_file() and here.read_text(encoding="utf-8")
     media = MediaSettings(size=size, overwrite=True, crf=20)

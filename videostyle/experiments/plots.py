@@ -115,7 +115,7 @@ def architecture(layers: Mapping[str, int], content: Sequence[str], style: Seque
         axes.set_axis_off()
         axes.plot([], [], "s", color=SERIES[0], label="style", markersize=8)
         axes.plot([], [], "s", color=SERIES[1], label="content", markersize=8)
-        axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1.0), ncols=2)
+        axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2)
 
     words = f"{network}: content is compared at {', '.join(content)}, style at {', '.join(style)}"
     return Drawing("network", f"The network ({network}) and the layers used", draw, words=words, aspect=5.0)

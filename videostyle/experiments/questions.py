@@ -101,7 +101,9 @@ def _meeting(sheet: Sheet, runner: Runner, made: Sequence[Made]) -> Sheet:
         "losses": [m.loss for m in made],
         "trace": left,
     }
-    return replace(sheet, findings=findings, answer=words)
+    total, _, _ = plots.losses({v.label: m for v, m in zip(sheet.recipe.variants, made, strict=True)})
+    drawn = replace(total, name="meeting")  # not among the curves that are folded away
+    return replace(sheet, drawings=(drawn, *sheet.drawings), findings=findings, answer=words)
 
 
 def trace(outcome: torch.Tensor, start: torch.Tensor) -> float:

@@ -95,7 +95,10 @@ const enlarge = (index) => {
   if (!box.open) box.showModal();
 };
 pictures.forEach((img, index) => img.parentElement.addEventListener("click", () => enlarge(index)));
-box.addEventListener("click", (event) => event.target.tagName !== "IMG" && box.close());
+box.addEventListener("click", ({ target }) => {
+  if (target.className === "step") enlarge(at + Number(target.value));
+  else if (target.tagName !== "IMG") box.close();
+});
 box.addEventListener("keydown", (event) => {
   if (event.key === "ArrowRight") enlarge(at + 1);
   if (event.key === "ArrowLeft") enlarge(at - 1);
