@@ -31,13 +31,14 @@ from videostyle.settings import Settings
 # White Gaussian noise as a start: mid-grey, with most of [0, 1] in reach.
 NOISE_MEAN, NOISE_DEVIATION = 0.5, 0.25
 
-# A frame is good enough at this multiple of the loss that the shot's first frame converged to.
-GOAL_SLACK = 1.02
+# A frame is good enough where the shot's first frame was after so many evaluations from the content; both are shares of
+# what the untouched content costs, which tells what a frame can come to within a few percent.
+GOAL_EVALUATIONS = 60
 # How much more firmly than the style's own loss a shot is held at what its first frame reached of the style.
 # More would let the content pay for it: the balance of style and content rightly changes with what is to be seen.
 ANCHOR_STIFFNESS = 2.0
 # A frame of which less than this share is unfinished may stop after this many evaluations: it has little left to do,
-# and what is done to it again and again adds up. Any other has twice the usual floor.
+# and what is done to it again and again adds up.
 UNFINISHED_SHARE, FEWEST_EVALUATIONS = 0.005, 3
 
 OnEvaluation = Callable[[int, float], None]  # evaluation within the frame, its loss
@@ -48,8 +49,8 @@ class ShotState:
     """What one frame leaves to the next one of its shot; nothing of it crosses a cut.
 
     ``source`` and ``stylised``: (1, 3, H, W) float32 in [0, 1]. ``history``: the optimiser's curvature pairs.
-    ``painted``: what is known of every pixel. ``goal``: the loss of the shot's first frame, which was optimised until
-    it converged: how far the others are to be taken. ``style``: the style, anchored at what that frame reached of it.
+    ``painted``: what is known of every pixel. ``goal``: how far the others are to be taken, as a share of what the
+    untouched content costs. ``style``: the style, anchored at what that frame reached of it.
     """
 
     source: torch.Tensor
@@ -303,13 +304,19 @@ def _after(
     """What a finished frame leaves to the next one. The first of a shot sets its goal and its anchor."""
     if state is None:
         style = painter.style_target(content).anchored(painter.trunk, outcome.pixels, ANCHOR_STIFFNESS)
-        goal = outcome.losses.own.item()
+        goal = _goal(outcome)
     else:
         style, goal = state.style, state.goal
     painted = Painted.whole(content)
     if begin.painted is not None and begin.free is not None:
         painted = begin.painted.after(content, begin.free, outcome.evaluations)
     return ShotState(content, outcome.pixels, history, painted, goal, style)
+
+
+def _goal(first: Outcome) -> float:
+    """How far the frames after a shot's first one are to be taken."""
+    reached = max(first.curve[:GOAL_EVALUATIONS, 0].min().item(), first.losses.own.item())
+    return reached / first.untouched if first.untouched > 0 else 0.0
 
 
 def _begin(
@@ -348,14 +355,13 @@ def _follow(settings: Settings, content: torch.Tensor, state: ShotState, warp: W
     if settings.no_anchor:
         free, part, style = torch.ones_like(free), None, None
     finished = painted.unfinished.mean().item() < UNFINISHED_SHARE
-    few, many = min(settings.min_iterations, FEWEST_EVALUATIONS), 2 * settings.min_iterations
-    floor = few if finished else min(many, settings.iterations)
+    floor = min(settings.min_iterations, FEWEST_EVALUATIONS) if finished else None
     weight = settings.temporal_weight
     weight = carry.temporal_weight(settings.coherence) if weight is None else weight
     prior = Prior(start, warp.mask * (1 - painted.unfinished) ** 4, weight)
     if history is not None:
         history = history.warped(warp, warp.visible_before * free)
-    return Beginning("warped", start, history, (prior,), free, state.goal * GOAL_SLACK, floor, style, part, painted)
+    return Beginning("warped", start, history, (prior,), free, state.goal, floor, style, part, painted)
 
 
 def noise(like: torch.Tensor, seed: int) -> torch.Tensor:

@@ -44,7 +44,8 @@ class Targeted(Painter):
         self.goals = iter(goals)
 
     def paint(self, content: torch.Tensor, begin: Beginning, on_evaluation: OnEvaluation | None = None) -> Any:
-        return super().paint(content, replace(begin, goal=next(self.goals), floor=1), on_evaluation)
+        untouched = self.losses(content, content).own.item()
+        return super().paint(content, replace(begin, goal=next(self.goals) / untouched, floor=1), on_evaluation)
 
 
 @dataclass(frozen=True)

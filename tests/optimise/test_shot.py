@@ -186,12 +186,17 @@ def test_nothing_free_is_one_look():
 def test_a_goal_ends_the_frame_when_it_is_reached():
     far, _ = optimiser(tolerance=1e-9, iterations=30).run(CONTENT, CONTENT)
     halfway, _ = optimiser(tolerance=1e-9, iterations=10).run(CONTENT, CONTENT)
-    goal = halfway.losses.own.item()
+    goal = halfway.losses.own.item() / halfway.untouched
     found, _ = optimiser(tolerance=1e-9, iterations=30).run(CONTENT, CONTENT, goal=goal)
-    assert found.losses.own <= goal
+    assert found.losses.own <= halfway.losses.own
     assert found.evaluations <= 10 < far.evaluations
     never, _ = optimiser(tolerance=0.0, iterations=12).run(CONTENT, CONTENT, goal=goal)
     assert never.evaluations == 12
+
+
+def test_what_the_untouched_content_costs():
+    outcome, _ = optimiser(iterations=3).run(CONTENT, torch.rand(1, 3, *SIZE))
+    assert outcome.untouched == pytest.approx(optimiser().losses(CONTENT, CONTENT).own.item(), rel=1e-6)
 
 
 def test_the_lowest_iterate_is_kept():

@@ -8,6 +8,7 @@ from networks import CONTENT_LAYERS, STYLE_LAYERS, picture, pixel_backbone, smal
 from videostyle.perception import losses
 from videostyle.perception.backbones import layer_stride
 from videostyle.perception.objective import (
+    PART_WEIGHT,
     ContentTarget,
     LossWeights,
     Objective,
@@ -113,7 +114,7 @@ def test_a_part_has_its_own_gram_matrix(adapters):
         flat = f[n].flatten(2)
         difference = flat * weights / weights.sum() @ flat.transpose(1, 2) - losses.gram(a[n])
         expected = expected + difference.square().sum() / (4 * backbone.nominal[n].channels ** 2 * len(STYLE_LAYERS))
-    expected = WEIGHTS.style * mask.mean() * expected
+    expected = WEIGHTS.style * PART_WEIGHT * mask.mean() * expected
     (gradient,) = torch.autograd.grad(expected, leaf)
     torch.testing.assert_close((found[0].total - whole[0].total)[0], expected.detach(), rtol=1e-7, atol=0)
     torch.testing.assert_close(found[1] - whole[1], gradient, rtol=1e-6, atol=1e-9 * gradient.abs().max().item())

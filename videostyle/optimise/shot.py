@@ -35,6 +35,7 @@ class Outcome:
     """One optimised picture in [0, 1], with the losses of exactly these pixels and what they cost.
 
     ``curve``: (evaluations, 3) float32 on the CPU, the total, content and style loss of every evaluation.
+    ``untouched``: what the content itself would cost as the picture, without priors.
     """
 
     pixels: torch.Tensor
@@ -42,6 +43,7 @@ class Outcome:
     evaluations: int
     seconds: float
     curve: torch.Tensor
+    untouched: float
 
 
 class ShotOptimiser:
@@ -76,7 +78,8 @@ class ShotOptimiser:
         ``history``: where L-BFGS goes on from (already warped); None starts afresh. Returns the outcome and the history
         to carry on (None with Adam). One iteration is one evaluation of value and gradient;
         ``on_evaluation(evaluation, loss)`` is called after each. ``free``: (1, 1, H, W), 0 where the start is to stay
-        as it is. ``goal``: a loss without priors that is low enough; it ends the frame once the floor is reached.
+        as it is. ``goal``: a loss without priors that is low enough, as a share of what the content itself costs: it
+        ends the frame once the floor is reached.
         ``floor``: the fewest evaluations, if not ``min_iterations``. ``style``: as this
         shot has it, if not as it is. ``part``: (1, 1, H, W), pixels that are to have the style by themselves.
 
@@ -85,8 +88,8 @@ class ShotOptimiser:
         The iterate with the lowest loss is kept: there is no line search, and the last step may have been a bad one.
         """
         began = time.perf_counter()
-        target = ContentTarget(self.trunk, content, self.weights.content_layers)
-        objective = Objective(self.trunk, target, style or self.style, self.weights, priors, part)
+        objective, untouched = self._objective(content, priors, style or self.style, part)
+        goal = None if goal is None else goal * untouched
         # Where everything is to stay as it is, one look tells what it costs.
         ceiling = self.settings.iterations if free is None or bool(free.any()) else 1
         steps = self._steps(objective, start.to(self.trunk.device), free, history)
@@ -103,7 +106,16 @@ class ShotOptimiser:
         best = rows[steps.descent.best.item()]
         losses = Losses(*(best[i : i + 1].clone() for i in (TOTAL, CONTENT, STYLE, OWN, PART)))
         pixels, curve = steps.descent.kept.clone(), rows[:, :OWN].float().clone()
-        return Outcome(pixels, losses, steps.taken, time.perf_counter() - began, curve), steps.history()
+        return Outcome(pixels, losses, steps.taken, time.perf_counter() - began, curve, untouched), steps.history()
+
+    def _objective(
+        self, content: torch.Tensor, priors: tuple[Prior, ...], style: StyleTarget, part: torch.Tensor | None
+    ) -> tuple[Objective, float]:
+        """What is minimised for one frame and what the content itself costs by it, from one look at the content."""
+        seen = self.trunk.forward(content)
+        target = ContentTarget.of({name: seen[name] for name in self.weights.content_layers})
+        objective = Objective(self.trunk, target, style, self.weights, priors, part)
+        return objective, objective.value(content.to(self.trunk.device), seen).own.item()
 
     def _steps(
         self, objective: Objective, start: torch.Tensor, free: torch.Tensor | None, history: History | None
