@@ -380,7 +380,7 @@ def _experiments(arguments: argparse.Namespace) -> int:
         evaluations=arguments.evaluations,
         settings=settings,
     )
-    with console.callbacks("pictures") as callbacks:
+    with console.callbacks() as callbacks:
         presentation = Presentation(request, **callbacks)
         console.estimate(presentation.estimate(), arguments.quick)
         console.written(presentation.make())

@@ -60,24 +60,24 @@ class Console:
             os.write(2, f"{line}\n".encode())
 
     @contextmanager
-    def callbacks(self, unit: str = "frames") -> Iterator[dict[str, Any]]:
+    def callbacks(self) -> Iterator[dict[str, Any]]:
         """``on_progress`` and ``on_download`` for a function of the library."""
-        with self.bar(unit) as bar, self.download_bar() as download:
+        with self.bar() as bar, self.download_bar() as download:
             yield {"on_progress": bar, "on_download": download}
 
     @contextmanager
-    def bar(self, unit: str = "frames") -> Iterator[Callable[["Progress"], None]]:
+    def bar(self) -> Iterator[Callable[["Progress"], None]]:
         """A callback for progress: what was asked for, nothing when quiet."""
         if self.quiet:
             yield lambda progress: None
         elif self.progress == "bar":
-            bar = _Bar(unit)
+            bar = _Bar()
             try:
                 yield bar
             finally:
                 bar.close()
         else:
-            yield _Json() if self.progress == "json" else _Lines(unit)
+            yield _Json() if self.progress == "json" else _Lines()
 
     @contextmanager
     def download_bar(self) -> Iterator[Callable[[int, int | None], None] | None]:
@@ -147,17 +147,22 @@ class Console:
         self.say(f"{made} made, {len(outcomes) - made - len(failed)} there already, {len(failed)} failed")
 
 
+def unit_of(progress: "Progress") -> str:
+    """What is counted."""
+    return "pictures" if progress.stage == "experiments" else "frames"
+
+
 class _Bar:
     """Frames finished, the time left, the evaluation and loss of the frame in progress."""
 
-    def __init__(self, unit: str) -> None:
-        self.unit, self.began = unit, time.monotonic()
+    def __init__(self) -> None:
+        self.began = time.monotonic()
         self.bar: tqdm | None = None
 
     def __call__(self, progress: "Progress") -> None:
-        if self.bar is None:
-            form = BAR if progress.frames else BAR_WITHOUT_END
-            self.bar = tqdm(total=progress.frames, bar_format=form, dynamic_ncols=True, unit=self.unit)
+        unit = unit_of(progress)
+        if self.bar is None or self.bar.unit != unit:
+            self.bar = self._begin(progress, unit)
         if progress.frames and progress.frame > progress.frames:
             self.bar.total = None  # the container promised fewer
         left = seconds_left(progress, self.began)
@@ -169,6 +174,13 @@ class _Bar:
         self.bar.update(progress.frame - self.bar.n)
         self.bar.refresh()
 
+    def _begin(self, progress: "Progress", unit: str) -> tqdm:
+        if self.bar is not None:  # something else is counted from here on
+            self.bar.close()
+            self.began = time.monotonic()
+        form = BAR if progress.frames else BAR_WITHOUT_END
+        return tqdm(total=progress.frames, bar_format=form, dynamic_ncols=True, unit=unit)
+
     def close(self) -> None:
         if self.bar is not None:
             self.bar.close()
@@ -177,19 +189,22 @@ class _Bar:
 class _Lines:
     """The same as lines of text, for a log."""
 
-    def __init__(self, unit: str) -> None:
-        self.unit = unit
+    def __init__(self) -> None:
         self.began = self.last = time.monotonic()
+        self.unit = ""
 
     def __call__(self, progress: "Progress") -> None:
-        now = time.monotonic()
+        now, unit = time.monotonic(), unit_of(progress)
+        if self.unit not in ("", unit):
+            self.began = now
+        self.unit = unit
         if now - self.last < PLAIN_SECONDS:
             return
         self.last = now
         whole = f" of {progress.frames}" if progress.frames else ""
         left = seconds_left(progress, self.began)
         words = f", about {duration(left)} left" if left else ""
-        print(f"{progress.stage}: {progress.frame}{whole} {self.unit}{words}", file=sys.stderr, flush=True)
+        print(f"{progress.stage}: {progress.frame}{whole} {unit}{words}", file=sys.stderr, flush=True)
 
 
 class _Json:

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from videostyle import console
 from videostyle.cli import main
 from videostyle.experiments import demo, figures
 from videostyle.experiments.recipes import recipe_names
+from videostyle.pipeline import Progress
 
 QUICK = ["--quick", "--size", "64", "--backbone", "compact"]
 
@@ -69,3 +71,13 @@ def test_demo_hands_over_what_was_asked(tmp_path, monkeypatch, capsys):
     assert asked["styles"] == ("a.jpg", "b.jpg") and asked["clip"] == "c.mp4" and asked["size"] == 64
     assert asked["quick"] and asked["backbone"] == "compact"
     assert str(tmp_path / "demo.mp4") in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("progress", ["bar", "lines"])
+def test_a_clip_after_pictures_is_counted_in_frames_from_the_beginning(progress, capsys, monkeypatch):
+    monkeypatch.setattr(console, "PLAIN_SECONDS", 0)
+    with console.Console(False, progress).bar() as report:
+        report(Progress("experiments", 7, 7, 150, 1.0))
+        report(Progress("stylise", 3, 96, 20, 1.0))
+    said = capsys.readouterr().err
+    assert "7/7 pictures" in said.replace(" of ", "/") and "3/96 frames" in said.replace(" of ", "/")
