@@ -48,7 +48,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
         curve = torch.stack([1e6 / torch.arange(1, count + 1)] * 3, 1)
         if report:
             report(count, 1.0)
-        return Outcome(0.5 * (start + content), Losses(*[zero] * len(fields(Losses))), count, 0.01, curve)
+        return Outcome(0.5 * (start + content), Losses(*[zero] * len(fields(Losses))), count, 0.01, curve, 0.0)
 
     monkeypatch.setattr(running, "_paint", paint)
     return seen
