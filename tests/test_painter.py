@@ -11,7 +11,7 @@ from networks import small_backbone
 from videostyle.errors import UsageError, WeightsError
 from videostyle.frame import Frame
 from videostyle.motion.warp import Warp
-from videostyle.painter import Painter, Position, fit_style, noise, resized, stylise_frames
+from videostyle.painter import Beginning, Painter, Position, fit_style, noise, resized, stylise_frames
 from videostyle.perception.backbones import Backbone
 from videostyle.settings import Settings
 
@@ -48,6 +48,17 @@ def test_every_frame_comes_out_with_its_time_and_cost(backbone: Backbone) -> Non
         assert frame.pixels.min() >= 0 and frame.pixels.max() <= 1
         assert 1 <= frame.evaluations <= 3
         assert frame.loss == pytest.approx(frame.content_loss + Settings().style_weight * frame.style_loss, rel=1e-4)
+
+
+def test_a_shots_goal_is_where_its_first_frame_was_after_sixty_evaluations(backbone: Backbone) -> None:
+    positions: list[Position] = []
+    longer = QUICK.but(iterations=70, tolerance=0.0)
+    next(stylise_frames(clip(1), picture(9), painter=painter(backbone, longer), on_position=positions.append))
+    content = clip(1)[0].pixels
+    sixty, _ = painter(backbone, longer.but(iterations=60)).paint(content, Beginning("content", content))
+    assert positions[0].state is not None
+    assert positions[0].state.goal == pytest.approx(sixty.losses.own.item() / sixty.untouched, rel=1e-5)
+    assert positions[0].state.goal < 1
 
 
 def test_frames_are_made_one_at_a_time(backbone: Backbone) -> None:

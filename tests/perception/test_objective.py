@@ -98,7 +98,7 @@ def test_equals_autograd_when_layers_are_shared_or_missing():
 
 @pytest.mark.parametrize("adapters", [False, True])
 def test_a_part_has_its_own_gram_matrix(adapters):
-    """Against autograd through the plain definition: the weighted Gram of the part, times its share of the picture."""
+    """Against autograd through the plain definition: the weighted Gram of the part, times its share and its weight."""
     backbone, double = small_backbone(adapters=adapters), torch.float64
     x, content = (picture(29, 38, seed=s, dtype=double) for s in (1, 2))
     style, mask = picture(21, 40, seed=3, dtype=double), torch.zeros(1, 1, 29, 38, dtype=double)
@@ -116,12 +116,13 @@ def test_a_part_has_its_own_gram_matrix(adapters):
         expected = expected + difference.square().sum() / (4 * backbone.nominal[n].channels ** 2 * len(STYLE_LAYERS))
     expected = WEIGHTS.style * PART_WEIGHT * mask.mean() * expected
     (gradient,) = torch.autograd.grad(expected, leaf)
-    torch.testing.assert_close((found[0].total - whole[0].total)[0], expected.detach(), rtol=1e-7, atol=0)
+    assert found[0].part.item() == pytest.approx(expected.item(), rel=1e-6)
+    torch.testing.assert_close(found[0].total, whole[0].total + found[0].part)
     torch.testing.assert_close(found[1] - whole[1], gradient, rtol=1e-6, atol=1e-9 * gradient.abs().max().item())
     assert found[0].own == whole[0].own and found[0].style == whole[0].style
 
 
-def test_a_whole_picture_as_a_part_doubles_the_style_and_an_empty_part_is_none():
+def test_a_whole_picture_as_a_part_adds_to_the_style_and_an_empty_part_is_none():
     x, content, style = (smooth_picture(32, 40, seed=s) for s in range(3))
     trunk = Trunk(small_backbone(), WEIGHTS.layers)
     target, grams = ContentTarget(trunk, content, CONTENT_LAYERS), StyleTarget(trunk, style, STYLE_LAYERS)
@@ -129,7 +130,8 @@ def test_a_whole_picture_as_a_part_doubles_the_style_and_an_empty_part_is_none()
         Objective(trunk, target, grams, WEIGHTS, part=part).value_and_gradient(x)
         for part in (None, torch.ones(1, 1, 32, 40), torch.zeros(1, 1, 32, 40))
     )
-    torch.testing.assert_close(whole[0].total, plain[0].total + WEIGHTS.style * plain[0].style, rtol=1e-3, atol=0)
+    torch.testing.assert_close(whole[0].part, PART_WEIGHT * WEIGHTS.style * plain[0].style, rtol=1e-3, atol=0)
+    assert torch.equal(whole[0].total, plain[0].total + whole[0].part)
     assert torch.equal(empty[0].total, plain[0].total)
     assert torch.equal(empty[1], plain[1])
 
