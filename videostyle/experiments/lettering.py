@@ -90,11 +90,16 @@ def end_card(
     """``stills`` with their names as a grid, the command that makes the video below, how it was done in ``lines``."""
     card = Sheet(size, PAPER)
     width, height = size[0] - 100, 546
-    columns = len(stills) if len(stills) < 4 else math.ceil(math.sqrt(len(stills)))
-    rows = math.ceil(len(stills) / columns)
     name, gap = 46.0, 20.0  # pixels for a still's name, between stills
     ratio = stills[0][1].shape[3] / stills[0][1].shape[2]
-    wide = min((width + gap) / columns - gap, (height / rows - name) * ratio)
+    count = len(stills)
+
+    def widest(columns: int) -> float:
+        return min((width + gap) / columns - gap, (height / math.ceil(count / columns) - name) * ratio)
+
+    # as large as they can be, with few places left empty
+    columns = max(range(1, count + 1), key=lambda c: widest(c) * count / (c * math.ceil(count / c)))
+    rows, wide = math.ceil(count / columns), widest(columns)
     left = (size[0] - columns * (wide + gap) + gap) / 2
     top = 36 + (height - rows * (wide / ratio + name)) / 2
     for i, (words, still) in enumerate(stills):
