@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +19,7 @@ from videostyle.machine import Machine, choose_machine
 from videostyle.motion import carry
 from videostyle.motion.carry import Painted
 from videostyle.motion.flow import FlowEstimator, flow_named
-from videostyle.motion.warp import Warp
+from videostyle.motion.warp import Warp, sample
 from videostyle.optimise.lbfgs import History
 from videostyle.optimise.shot import Outcome, ShotOptimiser, loss_weights
 from videostyle.perception.backbones import Backbone
@@ -32,8 +33,9 @@ from videostyle.settings import Settings
 NOISE_MEAN, NOISE_DEVIATION = 0.5, 0.25
 
 # A frame is good enough where the shot's first frame was after so many evaluations from the content; both are shares of
-# what the untouched content costs, which tells what a frame can come to within a few percent.
-GOAL_EVALUATIONS = 60
+# what the untouched content costs. That tells within some five percent what the frame would cost after as many of its
+# own, so that every frame is at least where 60 would have brought it.
+GOAL_EVALUATIONS = 80
 # How much more firmly than the style's own loss a shot is held at what its first frame reached of the style.
 # More would let the content pay for it: the balance of style and content rightly changes with what is to be seen.
 ANCHOR_STIFFNESS = 2.0
@@ -341,10 +343,9 @@ def _first(painter: Painter, content: torch.Tensor) -> Beginning:
 
 def _follow(settings: Settings, content: torch.Tensor, state: ShotState, warp: Warp) -> Beginning:
     """Begin from the frame before, moved along the flow, and keep to it (``motion/carry.py``)."""
-    history = state.history
     if settings.coherence == 0:
         moved = warp(state.stylised).clamp(0, 1)
-        return Beginning("warped", moved, None if history is None else history.warped(warp))
+        return Beginning("warped", moved, _carried(state.history, warp))
     warp = carry.rested(warp, content, state.source, state.painted)
     warp = carry.doubted(warp, content, state.source)
     start = carry.start(state.stylised, content, warp)
@@ -359,9 +360,13 @@ def _follow(settings: Settings, content: torch.Tensor, state: ShotState, warp: W
     weight = settings.temporal_weight
     weight = carry.temporal_weight(settings.coherence) if weight is None else weight
     prior = Prior(start, warp.mask * (1 - painted.unfinished) ** 4, weight)
-    if history is not None:
-        history = history.warped(warp, warp.visible_before * free)
+    history = _carried(state.history, warp, warp.visible_before * free)
     return Beginning("warped", start, history, (prior,), free, state.goal, floor, style, part, painted)
+
+
+def _carried(history: History | None, warp: Warp, mask: torch.Tensor | None = None) -> History | None:
+    """The optimiser's history, moved along. Curvature is a guess: bilinear does as well, and costs a fifth."""
+    return None if history is None else history.warped(partial(sample, flow=warp.flow, mode="bilinear"), mask)
 
 
 def noise(like: torch.Tensor, seed: int) -> torch.Tensor:
