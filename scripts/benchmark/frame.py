@@ -37,15 +37,14 @@ MOST_EVALUATIONS = 120  # a frame that has not come there by then is said to hav
 
 
 class Targeted(Painter):
-    """A painter whose frames end as soon as each is at its own given loss."""
+    """A painter whose frames end as soon as each is at its own goal, a share of what it costs unpainted."""
 
     def __init__(self, style: torch.Tensor, settings: Settings, goals: Sequence[float], **options: Any) -> None:
         super().__init__(style, settings, **options)
         self.goals = iter(goals)
 
     def paint(self, content: torch.Tensor, begin: Beginning, on_evaluation: OnEvaluation | None = None) -> Any:
-        untouched = self.losses(content, content).own.item()
-        return super().paint(content, replace(begin, goal=next(self.goals) / untouched, floor=1), on_evaluation)
+        return super().paint(content, replace(begin, goal=next(self.goals), floor=1), on_evaluation)
 
 
 @dataclass(frozen=True)
@@ -68,6 +67,12 @@ def yardsticks(frames: list[Frame], style: torch.Tensor, settings: Settings) -> 
         init="content", iterations=YARDSTICK_EVALUATIONS, tolerance=0.0, precision="fp32", history_size=20
     )
     return [f.loss for f in stylise_frames(frames, style, alone)]
+
+
+def shares(clip: Clip, painter: Painter) -> list[float]:
+    """Each frame's yardstick as a share of what the frame costs unpainted; found out before anything is timed."""
+    unpainted = (painter.losses(f.pixels, f.pixels).own.item() for f in clip.frames)
+    return [goal / cost for goal, cost in zip(clip.goals, unpainted, strict=True)]
 
 
 def timed(clip: Clip, painter: Painter) -> dict[str, Any]:
@@ -93,9 +98,12 @@ def timed(clip: Clip, painter: Painter) -> dict[str, Any]:
 
 def ways(clip: Clip, settings: Settings, names: Sequence[str]) -> dict[str, Any]:
     """The ways to paint the clip, each timed."""
-    goals = [EQUAL_LOSS * goal for goal in clip.goals]
+    if not names:
+        return {}
+    own = shares(clip, Painter(clip.style, settings))
+    goals = [EQUAL_LOSS * goal for goal in own]
     # The first frame converges as it does in the product: the later ones inherit what it left.
-    carried = [*clip.goals[:1], *goals[1:]]
+    carried = [*own[:1], *goals[1:]]
     until = settings.but(tolerance=1e-9, iterations=MOST_EVALUATIONS, min_iterations=1)
     made = {
         "defaults": lambda: Painter(clip.style, settings),

@@ -9,6 +9,7 @@ import torch
 from networks import picture, small_backbone
 
 from videostyle.frame import Frame
+from videostyle.painter import Beginning, Painter
 from videostyle.perception.backbones import CAFFE_MEAN_BGR
 from videostyle.settings import Settings
 
@@ -49,3 +50,14 @@ def test_ours_is_timed_by_the_same_rule():
     painter.goals = iter([0.0] * 2)
     assert frame.evaluation_seconds(painter, picture(32, 32), 2) > -1
     assert next(painter.goals, None) is None  # a run of N and one of 2 N
+
+
+def test_a_yardstick_as_a_share_ends_the_frame_at_that_loss():
+    frames, style = [Frame(picture(32, 32), pts=i) for i in range(2)], picture(32, 32, seed=9)
+    settings = Settings(tolerance=1e-9, iterations=20, min_iterations=1, precision="fp32", coherence=0.0)
+    plain = Painter(style, settings.but(iterations=6), backbone=small_backbone())
+    goal = plain.paint(frames[0].pixels, Beginning("content", frames[0].pixels))[0].losses.own.item()
+    clip = frame.Clip(frames, style, [goal, goal])
+    row = frame.timed(clip, frame.Targeted(style, settings, frame.shares(clip, plain), backbone=small_backbone()))
+    assert row["first_evaluations"] <= 6
+    assert row["first_loss_ratio"] <= 1 and row["worst_loss_ratio"] <= 1
