@@ -346,10 +346,10 @@ def _follow(settings: Settings, content: torch.Tensor, state: ShotState, warp: W
     if settings.coherence == 0:
         moved = warp(state.stylised).clamp(0, 1)
         return Beginning("warped", moved, _carried(state.history, warp))
-    warp = carry.rested(warp, content, state.source, state.painted)
     warp = carry.doubted(warp, content, state.source)
+    warp, painted = carry.rested(warp, content, state.source, state.painted)
     start = carry.start(state.stylised, content, warp)
-    painted = state.painted.moved(warp)
+    painted = painted.moved(warp)
     free = painted.to_paint(content, warp)
     part: torch.Tensor | None = painted.part
     style: StyleTarget | None = state.style

@@ -7,7 +7,6 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
-import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -23,7 +22,6 @@ from videostyle.media.decode import Decoder, decode, fine_time_base, next_timest
 from videostyle.media.probe import probe
 
 
-@hypothesis.settings(deadline=None)
 @given(
     width=st.integers(1, 8000),
     height=st.integers(1, 8000),
@@ -44,7 +42,6 @@ def test_output_size(width: int, height: int, longest: int | None, even: bool) -
         assert new == 1 or new == 2 or abs(new - old * scale) <= (1 if even else 0.5) + 1e-6
 
 
-@hypothesis.settings(deadline=None)
 @given(st.lists(st.fractions(0, 1000), min_size=1, max_size=50))
 def test_timestamps_increase_and_move_no_more_than_they_must(moments: list[Fraction]) -> None:
     tick, last, ticks = Fraction(1, 90_000), -1, []
@@ -57,7 +54,6 @@ def test_timestamps_increase_and_move_no_more_than_they_must(moments: list[Fract
         assert ours == wanted or (number and ours == ticks[number - 1] + 1)
 
 
-@hypothesis.settings(deadline=None)
 @given(st.integers(1, 200_000), st.integers(1, 2000))
 def test_fine_time_base_divides(denominator: int, numerator: int) -> None:
     coarse = Fraction(numerator, denominator)

@@ -8,7 +8,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -223,7 +222,6 @@ AUDIO = st.sampled_from(["aac", "opus", "vorbis", "flac", "pcm_s16le", "mp3float
 OTHERS = st.sampled_from(["subrip", "ass", "mov_text", "dvdsub", "pgssub", "bin_data", "ttf", "mjpeg"])
 
 
-@hypothesis.settings(deadline=None)
 @given(
     sounds=st.lists(AUDIO, max_size=3),
     others=st.lists(OTHERS, max_size=3),

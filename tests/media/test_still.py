@@ -6,7 +6,6 @@ import struct
 import zlib
 from pathlib import Path
 
-import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -128,7 +127,6 @@ def test_longest(tmp_path: Path) -> None:
     assert read_picture(tmp_path / "a.jpg", longest=4000).shape == (1, 3, 400, 640)
 
 
-@hypothesis.settings(deadline=None)
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 200))
 def test_shrink(width: int, height: int, longest: int) -> None:
     small = shrink(torch.full((1, 3, height, width), 0.5), longest)

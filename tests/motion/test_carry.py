@@ -1,6 +1,7 @@
 """What a stylised frame leaves to the next one."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,10 +10,11 @@ from hypothesis import strategies as st
 from networks import picture, smooth_picture
 
 from videostyle.motion import carry
-from videostyle.motion.carry import EVALUATIONS_TO_PAINT, FINISHED, MARGIN, Painted
+from videostyle.motion.carry import EVALUATIONS_TO_PAINT, FINISHED, LONGEST_LAG, MARGIN, Painted
 from videostyle.motion.warp import Warp
 
 SIZE = (40, 48)
+LONGEST = LONGEST_LAG * max(SIZE)  # pixels
 
 
 def standing(mask: torch.Tensor | None = None) -> Warp:
@@ -111,7 +113,7 @@ def beside_a_hand(shift: int) -> tuple[torch.Tensor, torch.Tensor, Warp]:
 
 def test_a_wall_beside_a_moving_hand_is_at_rest():
     content, source, warp = beside_a_hand(2)
-    found = carry.rested(warp, content, source, Painted.whole(source))
+    found, _ = carry.rested(warp, content, source, Painted.whole(source))
     wall = torch.ones(1, 1, *SIZE)
     wall[..., 5:27, 5:29] = 0
     at_rest = (found.still * wall).sum() / wall.sum()
@@ -124,7 +126,8 @@ def test_a_moving_camera_takes_everything_along():
     scene = smooth_picture(SIZE[0], SIZE[1] + 4) * 0.5 + 0.5 * picture(SIZE[0], SIZE[1] + 4)
     content, source = scene[..., 1:-3].contiguous(), scene[..., :-4].contiguous()
     warp = Warp(torch.tensor([0.9, 0.0]).view(1, 2, 1, 1).expand(1, 2, *SIZE).contiguous(), torch.ones(1, 1, *SIZE))
-    assert carry.rested(warp, content, source, Painted.whole(source)) is warp
+    found, _ = carry.rested(warp, content, source, Painted.whole(source))
+    assert torch.equal(found.flow, warp.flow)
 
 
 def test_what_moves_is_always_painted():
@@ -176,3 +179,43 @@ def test_noise_is_not_doubted():
     found = carry.doubted(standing(), noisy(scene, 1), noisy(scene, 2))
     assert found.mask.min() > 0.98
     assert found.visible_before.min() == 1
+
+
+def nodded(moves: list[float], followed: float) -> list[Warp]:
+    """How a plain wall's picture is moved while the camera moves it by so many pixels in every frame."""
+    wall, warps = torch.full((1, 3, *SIZE), 0.6), []
+    painted = replace(Painted.whole(wall), followed=torch.full((1, 1, *SIZE), followed))
+    for move in moves:
+        flow = torch.zeros(1, 2, *SIZE)
+        flow[:, 0] = move
+        # a textured floor, which shows that it is the camera
+        content, source = (torch.cat((wall[..., :10, :], picture(30, SIZE[1], seed=s)), 2) for s in (1, 2))
+        warp, painted = carry.rested(Warp(flow, torch.ones(1, 1, *SIZE)), content, source, painted)
+        assert painted.lag[..., :5, :].norm(dim=1).max() <= LONGEST
+        warps.append(Warp(warp.flow[..., :5, :], warp.mask[..., :5, :]))
+    return warps
+
+
+def test_a_wall_at_rest_does_not_nod_with_the_camera():
+    assert all(warp.still.all() for warp in nodded([LONGEST * x for x in (0.6, -0.8, 0.6, -0.4)] * 20, followed=0))
+
+
+@given(st.floats(0.1, 0.9), st.integers(1, 40))
+def test_a_wall_lags_behind_a_camera_by_little(step, frames):
+    travelled = sum(warp.flow[:, 0] for warp in nodded([step] * frames, followed=0))
+    assert isinstance(travelled, torch.Tensor)
+    assert ((step * frames - travelled).abs() < LONGEST + 1e-3).all()
+
+
+def test_a_wall_that_goes_with_the_camera_goes_on_with_it():
+    for warp in nodded([0.3, 0.4, 0.2], followed=1):
+        assert not warp.still.any()
+
+
+def test_what_was_hidden_lags_behind_nothing():
+    content, source, warp = beside_a_hand(2)
+    hidden = torch.zeros(1, 1, *SIZE)
+    painted = replace(Painted.whole(1 - source), lag=torch.full((1, 2, *SIZE), 0.2))
+    _, after = carry.rested(Warp(warp.flow, hidden), content, source, painted)
+    assert not after.lag.any()
+    assert after.followed.all()

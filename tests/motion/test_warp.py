@@ -13,7 +13,7 @@ def constant_flow(dx: float, dy: float, height: int, width: int) -> torch.Tensor
     return torch.tensor([dx, dy]).view(1, 2, 1, 1).expand(1, 2, height, width).contiguous()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(dx=st.integers(-6, 6), dy=st.integers(-6, 6), height=st.integers(8, 30), width=st.integers(8, 30))
 def test_integer_shifts_are_exact_inside_and_repeat_the_border_outside(dx, dy, height, width):
     """The convention: the current pixel (x, y) was at (x + dx, y + dy) in the previous frame."""
@@ -58,7 +58,7 @@ def test_a_fraction_of_a_pixel_on_a_smooth_picture(dx, dy):
     assert (scene(xs, ys)[..., 4:-4, 4:-4] - exact).abs().max() > 5 * (found - exact).abs().max()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(dx=st.floats(-3, 3), dy=st.floats(-3, 3), slope_x=st.floats(-0.02, 0.02), slope_y=st.floats(-0.02, 0.02))
 def test_a_ramp_is_moved_by_exactly_the_flow(dx, dy, slope_x, slope_y):
     ys, xs = torch.meshgrid(torch.arange(20.0), torch.arange(24.0), indexing="ij")
@@ -92,7 +92,7 @@ def test_a_warp_moves_any_number_of_pictures_and_channels():
     torch.testing.assert_close(one_channel, torch.ones(1, 1, 9, 11))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 999), value=st.floats(0, 1))
 def test_a_plain_picture_stays_plain_under_any_flow(seed, value):
     flow = torch.randn(1, 2, 9, 13, generator=torch.Generator().manual_seed(seed)) * 5

@@ -47,7 +47,7 @@ def fed(lbfgs: LBFGS, generator: torch.Generator, bends: list[bool]) -> list[tup
     return [(s, y) for s, y, upwards in pairs[-lbfgs.size :] if upwards]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(size=st.integers(1, 6), bends=st.lists(st.booleans(), max_size=14), seed=st.integers(0, 999))
 def test_direction_is_the_two_loop_recursions(size, bends, seed):
     """Also when the ring has wrapped, and with rejected pairs anywhere in it."""
@@ -118,7 +118,7 @@ def test_the_losss_own_scale_changes_nothing(scale, dtype):
     assert (found[-1] - start).abs().mean() > 0.05
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(scale=st.floats(-20, 20), seed=st.integers(0, 999))
 def test_the_first_step_is_one_level_of_255_on_average(scale, seed):
     g = torch.randn(1, 3, *SHAPE, generator=torch.Generator().manual_seed(seed)) * 10**scale

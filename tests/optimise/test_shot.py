@@ -107,11 +107,12 @@ def test_a_finer_tolerance_takes_longer_and_falls_lower():
     assert fine.losses.total < coarse.losses.total
 
 
-def test_the_stopping_rule_is_the_relative_fall_of_the_lowest_loss():
+def test_a_frame_has_settled_when_its_loss_hardly_changes():
     made = optimiser(tolerance=0.01)
     falling = 100.0 * 0.98 ** torch.arange(10.0)
     assert not made._settled(falling, None)  # 2 % an evaluation
     assert made._settled(100.0 * 0.995 ** torch.arange(10.0), None)
+    assert not made._settled(torch.tensor([100.0, 300.0, 150.0, 120.0, 101.0, 100.5]), None)  # a bad step, not rest
     spike = torch.cat((falling[:-1], torch.tensor([1e6])))
     assert not made._settled(spike, None)  # one bad step is no end
     assert not made._settled(torch.ones(WINDOW), None)  # too short to tell

@@ -98,7 +98,7 @@ def test_gradcheck(name):
     assert torch.autograd.gradcheck(LOSSES[name], features(2, 3, 4, 5, seed=9).requires_grad_())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(height=st.integers(1, 6), width=st.integers(1, 6), times=st.integers(2, 3), seed=st.integers(0, 99))
 def test_tiling_a_picture_changes_neither_content_nor_style(height, width, times, seed):
     """Size-free: the same features repeated over a larger picture have the same losses."""
@@ -108,7 +108,7 @@ def test_tiling_a_picture_changes_neither_content_nor_style(height, width, times
     torch.testing.assert_close(losses.gram(f_big), losses.gram(f))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(shift=st.floats(-1, 1), seed=st.integers(0, 99))
 def test_total_variation_ignores_brightness(shift, seed):
     x = features(1, 3, 4, 5, seed=seed)

@@ -11,26 +11,29 @@ Three ideas, each a pure function of pictures:
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 
+from videostyle.motion import window
 from videostyle.motion.flow import CAMERA_SHARE, REST_FLOOR
-from videostyle.motion.warp import Warp
+from videostyle.motion.warp import Warp, sample
 
 # What a pixel lacks of its paint falls by the factor e in this many evaluations.
 EVALUATIONS_TO_PAINT = 30.0
 # A pixel that lacks less than this is finished.
 FINISHED = 0.1
+# What stood still may lag this far behind a motion before it follows, as a share of the picture's longer side.
+LONGEST_LAG = 1 / 400
 # Half the width of a brush stroke, over which stretching is averaged; motion that DIS finds in noise. In pixels.
 STROKE, FLOW_NOISE = 8, 1.0
 # A pixel has changed if the mean of the 5 x 5 pixels around it did by more than this, in any channel, since it was
 # painted. Noise of sigma 2/255 moves that mean by 0.6/255.
 CHANGE = 3 / 255
 CHANGE_RADIUS = 2
-# Pixels around a changed one are painted with it: brush strokes are wider than a pixel.
-MARGIN = 4
+# The pixels beside a changed one are painted with it (``changed`` looks two further). With a wider margin the wall
+# behind someone who moves is painted again and again: with 4 a webcam's still pixels wander twice as far as with 2.
+MARGIN = 1
 # How much worse than the flow may standing still explain the 5 x 5 pixels around one, where it still does as well.
 REST_SHARE = 1.25
 # Lai et al. 2018: alpha of the visibility mask, for pixels in [0, 1].
@@ -42,26 +45,31 @@ class Painted:
     """What is known of every pixel of the shot's last picture.
 
     ``source``: (1, 3, H, W), the source as it was when the pixel was last painted. ``bare``: (1, 1, H, W) in [0, 1],
-    what the pixel lacks of its paint: 1 as it comes into view.
+    what the pixel lacks of its paint: 1 as it comes into view. ``lag``: (1, 2, H, W), motion that the picture has not
+    followed yet, in pixels: at x it should show what it shows at x + lag(x). ``followed``: (1, 1, H, W), 1 where it was
+    moved from the frame before.
     """
 
     source: torch.Tensor
     bare: torch.Tensor
+    lag: torch.Tensor
+    followed: torch.Tensor
 
     @classmethod
     def whole(cls, source: torch.Tensor) -> "Painted":
         """After the first frame of a shot, which is optimised until it converges: everything is finished."""
-        return cls(source, torch.zeros_like(source[:, :1]))
+        bare, lag = torch.zeros_like(source[:, :1]), torch.zeros_like(source[:, :2])
+        return cls(source, bare, lag, followed=torch.ones_like(bare))
 
     def moved(self, warp: Warp) -> "Painted":
         """The same, known at the next frame's pixels; paint that is stretched gets thinner, and thicker again."""
         kept = (1 - warp(self.bare).clamp(0, 1)) * density(warp.flow) * warp.visible_before
-        return Painted(warp(self.source), (1 - kept).clamp(0, 1))
+        return replace(self, source=warp(self.source), bare=(1 - kept).clamp(0, 1))
 
     def to_paint(self, content: torch.Tensor, warp: Warp) -> torch.Tensor:
         """Mask (1, 1, H, W) of 0 and 1: all but what stands still, is finished and looks as when it was painted."""
         leave = warp.still * warp.visible_before * (self.bare < FINISHED) * (1 - changed(content, self.source))
-        return grown(1 - leave, MARGIN)
+        return window.maximum(1 - leave, MARGIN)
 
     @property
     def unfinished(self) -> torch.Tensor:
@@ -71,34 +79,42 @@ class Painted:
     @property
     def part(self) -> torch.Tensor:
         """(1, 1, H, W) in [0, 1]: what is not finished, with a margin; it is to have the style by itself."""
-        return grown(self.unfinished, MARGIN)
+        return window.maximum(self.unfinished, MARGIN)
 
     def after(self, content: torch.Tensor, painted: torch.Tensor, evaluations: int) -> "Painted":
         """What is known when the pixels ``painted`` (a mask) of the frame ``content`` have been painted."""
         left = self.bare * math.exp(-evaluations / EVALUATIONS_TO_PAINT)
         bare = torch.where(self.bare < FINISHED, self.bare, left * (left >= FINISHED))
-        return Painted(torch.lerp(self.source, content, painted), bare)
+        return replace(self, source=torch.lerp(self.source, content, painted), bare=bare)
 
 
-def rested(warp: Warp, content: torch.Tensor, source: torch.Tensor, painted: Painted) -> Warp:
-    """``warp``, standing still where a motion within the flow's noise says nothing: a wall beside a moving hand.
+def rested(warp: Warp, content: torch.Tensor, source: torch.Tensor, painted: Painted) -> tuple[Warp, Painted]:
+    """(how the picture is to be moved, ``painted`` with its lag after that); ``warp``: how the source has moved.
 
-    There the source looks as it did when it was painted, and along the flow no more like the frame before (``source``)
-    than straight on. Where that leaves a third of the picture it is the camera that moves, and plain walls go with it.
+    A picture stands still where a motion says nothing: the source looks as it did when it was painted, and along the
+    flow no more like the frame before (``source``) than straight on. That holds for motions within the flow's noise, a
+    wall beside a moving hand, and for any that the flow back contradicts: in a plain wall they are invented. Where it
+    leaves a third of the picture it is the camera that moves, and plain walls go with it.
+
+    What stood still goes on doing so until it lags LONGEST_LAG behind, for a camera that nods comes back; then it
+    catches up, and follows every motion until it stands still again.
     """
-    content_, source_ = _mean(content, 1), _mean(source, 1)
-    straight = _mean((content_ - source_).square().mean(1, keepdim=True), CHANGE_RADIUS)
-    along = _mean((content_ - warp(source_)).square().mean(1, keepdim=True), CHANGE_RADIUS)
-    alike = (straight <= REST_SHARE * (along + REST_FLOOR)) & (warp.flow.norm(dim=1, keepdim=True) < FLOW_NOISE)
-    rest = alike * (1 - changed(content, painted.source))
-    if rest.mean() < 1 - CAMERA_SHARE:
-        return warp
-    return Warp(warp.flow * (1 - rest), torch.maximum(warp.mask, rest), torch.maximum(warp.visible_before, rest))
-
-
-def _mean(x: torch.Tensor, radius: int) -> torch.Tensor:
-    """Mean over a window of 2 radius + 1 pixels a side, (N, C, H, W) -> the same."""
-    return F.avg_pool2d(x, 2 * radius + 1, stride=1, padding=radius, count_include_pad=False)
+    content_, source_ = window.mean(content, 1), window.mean(source, 1)
+    straight = window.mean((content_ - source_).square().mean(1, keepdim=True), CHANGE_RADIUS)
+    along = window.mean((content_ - warp(source_)).square().mean(1, keepdim=True), CHANGE_RADIUS)
+    alike = (straight <= REST_SHARE * (along + REST_FLOOR)) * (1 - changed(content, painted.source))
+    slow = warp.flow.norm(dim=1, keepdim=True) < FLOW_NOISE
+    quiet = alike * (slow | (warp.visible_before < 0.5))
+    if quiet.mean() < 1 - CAMERA_SHARE:
+        quiet = torch.zeros_like(quiet)
+    flow = warp.flow * (1 - quiet)
+    before = sample(torch.cat((painted.lag, painted.followed), 1), flow, mode="bilinear")
+    due = flow + before[:, :2]
+    near = due.norm(dim=1, keepdim=True) < LONGEST_LAG * max(content.shape[2:])
+    held = (before[:, 2:] == 0) * near * warp.visible_before.round()
+    rest = torch.maximum(quiet, held)
+    moved = Warp(due * (1 - rest), torch.maximum(warp.mask, quiet), torch.maximum(warp.visible_before, quiet))
+    return moved, replace(painted, lag=due * rest, followed=1 - moved.still)
 
 
 def density(flow: torch.Tensor) -> torch.Tensor:
@@ -109,17 +125,12 @@ def density(flow: torch.Tensor) -> torch.Tensor:
     across, down = torch.gradient(flow, dim=(3, 2))
     area = (1 + across[:, :1]) * (1 + down[:, 1:]) - across[:, 1:] * down[:, :1]
     area = torch.where(flow.norm(dim=1, keepdim=True) > FLOW_NOISE, area, 1)
-    return _mean(area, STROKE)
+    return window.mean(area, STROKE)
 
 
 def changed(content: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
     """Mask (1, 1, H, W), 1 where the picture differs by more than noise does."""
-    return (_mean(content - before, CHANGE_RADIUS).abs().amax(1, keepdim=True) > CHANGE).to(content.dtype)
-
-
-def grown(mask: torch.Tensor, radius: int) -> torch.Tensor:
-    """A mask (1, 1, H, W) of 0 and 1 with its ones grown by ``radius`` pixels."""
-    return F.max_pool2d(mask, 2 * radius + 1, stride=1, padding=radius)
+    return (window.mean(content - before, CHANGE_RADIUS).abs().amax(1, keepdim=True) > CHANGE).to(content.dtype)
 
 
 def doubted(warp: Warp, content: torch.Tensor, source: torch.Tensor) -> Warp:
@@ -128,7 +139,7 @@ def doubted(warp: Warp, content: torch.Tensor, source: torch.Tensor) -> Warp:
     Times exp(-50 |I_t - warp(I_t-1)|^2), summed over channels (Lai et al. 2018, their visibility mask, section 3.2),
     smoothed against noise. What was seen before is doubted later than what may be compared: four times that, at most 1.
     """
-    difference = _mean(content - warp(source), 1)
+    difference = window.mean(content - warp(source), 1)
     alike = torch.exp(-LIKENESS * difference.square().sum(1, keepdim=True))
     return Warp(warp.flow, warp.mask * alike, warp.visible_before * (4 * alike).clamp_max(1))
 

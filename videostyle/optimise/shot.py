@@ -138,13 +138,12 @@ class ShotOptimiser:
         return LBFGS(history or History.empty(self.settings.history_size, shape, self.trunk.device))
 
     def _settled(self, totals: torch.Tensor, floor: int | None) -> bool:
-        """Whether the lowest loss so far falls by less than ``tolerance`` per evaluation."""
+        """Whether the loss changes by less than ``tolerance`` per evaluation; after a bad step it has not settled."""
         done, s = len(totals), self.settings
         if s.tolerance == 0 or done < max(floor or s.min_iterations, WINDOW + 1):
             return False
-        lowest = totals.cummin(0).values
-        before, now = lowest[-1 - WINDOW].item(), lowest[-1].item()
-        return (before - now) < s.tolerance * WINDOW * now
+        lowest, highest = (t.item() for t in totals[-1 - WINDOW :].aminmax())
+        return highest - lowest < s.tolerance * WINDOW * lowest
 
     def _reached(self, goal: float | None, floor: int | None, done: int, own: float) -> bool:
         """Whether the picture's own loss is at or below ``goal``, after the fewest evaluations allowed."""

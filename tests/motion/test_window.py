@@ -1,0 +1,30 @@
+"""Means and maxima over windows, against torch's pooling."""
+
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from networks import picture
+
+from videostyle.motion import window
+
+sides, radii = st.integers(1, 24), st.integers(0, 9)
+
+
+@given(sides, sides, radii)
+def test_mean_is_that_of_the_pixels_inside(height, width, radius):
+    x = picture(height, width).double()
+    inside = torch.ones_like(x)
+    total, count = (F.avg_pool2d(F.pad(t, (radius,) * 4), 2 * radius + 1, 1) for t in (x, inside))
+    torch.testing.assert_close(window.mean(x, radius), total / count)
+
+
+@given(sides, sides, radii)
+def test_maximum_is_that_of_the_pixels_inside(height, width, radius):
+    x = picture(height, width) - 2
+    expected = F.max_pool2d(F.pad(x, (radius,) * 4, value=-9), 2 * radius + 1, 1)
+    assert torch.equal(window.maximum(x, radius), expected)
+
+
+def test_the_mean_of_ones_is_one_to_the_bit():
+    assert (window.mean(torch.ones(1, 2, 30, 40), 8) == 1).all()
