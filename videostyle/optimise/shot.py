@@ -24,7 +24,7 @@ from videostyle.perception.objective import ContentTarget, Losses, LossWeights, 
 from videostyle.perception.trunk import Trunk
 from videostyle.settings import Settings
 
-# The relative decrease per evaluation is averaged over this many evaluations: single steps of L-BFGS are uneven.
+# A frame has settled over this many evaluations, not over one: single steps of L-BFGS are uneven.
 WINDOW = 5
 # Evaluations between two looks at the losses on a GPU, which would wait for the host at every look.
 LOOK_ON_GPU = 4
