@@ -9,7 +9,7 @@ through VGG-19 and once through the embedded network, and every picture on both 
 - style: the fall of VGG-19's style loss, as a share of its own run's fall. content: the ratio of the content losses.
 - cosines of the two networks' gradients at the content, a quarter, a half and the end of the embedded network's run.
 - cost: seconds per evaluation at 512x288 of both, in turns, in one process; and for how many of VGG-19's evaluations'
-  worth of time the embedded network is ahead of it.
+  worth of time the embedded network is ahead of it. Beside it, the seconds that loading takes.
 
 Needs the shared folder's photographs, paintings and VGG-19 weights (``VIDEOSTYLE_SHARED``), or others of your own.
 """
@@ -87,6 +87,7 @@ def main(argv: list[str] | None = None) -> int:
         print(line(result), flush=True)
     report = summary(results) | {"settings": vars_of(args)}
     if args.cost:
+        report["load_seconds"] = load_seconds(args)
         report["cost"] = found = cost(args, settings)
         report["leads_for_vgg19_evaluations"] = leads(results, found[args.precision]["ratio"])
     print(table(report))
@@ -278,6 +279,16 @@ def leads(results: list[Result], ratio: float) -> dict[str, float]:
             ahead = k
         counts.append(float(ahead))
     return {"median": statistics.median(counts), "least": min(counts)}
+
+
+def load_seconds(args: argparse.Namespace) -> float:
+    """What loading the embedded network takes: the median of five."""
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        compact.load(args.weights)
+        times.append(time.perf_counter() - began)
+    return round(statistics.median(times), 3)
 
 
 def cost(args: argparse.Namespace, settings: Settings) -> dict[str, dict[str, Any]]:
