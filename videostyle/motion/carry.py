@@ -47,7 +47,7 @@ class Painted:
     ``source``: (1, 3, H, W), the source as it was when the pixel was last painted. ``bare``: (1, 1, H, W) in [0, 1],
     what the pixel lacks of its paint: 1 as it comes into view. ``lag``: (1, 2, H, W), motion that the picture has not
     followed yet, in pixels: at x it should show what it shows at x + lag(x). ``followed``: (1, 1, H, W), 1 where it was
-    moved from the frame before.
+    moved from the frame before; a shot begins with 1, so that it follows until it first stands still.
     """
 
     source: torch.Tensor
