@@ -17,7 +17,7 @@ import torch
 
 from videostyle.motion import window
 from videostyle.motion.flow import CAMERA_SHARE, REST_FLOOR
-from videostyle.motion.warp import Warp, sample
+from videostyle.motion.warp import Warp, sample, shorter
 
 # What a pixel lacks of its paint falls by the factor e in this many evaluations.
 EVALUATIONS_TO_PAINT = 30.0
@@ -103,14 +103,14 @@ def rested(warp: Warp, content: torch.Tensor, source: torch.Tensor, painted: Pai
     straight = window.mean((content_ - source_).square().mean(1, keepdim=True), CHANGE_RADIUS)
     along = window.mean((content_ - warp(source_)).square().mean(1, keepdim=True), CHANGE_RADIUS)
     alike = (straight <= REST_SHARE * (along + REST_FLOOR)) * (1 - changed(content, painted.source))
-    slow = warp.flow.norm(dim=1, keepdim=True) < FLOW_NOISE
+    slow = shorter(warp.flow, FLOW_NOISE)
     quiet = alike * (slow | (warp.visible_before < 0.5))
     if quiet.mean() < 1 - CAMERA_SHARE:
         quiet = torch.zeros_like(quiet)
     flow = warp.flow * (1 - quiet)
     before = sample(torch.cat((painted.lag, painted.followed), 1), flow, mode="bilinear")
     due = flow + before[:, :2]
-    near = due.norm(dim=1, keepdim=True) < LONGEST_LAG * max(content.shape[2:])
+    near = shorter(due, LONGEST_LAG * max(content.shape[2:]))
     held = (before[:, 2:] == 0) * near * warp.visible_before.round()
     rest = torch.maximum(quiet, held)
     moved = Warp(due * (1 - rest), torch.maximum(warp.mask, quiet), torch.maximum(warp.visible_before, quiet))
@@ -124,7 +124,7 @@ def density(flow: torch.Tensor) -> torch.Tensor:
     """
     across, down = torch.gradient(flow, dim=(3, 2))
     area = (1 + across[:, :1]) * (1 + down[:, 1:]) - across[:, 1:] * down[:, :1]
-    area = torch.where(flow.norm(dim=1, keepdim=True) > FLOW_NOISE, area, 1)
+    area = torch.where(shorter(flow, FLOW_NOISE), 1, area)
     return window.mean(area, STROKE)
 
 
