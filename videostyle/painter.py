@@ -346,8 +346,8 @@ def _follow(settings: Settings, content: torch.Tensor, state: ShotState, warp: W
     if settings.coherence == 0:
         moved = warp(state.stylised).clamp(0, 1)
         return Beginning("warped", moved, _carried(state.history, warp))
-    warp = carry.doubted(warp, content, state.source)
-    warp, painted = carry.rested(warp, content, state.source, state.painted)
+    difference = carry.Difference.between(content, state.source, warp)
+    warp, painted = carry.rested(carry.doubted(warp, difference), content, difference, state.painted)
     start = carry.start(state.stylised, content, warp)
     painted = painted.moved(warp)
     free = painted.to_paint(content, warp)

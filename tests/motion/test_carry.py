@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from networks import picture, smooth_picture
 
 from videostyle.motion import carry
-from videostyle.motion.carry import EVALUATIONS_TO_PAINT, FINISHED, LONGEST_LAG, MARGIN, Painted
+from videostyle.motion.carry import EVALUATIONS_TO_PAINT, FINISHED, LONGEST_LAG, MARGIN, Difference, Painted
 from videostyle.motion.warp import Warp
 
 SIZE = (40, 48)
@@ -31,6 +31,10 @@ def follow(painted: Painted, content: torch.Tensor, warp: Warp, evaluations: int
     moved = painted.moved(warp)
     free = moved.to_paint(content, warp)
     return free, moved.after(content, free, evaluations)
+
+
+def rested(warp: Warp, content: torch.Tensor, source: torch.Tensor, painted: Painted) -> tuple[Warp, Painted]:
+    return carry.rested(warp, content, Difference.between(content, source, warp), painted)
 
 
 def test_what_stands_still_is_left_alone_however_long_it_lasts():
@@ -113,7 +117,7 @@ def beside_a_hand(shift: int) -> tuple[torch.Tensor, torch.Tensor, Warp]:
 
 def test_a_wall_beside_a_moving_hand_is_at_rest():
     content, source, warp = beside_a_hand(2)
-    found, _ = carry.rested(warp, content, source, Painted.whole(source))
+    found, _ = rested(warp, content, source, Painted.whole(source))
     wall = torch.ones(1, 1, *SIZE)
     wall[..., 5:27, 5:29] = 0
     at_rest = (found.still * wall).sum() / wall.sum()
@@ -126,7 +130,7 @@ def test_a_moving_camera_takes_everything_along():
     scene = smooth_picture(SIZE[0], SIZE[1] + 4) * 0.5 + 0.5 * picture(SIZE[0], SIZE[1] + 4)
     content, source = scene[..., 1:-3].contiguous(), scene[..., :-4].contiguous()
     warp = Warp(torch.tensor([0.9, 0.0]).view(1, 2, 1, 1).expand(1, 2, *SIZE).contiguous(), torch.ones(1, 1, *SIZE))
-    found, _ = carry.rested(warp, content, source, Painted.whole(source))
+    found, _ = rested(warp, content, source, Painted.whole(source))
     assert torch.equal(found.flow, warp.flow)
 
 
@@ -167,7 +171,7 @@ def test_what_looks_different_along_the_flow_is_doubted():
     scene = smooth_picture(*SIZE)
     other = scene.clone()
     other[..., 10:20, 10:20] = 1 - other[..., 10:20, 10:20].round()
-    found = carry.doubted(standing(), other, scene)
+    found = carry.doubted(standing(), Difference.between(other, scene, standing()))
     assert found.mask[..., 13:17, 13:17].max() < 0.05
     assert found.visible_before[..., 13:17, 13:17].max() < 0.2
     assert found.mask[..., 25:, 25:].min() == 1
@@ -176,7 +180,7 @@ def test_what_looks_different_along_the_flow_is_doubted():
 
 def test_noise_is_not_doubted():
     scene = smooth_picture(*SIZE)
-    found = carry.doubted(standing(), noisy(scene, 1), noisy(scene, 2))
+    found = carry.doubted(standing(), Difference.between(noisy(scene, 1), noisy(scene, 2), standing()))
     assert found.mask.min() > 0.98
     assert found.visible_before.min() == 1
 
@@ -190,7 +194,7 @@ def nodded(moves: list[float], followed: float) -> list[Warp]:
         flow[:, 0] = move
         # a textured floor, which shows that it is the camera
         content, source = (torch.cat((wall[..., :10, :], picture(30, SIZE[1], seed=s)), 2) for s in (1, 2))
-        warp, painted = carry.rested(Warp(flow, torch.ones(1, 1, *SIZE)), content, source, painted)
+        warp, painted = rested(Warp(flow, torch.ones(1, 1, *SIZE)), content, source, painted)
         assert painted.lag[..., :5, :].norm(dim=1).max() <= LONGEST
         warps.append(Warp(warp.flow[..., :5, :], warp.mask[..., :5, :]))
     return warps
@@ -217,6 +221,6 @@ def test_what_was_hidden_lags_behind_nothing(seen):
     wall, lag = torch.full((1, 3, *SIZE), 0.6), torch.zeros(1, 2, *SIZE)
     lag[:, 0] = 0.8 * LONGEST
     before = replace(Painted.whole(1 - wall), lag=lag, followed=torch.zeros(1, 1, *SIZE))
-    _, after = carry.rested(standing(torch.full((1, 1, *SIZE), seen)), wall, wall, before)
+    _, after = rested(standing(torch.full((1, 1, *SIZE), seen)), wall, wall, before)
     assert torch.equal(after.lag, lag * seen)
     assert (after.followed == 1 - seen).all()

@@ -63,8 +63,9 @@ class Painted:
 
     def moved(self, warp: Warp) -> "Painted":
         """The same, known at the next frame's pixels; paint that is stretched gets thinner, and thicker again."""
-        kept = (1 - warp(self.bare).clamp(0, 1)) * density(warp.flow) * warp.visible_before
-        return replace(self, source=warp(self.source), bare=(1 - kept).clamp(0, 1))
+        bare, source = warp(torch.cat((self.bare, self.source), 1)).split((1, 3), 1)
+        kept = (1 - bare.clamp(0, 1)) * density(warp.flow) * warp.visible_before
+        return replace(self, source=source, bare=(1 - kept).clamp(0, 1))
 
     def to_paint(self, content: torch.Tensor, warp: Warp) -> torch.Tensor:
         """Mask (1, 1, H, W) of 0 and 1: all but what stands still, is finished and looks as when it was painted."""
@@ -88,20 +89,37 @@ class Painted:
         return replace(self, source=torch.lerp(self.source, content, painted), bare=bare)
 
 
-def rested(warp: Warp, content: torch.Tensor, source: torch.Tensor, painted: Painted) -> tuple[Warp, Painted]:
+@dataclass(frozen=True)
+class Difference:
+    """What a frame has more than the one before it, ``straight`` on and ``along`` the flow.
+
+    Both (1, 3, H, W), means over 3 x 3 pixels against noise.
+    """
+
+    straight: torch.Tensor
+    along: torch.Tensor
+
+    @classmethod
+    def between(cls, content: torch.Tensor, source: torch.Tensor, warp: Warp) -> "Difference":
+        """``content``: the frame, ``source``: the one before it, both (1, 3, H, W); ``warp``: from one to the other."""
+        now, before = window.mean(content, 1), window.mean(source, 1)
+        return cls(now - before, now - warp(before))
+
+
+def rested(warp: Warp, content: torch.Tensor, found: Difference, painted: Painted) -> tuple[Warp, Painted]:
     """(how the picture is to be moved, ``painted`` with its lag after that); ``warp``: how the source has moved.
 
     A picture stands still where a motion says nothing: the source looks as it did when it was painted, and along the
-    flow no more like the frame before (``source``) than straight on. That holds for motions within the flow's noise, a
+    flow no more like the frame before than straight on (``found``). That holds for motions within the flow's noise, a
     wall beside a moving hand, and for any that the flow back contradicts: in a plain wall they are invented. Where it
     leaves a third of the picture it is the camera that moves, and plain walls go with it.
 
     What stood still goes on doing so until it lags LONGEST_LAG behind, for a camera that nods comes back; then it
     catches up, and follows every motion until it stands still again.
     """
-    content_, source_ = window.mean(content, 1), window.mean(source, 1)
-    straight = window.mean((content_ - source_).square().mean(1, keepdim=True), CHANGE_RADIUS)
-    along = window.mean((content_ - warp(source_)).square().mean(1, keepdim=True), CHANGE_RADIUS)
+    straight, along = (
+        window.mean(d.square().mean(1, keepdim=True), CHANGE_RADIUS) for d in (found.straight, found.along)
+    )
     alike = (straight <= REST_SHARE * (along + REST_FLOOR)) * (1 - changed(content, painted.source))
     slow = shorter(warp.flow, FLOW_NOISE)
     quiet = alike * (slow | (warp.visible_before < 0.5))
@@ -133,14 +151,13 @@ def changed(content: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
     return (window.mean(content - before, CHANGE_RADIUS).abs().amax(1, keepdim=True) > CHANGE).to(content.dtype)
 
 
-def doubted(warp: Warp, content: torch.Tensor, source: torch.Tensor) -> Warp:
+def doubted(warp: Warp, found: Difference) -> Warp:
     """``warp`` with masks that also ask whether the source looks the same along it: a quick hand fools both flows.
 
     Times exp(-50 |I_t - warp(I_t-1)|^2), summed over channels (Lai et al. 2018, their visibility mask, section 3.2),
     smoothed against noise. What was seen before is doubted later than what may be compared: four times that, at most 1.
     """
-    difference = window.mean(content - warp(source), 1)
-    alike = torch.exp(-LIKENESS * difference.square().sum(1, keepdim=True))
+    alike = torch.exp(-LIKENESS * found.along.square().sum(1, keepdim=True))
     return Warp(warp.flow, warp.mask * alike, warp.visible_before * (4 * alike).clamp_max(1))
 
 

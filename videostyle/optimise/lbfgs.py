@@ -51,7 +51,7 @@ class History:
     def warped(self, warp: Callable[[torch.Tensor], torch.Tensor], mask: torch.Tensor | None = None) -> "History":
         """The history moved along with the picture, zero where ``mask`` (1, 1, H, W) does not trust the warp.
 
-        ``warp`` gives a new tensor, which is masked in place: memory that is new at every frame costs more than the sum.
+        ``warp`` gives a new tensor, masked in place: memory that is new at every frame costs more than the product.
         """
         pairs = warp(self.pairs)
         return History(pairs if mask is None else pairs.mul_(mask), self.valid, self.newest)
