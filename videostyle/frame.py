@@ -13,6 +13,14 @@ from pathlib import Path
 
 import torch
 
+# BT.709
+LUMA = (0.2126, 0.7152, 0.0722)
+
+
+def luma(pixels: torch.Tensor) -> torch.Tensor:
+    """BT.709 luma of RGB, (N, 3, H, W) -> (N, 1, H, W)."""
+    return (pixels * pixels.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+
 
 @dataclass(frozen=True)
 class Frame:

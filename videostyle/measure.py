@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 import torch
 import torch.nn.functional as F
 
-from videostyle.frame import Frame
+from videostyle.frame import Frame, luma
 from videostyle.motion.warp import Warp
 from videostyle.perception.objective import ContentTarget, Losses, LossWeights, Objective, StyleTarget
 from videostyle.perception.trunk import Trunk
 
-# BT.709 luma of RGB, and the scale of Cb and Cr.
-LUMA = (0.2126, 0.7152, 0.0722)
+# The scale of BT.709's Cb and Cr.
 CB, CR = 1.8556, 1.5748
 # How far back the long-term warp error looks, in frames.
 LONG_TERM_FRAMES = 10
@@ -125,11 +124,6 @@ def mean_excess(errors: Iterable[WarpError]) -> float:
     """Mean over frames of what the stylisation added; frames without a trusted pixel do not count. NaN if none do."""
     found = [e.excess for e in errors if e.excess == e.excess]
     return sum(found) / len(found) if found else float("nan")
-
-
-def luma(picture: torch.Tensor) -> torch.Tensor:
-    """BT.709 luma, (1, 3, H, W) -> (1, 1, H, W), both in [0, 1]."""
-    return (picture * picture.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
 def mean_colour(picture: torch.Tensor) -> tuple[float, float, float]:

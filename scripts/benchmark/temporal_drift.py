@@ -22,7 +22,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from common import say, write_json
 
 from videostyle import Frame, Painter, Settings, StylisedFrame, stylise_frames
-from videostyle.measure import Variation, luma, mean_colour, slope
+from videostyle.frame import luma
+from videostyle.measure import Variation, mean_colour, slope
 from videostyle.media.decode import decode, output_size
 from videostyle.media.probe import probe
 from videostyle.media.still import read_picture

@@ -103,6 +103,18 @@ def test_a_slow_change_adds_up():
     assert any(when)
 
 
+@pytest.mark.parametrize(
+    ("change", "seen"),
+    [((0, 0, 5), False), ((5, -1, 4), False), ((0, 0, 7), True), ((-7, 2, 0), True), ((4, 4, 4), True)],
+)
+def test_colour_may_change_by_as_much_as_a_codec_is_coarse_and_light_by_less(change, seen):
+    """In 1/255 of red, green and blue."""
+    scene = 0.5 * smooth_picture(*SIZE)
+    other = scene + torch.tensor(change).view(1, 3, 1, 1) / 255
+    free, _ = follow(Painted.whole(scene), other, standing())
+    assert bool(free.all()) == bool(free.any()) == seen
+
+
 def beside_a_hand(shift: int) -> tuple[torch.Tensor, torch.Tensor, Warp]:
     """(content, source, warp): a plain wall, a textured hand, a flow whose smear covers both."""
     wall, hand = torch.full((1, 3, *SIZE), 0.6), picture(*SIZE, seed=5)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from videostyle.frame import luma
 from videostyle.motion import window
 from videostyle.motion.flow import CAMERA_SHARE, REST_FLOOR
 from videostyle.motion.warp import Warp, sample, shorter
@@ -27,9 +28,10 @@ FINISHED = 0.1
 LONGEST_LAG = 1 / 400
 # Half the width of a brush stroke, over which stretching is averaged; motion that DIS finds in noise. In pixels.
 STROKE, FLOW_NOISE = 8, 1.0
-# A pixel has changed if the mean of the 5 x 5 pixels around it did by more than this, in any channel, since it was
-# painted. Noise of sigma 2/255 moves that mean by 0.6/255.
-CHANGE = 3 / 255
+# A pixel has changed if the mean of the 5 x 5 pixels around it did since it was painted, in luma by more than CHANGE or
+# in any channel by more than CHANGE_OF_CHANNEL. Noise of sigma 2/255 moves that mean by 0.6/255; but codecs are coarse
+# with colour: in a webcam's dark board a tenth of the pixels is off by 3/255 in some channel, and none in luma.
+CHANGE, CHANGE_OF_CHANNEL = 3 / 255, 6 / 255
 CHANGE_RADIUS = 2
 # The pixels beside a changed one are painted with it (``changed`` looks two further). With a wider margin the wall
 # behind someone who moves is painted again and again: with 4 a webcam's still pixels wander twice as far as with 2.
@@ -148,7 +150,9 @@ def density(flow: torch.Tensor) -> torch.Tensor:
 
 def changed(content: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
     """Mask (1, 1, H, W), 1 where the picture differs by more than noise does."""
-    return (window.mean(content - before, CHANGE_RADIUS).abs().amax(1, keepdim=True) > CHANGE).to(content.dtype)
+    difference = window.mean(content - before, CHANGE_RADIUS)
+    in_colour = difference.abs().amax(1, keepdim=True) > CHANGE_OF_CHANNEL
+    return ((luma(difference).abs() > CHANGE) | in_colour).to(content.dtype)
 
 
 def doubted(warp: Warp, found: Difference) -> Warp:
