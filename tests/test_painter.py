@@ -132,6 +132,25 @@ def test_a_given_flow_is_used(backbone: Backbone) -> None:
     assert torch.equal(calls[1][1], frames[1].pixels)
 
 
+@pytest.mark.parametrize(("columns", "fewest", "most"), [(0, 1, 5), (1, 5, 19), (8, 20, 20)])
+def test_a_frame_gets_evaluations_by_what_is_new_in_it(
+    backbone: Backbone, columns: int, fewest: int, most: int
+) -> None:
+    """Of 64 columns so many have just come into view; a tolerance this wide is met by every frame that may end."""
+    seen = torch.ones(1, 1, 48, 64)
+    seen[..., :columns] = 0
+    easy = Settings(iterations=40, min_iterations=5, tolerance=10.0, precision="fp32", device="cpu")
+    after = picture(0)
+    after[..., :columns] = 1 - after[..., :columns]
+    frames = stylise_frames(
+        [Frame(picture(0)), Frame(after, pts=1)],
+        picture(9),
+        flow=lambda *_: Warp(torch.zeros(1, 2, 48, 64), seen),
+        painter=painter(backbone, easy),
+    )
+    assert fewest <= list(frames)[1].evaluations <= most
+
+
 def test_a_picture_as_start(backbone: Backbone) -> None:
     start = picture(3, 24, 32)
     p = painter(backbone, QUICK.but(init="start.png", iterations=1), starts={"start.png": start})

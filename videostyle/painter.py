@@ -42,6 +42,9 @@ ANCHOR_STIFFNESS = 2.0
 # A frame of which less than this share is unfinished may stop after this many evaluations: it has little left to do,
 # and what is done to it again and again adds up.
 UNFINISHED_SHARE, FEWEST_EVALUATIONS = 0.005, 3
+# A frame of which more than this share has just come into view is given this many: the rest of it is so good already
+# that the whole would be good enough before the new part is painted.
+REVEALED_SHARE, REVEALED_EVALUATIONS = 0.04, 20
 
 OnEvaluation = Callable[[int, float], None]  # evaluation within the frame, its loss
 
@@ -355,13 +358,21 @@ def _follow(settings: Settings, content: torch.Tensor, state: ShotState, warp: W
     style: StyleTarget | None = state.style
     if settings.no_anchor:
         free, part, style = torch.ones_like(free), None, None
-    finished = painted.unfinished.mean().item() < UNFINISHED_SHARE
-    floor = min(settings.min_iterations, FEWEST_EVALUATIONS) if finished else None
     weight = settings.temporal_weight
     weight = carry.temporal_weight(settings.coherence) if weight is None else weight
     prior = Prior(start, warp.mask * (1 - painted.unfinished) ** 4, weight)
     history = _carried(state.history, warp, warp.visible_before * free)
+    floor = _fewest(settings, warp, painted)
     return Beginning("warped", start, history, (prior,), free, state.goal, floor, style, part, painted)
+
+
+def _fewest(settings: Settings, warp: Warp, painted: Painted) -> int:
+    """The fewest evaluations: fewer than the settings' where nothing is left to do, more where much is new."""
+    if painted.unfinished.mean().item() < UNFINISHED_SHARE:
+        return min(settings.min_iterations, FEWEST_EVALUATIONS)
+    if warp.visible_before.mean().item() < 1 - REVEALED_SHARE:
+        return max(settings.min_iterations, REVEALED_EVALUATIONS)
+    return settings.min_iterations
 
 
 def _carried(history: History | None, warp: Warp, mask: torch.Tensor | None = None) -> History | None:
