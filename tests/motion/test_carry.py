@@ -138,6 +138,19 @@ def test_a_wall_beside_a_moving_hand_is_at_rest():
     assert (found.visible_before >= found.still).all()
 
 
+@pytest.mark.parametrize(("pixels", "apart", "left_alone"), [(3, True, True), (3, False, False), (0.4, False, True)])
+def test_a_plain_wall_follows_motions_that_agree(pixels, apart, left_alone):
+    """To the left in one stripe of 4 pixels and to the right in the next, or to the left all over; seen both ways."""
+    wall, sides = torch.full((1, 3, *SIZE), 0.2), torch.full((SIZE[0] // 4, SIZE[1] // 4), -1.0)
+    if apart:
+        sides[:, ::2] = 1
+    flow = torch.zeros(1, 2, *SIZE)
+    flow[:, 0] = pixels * sides.repeat_interleave(4, 0).repeat_interleave(4, 1)
+    source, content = noisy(wall, 0, 1 / 255), noisy(wall, 1, 1 / 255)
+    found, _ = rested(Warp(flow, torch.ones(1, 1, *SIZE)), content, source, Painted.whole(source))
+    assert (found.still.mean() > 0.9) == (found.still.mean() > 0.1) == left_alone
+
+
 def test_a_moving_camera_takes_everything_along():
     scene = smooth_picture(SIZE[0], SIZE[1] + 4) * 0.5 + 0.5 * picture(SIZE[0], SIZE[1] + 4)
     content, source = scene[..., 1:-3].contiguous(), scene[..., :-4].contiguous()

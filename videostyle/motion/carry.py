@@ -36,8 +36,9 @@ CHANGE_RADIUS = 2
 # The pixels beside a changed one are painted with it (``changed`` looks two further). With a wider margin the wall
 # behind someone who moves is painted again and again: with 4 a webcam's still pixels wander twice as far as with 2.
 MARGIN = 1
-# How much worse than the flow may standing still explain the 5 x 5 pixels around one, where it still does as well.
-REST_SHARE = 1.25
+# How much worse than the flow may standing still explain the 5 x 5 pixels around one, as a ratio of squares, where the
+# motion is within noise; and where it is a stray one, which was searched for in noise and has found what looks best.
+REST_SHARE, STRAY_SHARE = 1.25, 4.0
 # Lai et al. 2018: alpha of the visibility mask, for pixels in [0, 1].
 LIKENESS = 50.0
 
@@ -113,8 +114,9 @@ def rested(warp: Warp, content: torch.Tensor, found: Difference, painted: Painte
 
     A picture stands still where a motion says nothing: the source looks as it did when it was painted, and along the
     flow no more like the frame before than straight on (``found``). That holds for motions within the flow's noise, a
-    wall beside a moving hand, and for any that the flow back contradicts: in a plain wall they are invented. Where it
-    leaves a third of the picture it is the camera that moves, and plain walls go with it.
+    wall beside a moving hand, and with more doubt for stray ones, invented in a plain wall: where the flow back
+    contradicts them, or all around a pixel goes nowhere on average. Where a third of the picture does not stand still
+    it is the camera that moves, and plain walls go with it.
 
     What stood still goes on doing so until it lags LONGEST_LAG behind, for a camera that nods comes back; then it
     catches up, and follows every motion until it stands still again.
@@ -122,9 +124,10 @@ def rested(warp: Warp, content: torch.Tensor, found: Difference, painted: Painte
     straight, along = (
         window.mean(d.square().mean(1, keepdim=True), CHANGE_RADIUS) for d in (found.straight, found.along)
     )
-    alike = (straight <= REST_SHARE * (along + REST_FLOOR)) * (1 - changed(content, painted.source))
-    slow = shorter(warp.flow, FLOW_NOISE)
-    quiet = alike * (slow | (warp.visible_before < 0.5))
+    slow, slow_around = (shorter(flow, FLOW_NOISE) for flow in (warp.flow, window.mean(warp.flow, STROKE)))
+    stray = (slow_around & ~slow) | (warp.visible_before < 0.5)
+    alike = straight <= torch.where(stray, STRAY_SHARE, REST_SHARE) * (along + REST_FLOOR)
+    quiet = (1 - changed(content, painted.source)) * alike * (slow | stray)
     if quiet.mean() < 1 - CAMERA_SHARE:
         quiet = torch.zeros_like(quiet)
     flow = warp.flow * (1 - quiet)
