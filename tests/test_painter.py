@@ -9,7 +9,7 @@ import torch
 from networks import small_backbone
 
 from videostyle.errors import UsageError, WeightsError
-from videostyle.frame import Frame
+from videostyle.frame import Frame, StylisedFrame
 from videostyle.motion.warp import Warp
 from videostyle.painter import Beginning, Painter, Position, fit_style, noise, resized, stylise_frames
 from videostyle.perception.backbones import Backbone
@@ -59,6 +59,12 @@ def test_a_shots_goal_is_where_its_first_frame_was_after_sixty_evaluations(backb
     assert positions[0].state is not None
     assert positions[0].state.goal == pytest.approx(sixty.losses.own.item() / sixty.untouched, rel=1e-5)
     assert positions[0].state.goal < 1
+
+
+def test_what_is_kept_of_every_frame_has_no_tensor_of_its_own() -> None:
+    kept = [StylisedFrame(picture(i), index=i).without_pixels() for i in range(2)]
+    assert kept[0].pixels is kept[1].pixels
+    assert [f.index for f in kept] == [0, 1]
 
 
 def test_frames_are_made_one_at_a_time(backbone: Backbone) -> None:

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import torch
 
+# The pixels of a frame whose pixels are not kept. The same for all: a small tensor for each, made between large ones,
+# kept ten kilobytes of memory a frame from being used again.
+NO_PIXELS = torch.empty(1, 3, 0, 0)
 # BT.709
 LUMA = (0.2126, 0.7152, 0.0722)
 
@@ -68,7 +71,7 @@ class StylisedFrame(Frame):
 
     def without_pixels(self) -> "StylisedFrame":
         """What the frame cost, for a record that must not keep a whole clip in memory."""
-        return replace(self, pixels=self.pixels.new_empty(1, 3, 0, 0))
+        return replace(self, pixels=NO_PIXELS)
 
 
 @dataclass(frozen=True)

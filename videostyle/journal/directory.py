@@ -28,7 +28,7 @@ import safetensors.torch
 import torch
 
 from videostyle.errors import MediaError, UsageError
-from videostyle.frame import StylisedFrame
+from videostyle.frame import NO_PIXELS, StylisedFrame
 from videostyle.journal.lock import Lock
 from videostyle.journal.log import Log, read_log, sync_folder, write_log, write_whole
 from videostyle.journal.pictures import pack, picture, quantised, unpack
@@ -62,7 +62,7 @@ class Stored:
         stored = cls(int(line["offset"]), int(line["length"]), int(line["checksum"]), dict(line["about"]))
         if stored.offset < 0 or stored.length <= 0:
             raise ValueError("no place in a file")
-        known = about(stored.frame(torch.empty(1, 3, 0, 0)))
+        known = about(stored.frame(NO_PIXELS))
         if any(type(value) is not type(USUAL[name]) for name, value in known.items()):
             raise TypeError("no frame")
         return replace(stored, about=known)
@@ -81,7 +81,7 @@ def about(frame: StylisedFrame) -> dict[str, Any]:
 
 
 # What an ordinary frame is, to know another by the types of its values.
-USUAL = about(StylisedFrame(torch.empty(1, 3, 0, 0)))
+USUAL = about(StylisedFrame(NO_PIXELS))
 
 
 class Journal:
@@ -160,7 +160,7 @@ class RunDirectory(Generic[State]):
 
     @property
     def finished(self) -> list[StylisedFrame]:
-        return [stored.frame(torch.empty(1, 3, 0, 0)) for stored in self._stored]
+        return [stored.frame(NO_PIXELS) for stored in self._stored]
 
     def _locked(self) -> Lock:
         try:
