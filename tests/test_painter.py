@@ -157,6 +157,15 @@ def test_a_frame_gets_evaluations_by_what_is_new_in_it(
     assert fewest <= list(frames)[1].evaluations <= most
 
 
+def test_a_frame_with_little_left_to_do_may_end_before_the_fewest_evaluations(backbone: Backbone) -> None:
+    """A change of light: everything may be painted again, and nothing is new. Every frame that may end has settled."""
+    quiet = Settings(iterations=40, min_iterations=12, tolerance=1e9, precision="fp32", device="cpu")
+    frames = [Frame(picture(0)), Frame(picture(0) * 0.95, pts=1)]
+    standing = Warp(torch.zeros(1, 2, 48, 64), torch.ones(1, 1, 48, 64))
+    found = stylise_frames(frames, picture(9), flow=lambda *_: standing, painter=painter(backbone, quiet))
+    assert 1 < list(found)[1].evaluations < 12
+
+
 def test_a_picture_as_start(backbone: Backbone) -> None:
     start = picture(3, 24, 32)
     p = painter(backbone, QUICK.but(init="start.png", iterations=1), starts={"start.png": start})

@@ -5,7 +5,7 @@ import torch
 from networks import picture, pixel_backbone, small_backbone
 
 from videostyle.errors import UsageError
-from videostyle.perception.trunk import Trunk
+from videostyle.perception.trunk import Trunk, _mask
 
 LAYERS = ("conv1_2", "conv3_1", "conv5_1")
 SIZES = [(16, 16), (37, 51), (33, 64)]  # the smallest that conv5_1 takes, and odd ones where pooling drops a border
@@ -51,6 +51,19 @@ def test_float64_trunk_equals_autograd(pooling, size, count):
     for name in LAYERS:
         torch.testing.assert_close(activations[name], features[name].detach(), rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(gradient, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_the_relus_mask_is_exact(dtype):
+    """For zeros of both signs, the smallest numbers and negative gradients too; over either operand."""
+    edges = torch.tensor([0.0, -0.0, 1e-40, -1e-40, 1.0, -1.0, float("inf")], dtype=dtype)
+    g, features = (t.reshape(1, -1, 7, 1).contiguous() for t in torch.meshgrid(edges, edges, indexing="ij"))
+    expected = torch.where(features > 0, g, torch.zeros_like(g))
+    for chosen in (0, 1):
+        operands = g.clone(), features.clone()
+        found = _mask(*operands, into=operands[chosen])
+        assert found.dtype == dtype and torch.equal(found, expected)
+        assert torch.equal(operands[chosen], expected)
 
 
 @pytest.mark.parametrize("pooling", ["average", "max"])

@@ -222,8 +222,8 @@ def _threshold(g: torch.Tensor, features: torch.Tensor, into: torch.Tensor) -> t
 
 def _row_pairs(x: torch.Tensor) -> torch.Tensor:
     """(N, C, H, W) channels-last -> (N, h, 2, 2 w C), a view: the rows that a 2x2 pooling sees of it, by pairs."""
-    h, w = x.shape[2] // 2, x.shape[3] // 2
-    return x[:, :, : 2 * h, : 2 * w].permute(0, 2, 3, 1).flatten(2).unflatten(1, (h, 2))
+    n, c, h, w = x.shape[0], x.shape[1], x.shape[2] // 2, x.shape[3] // 2
+    return x[:, :, : 2 * h, : 2 * w].permute(0, 2, 3, 1).view(n, h, 2, 2 * w * c)
 
 
 def _repeated(g: torch.Tensor) -> torch.Tensor:
