@@ -53,6 +53,24 @@ def test_nothing_crosses_a_cut(changes):
     assert [f.index for f in whole] == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.slow
+@pytest.mark.shared
+def test_the_shots_of_a_real_clip_begin_as_if_alone(shared):
+    """Cuts found in the stream; every shot's first frame is the same, to the bit, as when it is painted alone."""
+    decode = pytest.importorskip("videostyle.media.decode")
+    probe = pytest.importorskip("videostyle.media.probe")
+    shots = pytest.importorskip("videostyle.motion.shots")
+    info = probe.probe(shared / "clips" / "skv_bikes.mp4")
+    frames = list(shots.find_shots(decode.decode(info, size=(128, 54))))
+    painted = stylise_frames(iter(frames), STYLE, painter=painter())
+    began = [(frame, p) for frame, p in zip(frames, painted, strict=True) if frame.cut]
+    assert [float(frame.time_seconds) for frame, _ in began] == [1.2, 3.04, 5.48, 7.48, 9.68]
+    for frame, p in began:
+        (alone,) = stylise_frames([frame], STYLE, painter=painter())
+        assert torch.equal(p.pixels, alone.pixels)
+        assert (p.start, p.evaluations, p.loss) == (alone.start, alone.evaluations, alone.loss)
+
+
 def test_the_first_frame_may_carry_a_cut():
     assert [f.shot for f in paint(clip(1, 1, cuts=(0,)))] == [0, 0]
 

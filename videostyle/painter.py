@@ -351,13 +351,13 @@ def _follow(settings: Settings, content: torch.Tensor, state: ShotState, warp: W
         return Beginning("warped", moved, _carried(state.history, warp))
     difference = carry.Difference.between(content, state.source, warp)
     warp, painted = carry.rested(carry.doubted(warp, difference), content, difference, state.painted)
-    start = carry.start(state.stylised, content, warp)
     painted = painted.moved(warp)
     free = painted.to_paint(content, warp)
     part: torch.Tensor | None = painted.part
     style: StyleTarget | None = state.style
     if settings.no_anchor:
         free, part, style = torch.ones_like(free), None, None
+    start = carry.start(state.stylised, content, warp, painted.source, free)
     weight = settings.temporal_weight
     weight = carry.temporal_weight(settings.coherence) if weight is None else weight
     prior = Prior(start, warp.mask * (1 - painted.unfinished) ** 4, weight)

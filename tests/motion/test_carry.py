@@ -171,10 +171,36 @@ def test_the_start_is_the_picture_before_and_the_palette_where_that_was_hidden()
     stylised, content = picture(*SIZE, seed=1) * 0.2, smooth_picture(*SIZE)
     seen = torch.ones(1, 1, *SIZE)
     seen[..., 24:] = 0
-    start = carry.start(stylised, content, standing(seen))
+    start = carry.start(stylised, content, standing(seen), content, torch.ones_like(seen))
     assert torch.equal(start[..., :24], stylised[..., :24])
     revealed = carry.recoloured(content, stylised)[..., 24:]
     torch.testing.assert_close(start[..., 24:], revealed)
+
+
+@given(st.integers(0, 50), st.floats(-0.15, 0.15), st.floats(0.2, 1.5))
+def test_what_is_painted_follows_the_light(seed, lighter, contrast):
+    """Half of the picture is to be painted; there it gets as much lighter as the source, at the picture's contrast."""
+    content = 0.2 + 0.6 * smooth_picture(*SIZE, seed=seed)
+    stylised = 0.5 + contrast * (content - 0.5).flip(3)
+    free = torch.zeros(1, 1, *SIZE)
+    free[..., :24] = 1
+    start = carry.start(stylised, content, standing(torch.ones_like(free)), content - lighter, free)
+    expected = (stylised + contrast * lighter * free).clamp(0, 1)
+    torch.testing.assert_close(start, expected, atol=1e-5, rtol=1e-4)
+    assert torch.equal(start[..., 24:], stylised.clamp(0, 1)[..., 24:])
+
+
+def test_the_light_of_what_was_hidden_does_not_count():
+    source, seen = smooth_picture(768, 64), torch.ones(1, 1, 768, 64)
+    seen[..., 32:] = 0
+    other = torch.where(seen > 0, source, 1 - source)
+    assert carry.relit(source, other, source, seen)[..., :32].abs().max() == 0
+
+
+def test_a_picture_that_is_nearly_black_does_not_flash():
+    dark = picture(*SIZE) / 1000
+    found = carry.relit(picture(*SIZE), dark + 0.1, dark, torch.ones(1, 1, *SIZE))
+    torch.testing.assert_close(found, torch.full_like(found, 0.1 * carry.MOST_CONTRAST))
 
 
 @given(st.integers(0, 50), st.floats(0.1, 0.5), st.floats(0.05, 0.2))

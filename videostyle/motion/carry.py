@@ -39,6 +39,10 @@ MARGIN = 1
 # How much worse than the flow may standing still explain the 5 x 5 pixels around one, as a ratio of squares, where the
 # motion is within noise; and where it is a stray one, which was searched for in noise and has found what looks best.
 REST_SHARE, STRAY_SHARE = 1.25, 4.0
+# Half the width of what light is averaged over, as a share of the picture's longer side. Three times as much lets the
+# rocks of a mountain run into its snow; a deviation below the least one is nothing but noise.
+LIGHT_RADIUS, MOST_CONTRAST = 1 / 64, 2.0
+LEAST_DEVIATION, SEEN_LEAST = 1 / 255, 1e-3
 # Lai et al. 2018: alpha of the visibility mask, for pixels in [0, 1].
 LIKENESS = 50.0
 
@@ -168,17 +172,41 @@ def doubted(warp: Warp, found: Difference) -> Warp:
     return Warp(warp.flow, warp.mask * alike, warp.visible_before * (4 * alike).clamp_max(1))
 
 
-def start(stylised: torch.Tensor, content: torch.Tensor, warp: Warp) -> torch.Tensor:
-    """The previous stylised frame moved along the flow; what was not seen before begins in its palette."""
-    moved = warp(stylised).clamp(0, 1)
-    return torch.lerp(recoloured(content, stylised), moved, warp.visible_before)
+def start(
+    stylised: torch.Tensor, content: torch.Tensor, warp: Warp, source: torch.Tensor, free: torch.Tensor
+) -> torch.Tensor:
+    """The previous stylised frame moved along the flow; what was not seen before begins in its palette.
+
+    ``source``: (1, 3, H, W), what every pixel of ``content`` looked like when it was last painted. ``free``: mask
+    (1, 1, H, W) of what is to be painted: there the light follows.
+    """
+    moved = warp(stylised) + free * relit(stylised, content, source, warp.visible_before)
+    return torch.lerp(recoloured(content, stylised), moved.clamp(0, 1), warp.visible_before)
+
+
+def relit(stylised: torch.Tensor, content: torch.Tensor, source: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+    """How much lighter in every channel the picture becomes where the source has, (1, 3, H, W).
+
+    The losses hardly ask for it: what was painted by night would stay dark through the morning, beside new paint in the
+    new light. The change since ``source`` is averaged over what was seen before around every pixel, so that what moves
+    leaves no trace of its edges, and has the picture's contrast in every channel, as ``recoloured``.
+    """
+    radius = round(max(content.shape[2:]) * LIGHT_RADIUS)
+    change = window.mean((content - source) * seen, radius) / window.mean(seen, radius).clamp_min(SEEN_LEAST)
+    contrast = _deviation(stylised) / _deviation(content).clamp_min(LEAST_DEVIATION)
+    return change * contrast.clamp_max(MOST_CONTRAST)
 
 
 def recoloured(content: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """``content`` with the mean and deviation of every channel of ``like`` (Reinhard et al. 2001, but in RGB)."""
-    mean, deviation = content.mean((2, 3), keepdim=True), content.std((2, 3), keepdim=True)
-    wanted, spread = like.mean((2, 3), keepdim=True), like.std((2, 3), keepdim=True)
-    return ((content - mean) / deviation.clamp_min(1 / 255) * spread + wanted).clamp(0, 1)
+    mean, wanted = content.mean((2, 3), keepdim=True), like.mean((2, 3), keepdim=True)
+    contrast = _deviation(like) / _deviation(content).clamp_min(LEAST_DEVIATION)
+    return ((content - mean) * contrast + wanted).clamp(0, 1)
+
+
+def _deviation(picture: torch.Tensor) -> torch.Tensor:
+    """Of every channel, (1, 3, 1, 1)."""
+    return picture.std((2, 3), keepdim=True)
 
 
 def temporal_weight(coherence: float) -> float:
