@@ -11,6 +11,7 @@ from networks import small_backbone
 from videostyle.errors import UsageError, WeightsError
 from videostyle.frame import Frame, StylisedFrame
 from videostyle.motion.warp import Warp
+from videostyle.optimise.shot import as_goal
 from videostyle.painter import Beginning, Painter, Position, fit_style, noise, resized, stylise_frames
 from videostyle.perception.backbones import Backbone
 from videostyle.settings import Settings
@@ -57,8 +58,8 @@ def test_a_shots_goal_is_where_its_first_frame_was_after_sixty_evaluations(backb
     content = clip(1)[0].pixels
     sixty, _ = painter(backbone, longer.but(iterations=60)).paint(content, Beginning("content", content))
     assert positions[0].state is not None
-    assert positions[0].state.goal == pytest.approx(sixty.losses.own.item() / sixty.untouched, rel=1e-5)
-    assert positions[0].state.goal < 1
+    assert positions[0].state.goal == pytest.approx(as_goal(sixty.losses.own.item(), sixty.untouched), rel=1e-5)
+    assert sixty.losses.own < sixty.untouched
 
 
 def test_what_is_kept_of_every_frame_has_no_tensor_of_its_own() -> None:

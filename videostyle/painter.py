@@ -21,7 +21,7 @@ from videostyle.motion.carry import Painted
 from videostyle.motion.flow import FlowEstimator, flow_named
 from videostyle.motion.warp import Warp, sample
 from videostyle.optimise.lbfgs import History
-from videostyle.optimise.shot import Outcome, ShotOptimiser, loss_weights
+from videostyle.optimise.shot import Outcome, ShotOptimiser, as_goal, loss_weights
 from videostyle.perception.backbones import Backbone
 from videostyle.perception.objective import Losses, Prior, StyleTarget
 from videostyle.perception.trunk import Trunk
@@ -32,9 +32,9 @@ from videostyle.settings import Settings
 # White Gaussian noise as a start: mid-grey, with most of [0, 1] in reach.
 NOISE_MEAN, NOISE_DEVIATION = 0.5, 0.25
 
-# A frame is good enough where the shot's first frame was after so many evaluations from the content; both are shares of
-# what the untouched content costs. That tells within some five percent what the frame would cost after as many of its
-# own. 80 would bring the worst frame 1 % nearer, for up to half more evaluations, and let a webcam clip darken.
+# A frame is good enough where the shot's first frame was after so many evaluations from the content, for what either
+# costs untouched (``as_goal``). 80 would bring the worst frame 1 % nearer, for up to half more evaluations, and let a
+# webcam clip darken.
 GOAL_EVALUATIONS = 60
 # How much more firmly than the style's own loss a shot is held at what its first frame reached of the style.
 # More would let the content pay for it: the balance of style and content rightly changes with what is to be seen.
@@ -54,8 +54,8 @@ class ShotState:
     """What one frame leaves to the next one of its shot; nothing of it crosses a cut.
 
     ``source`` and ``stylised``: (1, 3, H, W) float32 in [0, 1]. ``history``: the optimiser's curvature pairs.
-    ``painted``: what is known of every pixel. ``goal``: how far the others are to be taken, as a share of what the
-    untouched content costs. ``style``: the style, anchored at what that frame reached of it.
+    ``painted``: what is known of every pixel. ``goal``: how far the others are to be taken (``as_goal``). ``style``:
+    the style, anchored at what the shot's first frame reached of it.
     """
 
     source: torch.Tensor
@@ -321,7 +321,7 @@ def _after(
 def _goal(first: Outcome) -> float:
     """How far the frames after a shot's first one are to be taken."""
     reached = max(first.curve[:GOAL_EVALUATIONS, 0].min().item(), first.losses.own.item())
-    return reached / first.untouched if first.untouched > 0 else 0.0
+    return as_goal(reached, first.untouched) if first.untouched > 0 else 0.0
 
 
 def _begin(
@@ -360,7 +360,7 @@ def _follow(settings: Settings, content: torch.Tensor, state: ShotState, warp: W
     start = carry.start(state.stylised, content, warp, painted.source, free)
     weight = settings.temporal_weight
     weight = carry.temporal_weight(settings.coherence) if weight is None else weight
-    prior = Prior(start, warp.mask * (1 - painted.unfinished) ** 4, weight)
+    prior = Prior(start, carry.hold(warp, painted), weight)
     history = _carried(state.history, warp, warp.visible_before * free)
     floor = _fewest(settings, warp, painted)
     return Beginning("warped", start, history, (prior,), free, state.goal, floor, style, part, painted)

@@ -27,6 +27,7 @@ from videostyle.machine import keep_freed_memory
 from videostyle.media.decode import decode, output_size
 from videostyle.media.probe import probe
 from videostyle.media.still import read_picture
+from videostyle.optimise.shot import as_goal
 from videostyle.painter import Beginning, OnEvaluation, Painter, fit_style, stylise_frames
 from videostyle.perception.weights import load_backbone
 from videostyle.settings import Settings
@@ -37,7 +38,7 @@ MOST_EVALUATIONS = 120  # a frame that has not come there by then is said to hav
 
 
 class Targeted(Painter):
-    """A painter whose frames end as soon as each is at its own goal, a share of what it costs unpainted."""
+    """A painter whose frames end as soon as each is at its own goal, as ``as_goal`` has it."""
 
     def __init__(self, style: torch.Tensor, settings: Settings, goals: Sequence[float], **options: Any) -> None:
         super().__init__(style, settings, **options)
@@ -69,10 +70,10 @@ def yardsticks(frames: list[Frame], style: torch.Tensor, settings: Settings) -> 
     return [f.loss for f in stylise_frames(frames, style, alone)]
 
 
-def shares(clip: Clip, painter: Painter) -> list[float]:
-    """Each frame's yardstick as a share of what the frame costs unpainted; found out before anything is timed."""
-    unpainted = (painter.losses(f.pixels, f.pixels).own.item() for f in clip.frames)
-    return [goal / cost for goal, cost in zip(clip.goals, unpainted, strict=True)]
+def own_goals(clip: Clip, painter: Painter) -> list[float]:
+    """Each frame's yardstick as its goal; found out before anything is timed."""
+    untouched = (painter.losses(f.pixels, f.pixels).own.item() for f in clip.frames)
+    return [as_goal(loss, cost) for loss, cost in zip(clip.goals, untouched, strict=True)]
 
 
 def timed(clip: Clip, painter: Painter) -> dict[str, Any]:
@@ -100,7 +101,7 @@ def ways(clip: Clip, settings: Settings, names: Sequence[str]) -> dict[str, Any]
     """The ways to paint the clip, each timed."""
     if not names:
         return {}
-    own = shares(clip, Painter(clip.style, settings))
+    own = own_goals(clip, Painter(clip.style, settings))
     goals = [EQUAL_LOSS * goal for goal in own]
     # The first frame converges as it does in the product: the later ones inherit what it left.
     carried = [*own[:1], *goals[1:]]

@@ -27,7 +27,6 @@ from temporal_scenes import Scene, clip_scene, flow_scenes
 from videostyle import Frame, Painter, Settings, StylisedFrame, stylise_frames
 from videostyle.measure import masked_style_distance, warp_error
 from videostyle.media.still import read_picture
-from videostyle.motion.carry import GAMMA
 from videostyle.optimise.lbfgs import LBFGS, History
 from videostyle.optimise.shot import loss_weights
 from videostyle.perception.objective import ContentTarget, Objective, Prior
@@ -42,8 +41,7 @@ ABLATION: dict[str, dict[str, Any]] = {
     "+ temporal loss": {"no_anchor": True},
     "+ anchors (default)": {},
 }
-# Ruder's temporal weight, as a factor on this package's own default: four decades.
-RUDER_DECADES = (0.1, 1.0, 10.0, 100.0)
+RUDER_DECADES = (1e12, 1e13, 1e14, 1e15)  # of the baseline's temporal weight
 RUDER_CEILING, RUDER_WINDOW, RUDER_STOP, RUDER_HISTORY = 300, 50, 1e-4, 100
 GREY = (123.68 / 255, 116.78 / 255, 103.94 / 255)  # VGG's mean colour, which artistic-videos fills with
 
@@ -95,7 +93,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--ways", nargs="*", help="only these of the ablation")
     parser.add_argument("--weights-of-ours", nargs="*", type=float, default=[], help="temporal weights for a curve")
     parser.add_argument(
-        "--baseline", nargs="*", type=float, default=RUDER_DECADES, help="the baseline's weights relative to ours"
+        "--baseline", nargs="*", type=float, default=RUDER_DECADES, help="the baseline's temporal weights"
     )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("-o", "--output", default="out")
@@ -113,9 +111,8 @@ def run_scene(scene: Scene, style: torch.Tensor, backbone: Any, arguments: argpa
         frames = list(stylise_frames([Frame(f) for f in scene.frames], style, flow=scene.flow, painter=painter))
         _note(found, scene, name, frames, painter)
     painter = Painter(style, Settings(), backbone=backbone)
-    for factor in arguments.baseline:
-        frames = list(ruder(scene, painter, factor * GAMMA))
-        _note(found, scene, f"Ruder, weight {factor * GAMMA:g}", frames, painter)
+    for weight in arguments.baseline:
+        _note(found, scene, f"Ruder, weight {weight:g}", list(ruder(scene, painter, weight)), painter)
     return found
 
 

@@ -58,6 +58,6 @@ def test_a_yardstick_as_a_share_ends_the_frame_at_that_loss():
     plain = Painter(style, settings.but(iterations=6), backbone=small_backbone())
     goal = plain.paint(frames[0].pixels, Beginning("content", frames[0].pixels))[0].losses.own.item()
     clip = frame.Clip(frames, style, [goal, goal])
-    row = frame.timed(clip, frame.Targeted(style, settings, frame.shares(clip, plain), backbone=small_backbone()))
+    row = frame.timed(clip, frame.Targeted(style, settings, frame.own_goals(clip, plain), backbone=small_backbone()))
     assert row["first_evaluations"] <= 6
     assert row["first_loss_ratio"] <= 1 and row["worst_loss_ratio"] <= 1

@@ -213,6 +213,17 @@ def test_recoloured_has_the_mean_and_deviation_asked_for(seed, middle, spread):
     assert 0 <= found.min() <= found.max() <= 1
 
 
+def test_what_stands_still_is_held_most_and_what_is_bare_or_doubted_hardly():
+    scene, mask, flow = smooth_picture(*SIZE), torch.ones(1, 1, *SIZE), torch.zeros(1, 2, *SIZE)
+    flow[:, 0, :, 12:24] = 1
+    mask[..., 24:36] = 0.25
+    painted = Painted.whole(scene)
+    painted.bare[..., 36:] = 0.5
+    found = carry.hold(Warp(flow, mask), painted)
+    for columns, expected in ((slice(12), 1), (slice(12, 24), 1 / 6), (slice(24, 36), 0.25), (slice(36, None), 0.0625)):
+        torch.testing.assert_close(found[..., columns], torch.full_like(found[..., columns], expected))
+
+
 def test_coherence_means_a_weight_over_four_decades():
     assert carry.temporal_weight(0.0) == 0
     assert carry.temporal_weight(0.5) == pytest.approx(carry.GAMMA)

@@ -5,7 +5,7 @@ import torch
 from networks import picture, small_backbone, smooth_picture
 
 from videostyle.optimise.lbfgs import History
-from videostyle.optimise.shot import WINDOW, ShotOptimiser, loss_weights
+from videostyle.optimise.shot import WINDOW, ShotOptimiser, as_goal, loss_weights
 from videostyle.perception.objective import ContentTarget, Objective, Prior, StyleTarget
 from videostyle.perception.trunk import Trunk
 from videostyle.settings import Settings
@@ -187,12 +187,22 @@ def test_nothing_free_is_one_look():
 def test_a_goal_ends_the_frame_when_it_is_reached():
     far, _ = optimiser(tolerance=1e-9, iterations=30).run(CONTENT, CONTENT)
     halfway, _ = optimiser(tolerance=1e-9, iterations=10).run(CONTENT, CONTENT)
-    goal = halfway.losses.own.item() / halfway.untouched
+    goal = as_goal(1.000001 * halfway.losses.own.item(), halfway.untouched)
     found, _ = optimiser(tolerance=1e-9, iterations=30).run(CONTENT, CONTENT, goal=goal)
-    assert found.losses.own <= halfway.losses.own
+    assert found.losses.own <= 1.000001 * halfway.losses.own
     assert found.evaluations <= 10 < far.evaluations
     never, _ = optimiser(tolerance=0.0, iterations=12).run(CONTENT, CONTENT, goal=goal)
     assert never.evaluations == 12
+
+
+def test_a_goal_is_for_another_content_by_the_root_of_what_it_costs():
+    bright = (0.3 + 0.7 * CONTENT).flip(3)
+    first, _ = optimiser(tolerance=1e-9, iterations=10).run(CONTENT, CONTENT)
+    goal = as_goal(first.losses.own.item(), first.untouched)
+    found, _ = optimiser(tolerance=1e-9, iterations=60).run(bright, bright, goal=goal)
+    expected = first.losses.own.item() * (found.untouched / first.untouched) ** 0.5
+    assert abs(found.untouched / first.untouched - 1) > 0.1
+    assert found.losses.own <= expected < found.curve[-2, 0]
 
 
 def test_what_the_untouched_content_costs():

@@ -209,10 +209,21 @@ def _deviation(picture: torch.Tensor) -> torch.Tensor:
     return picture.std((2, 3), keepdim=True)
 
 
+def hold(warp: Warp, painted: Painted) -> torch.Tensor:
+    """How firmly every pixel is held to where it begins, (1, 1, H, W) in [0, 1]: the temporal loss's mask.
+
+    Not where the flow cannot be trusted, hardly where paint is missing, and less where it moves: HELD_MOVING.
+    """
+    moving = 1 - warp.still
+    return warp.mask * (1 - painted.unfinished) ** 4 * (1 - (1 - HELD_MOVING) * moving)
+
+
 def temporal_weight(coherence: float) -> float:
     """The weight of the temporal loss for ``coherence`` in [0, 1]: 0 at 0, then from GAMMA / 100 to 100 GAMMA."""
     return GAMMA * 100.0 ** (2 * coherence - 1) if coherence > 0 else 0.0
 
 
-# Weight of the temporal loss at coherence 0.5: see scripts/benchmark/temporal.py for the curve it was taken from.
-GAMMA = 1e13
+# Weight of the temporal loss at coherence 0.5, and what is left of it where a pixel moves. Paint that stands still is
+# copied, not resampled: held this firmly a webcam clip does not darken (``temporal_drift.py``). A moving wolf held so
+# would be up to 10 % worse than its frames by themselves, with a sixth 3 % (``frame.py``, ``temporal.py``).
+GAMMA, HELD_MOVING = 6e13, 1 / 6
