@@ -357,7 +357,7 @@ def _follow(settings: Settings, content: torch.Tensor, state: ShotState, warp: W
     style: StyleTarget | None = state.style
     if settings.no_anchor:
         free, part, style = torch.ones_like(free), None, None
-    start = carry.start(state.stylised, content, warp, painted.source, free)
+    start = carry.start(state.stylised, state.source, content, warp, painted.source, free)
     weight = settings.temporal_weight
     weight = carry.temporal_weight(settings.coherence) if weight is None else weight
     prior = Prior(start, carry.hold(warp, painted), weight)

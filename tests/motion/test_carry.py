@@ -168,25 +168,41 @@ def test_what_moves_is_always_painted():
 
 
 def test_the_start_is_the_picture_before_and_the_palette_where_that_was_hidden():
-    stylised, content = picture(*SIZE, seed=1) * 0.2, smooth_picture(*SIZE)
-    seen = torch.ones(1, 1, *SIZE)
+    content = smooth_picture(*SIZE)
+    strokes = 0.1 * (picture(*SIZE, seed=1) - 0.5)
+    stylised, seen = 0.5 * content + 0.25 + strokes, torch.ones(1, 1, *SIZE)
     seen[..., 24:] = 0
-    start = carry.start(stylised, content, standing(seen), content, torch.ones_like(seen))
+    start = carry.start(stylised, content, content, standing(seen), content, torch.ones_like(seen))
     assert torch.equal(start[..., :24], stylised[..., :24])
-    revealed = carry.recoloured(content, stylised)[..., 24:]
-    torch.testing.assert_close(start[..., 24:], revealed)
+    torch.testing.assert_close(start[..., 24:], (0.5 * content + 0.25)[..., 24:], atol=0.02, rtol=0)
+
+
+@given(st.integers(0, 50), st.floats(-1.5, 1.5), st.floats(0.1, 0.9), st.floats(0, 0.3))
+def test_strokes_are_not_taken_for_contrast(seed, slope, middle, strength):
+    source = smooth_picture(*SIZE, seed=seed)
+    mean = source.mean((2, 3), keepdim=True)
+    strokes = strength * (picture(*SIZE, seed=seed) - 0.5)
+    strokes -= strokes.mean((2, 3), keepdim=True)
+    found, offset = carry.palette(slope * (source - mean) + middle + strokes, source)
+    torch.testing.assert_close(found, torch.full_like(found, slope), atol=0.15, rtol=0)
+    torch.testing.assert_close(found * mean + offset, torch.full_like(found, middle))
+
+
+def test_a_picture_that_is_nearly_black_does_not_flash():
+    dark = picture(*SIZE) / 1000
+    assert carry.palette(1000 * dark, dark)[0].max() <= carry.MOST_CONTRAST
 
 
 @given(st.integers(0, 50), st.floats(-0.15, 0.15), st.floats(0.2, 1.5))
 def test_what_is_painted_follows_the_light(seed, lighter, contrast):
     """Half of the picture is to be painted; there it gets as much lighter as the source, at the picture's contrast."""
-    content = 0.2 + 0.6 * smooth_picture(*SIZE, seed=seed)
-    stylised = 0.5 + contrast * (content - 0.5).flip(3)
+    before = 0.2 + 0.6 * smooth_picture(*SIZE, seed=seed)
+    stylised = 0.5 + contrast * (before - 0.5)
     free = torch.zeros(1, 1, *SIZE)
     free[..., :24] = 1
-    start = carry.start(stylised, content, standing(torch.ones_like(free)), content - lighter, free)
+    start = carry.start(stylised, before, before + lighter, standing(torch.ones_like(free)), before, free)
     expected = (stylised + contrast * lighter * free).clamp(0, 1)
-    torch.testing.assert_close(start, expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(start, expected, atol=2e-3, rtol=0)
     assert torch.equal(start[..., 24:], stylised.clamp(0, 1)[..., 24:])
 
 
@@ -194,23 +210,7 @@ def test_the_light_of_what_was_hidden_does_not_count():
     source, seen = smooth_picture(768, 64), torch.ones(1, 1, 768, 64)
     seen[..., 32:] = 0
     other = torch.where(seen > 0, source, 1 - source)
-    assert carry.relit(source, other, source, seen)[..., :32].abs().max() == 0
-
-
-def test_a_picture_that_is_nearly_black_does_not_flash():
-    dark = picture(*SIZE) / 1000
-    found = carry.relit(picture(*SIZE), dark + 0.1, dark, torch.ones(1, 1, *SIZE))
-    torch.testing.assert_close(found, torch.full_like(found, 0.1 * carry.MOST_CONTRAST))
-
-
-@given(st.integers(0, 50), st.floats(0.1, 0.5), st.floats(0.05, 0.2))
-def test_recoloured_has_the_mean_and_deviation_asked_for(seed, middle, spread):
-    content = smooth_picture(*SIZE, seed=seed)
-    like = (middle + spread * (picture(*SIZE, seed=seed) - 0.5)).clamp(0, 1)
-    found = carry.recoloured(content, like)
-    torch.testing.assert_close(found.mean((2, 3)), like.mean((2, 3)), atol=0.01, rtol=0)
-    torch.testing.assert_close(found.std((2, 3)), like.std((2, 3)), atol=0.01, rtol=0)
-    assert 0 <= found.min() <= found.max() <= 1
+    assert carry.light(other, source, seen)[..., :32].abs().max() == 0
 
 
 def test_what_stands_still_is_held_most_and_what_is_bare_or_doubted_hardly():

@@ -39,10 +39,10 @@ MARGIN = 1
 # How much worse than the flow may standing still explain the 5 x 5 pixels around one, as a ratio of squares, where the
 # motion is within noise; and where it is a stray one, which was searched for in noise and has found what looks best.
 REST_SHARE, STRAY_SHARE = 1.25, 4.0
-# Half the width of what light is averaged over, as a share of the picture's longer side. Three times as much lets the
-# rocks of a mountain run into its snow; a deviation below the least one is nothing but noise.
-LIGHT_RADIUS, MOST_CONTRAST = 1 / 64, 2.0
-LEAST_DEVIATION, SEEN_LEAST = 1 / 255, 1e-3
+# Half the width of what light is averaged over, as a share of the picture's longer side: three times as much lets the
+# rocks of a mountain run into its snow. The steepest slope of a palette, and what is nothing but noise in a source.
+LIGHT_RADIUS, SEEN_LEAST = 1 / 64, 1e-3
+MOST_CONTRAST, LEAST_DEVIATION = 2.0, 1 / 255
 # Lai et al. 2018: alpha of the visibility mask, for pixels in [0, 1].
 LIKENESS = 50.0
 
@@ -173,40 +173,46 @@ def doubted(warp: Warp, found: Difference) -> Warp:
 
 
 def start(
-    stylised: torch.Tensor, content: torch.Tensor, warp: Warp, source: torch.Tensor, free: torch.Tensor
+    stylised: torch.Tensor,
+    source: torch.Tensor,
+    content: torch.Tensor,
+    warp: Warp,
+    painted: torch.Tensor,
+    free: torch.Tensor,
 ) -> torch.Tensor:
     """The previous stylised frame moved along the flow; what was not seen before begins in its palette.
 
-    ``source``: (1, 3, H, W), what every pixel of ``content`` looked like when it was last painted. ``free``: mask
-    (1, 1, H, W) of what is to be painted: there the light follows.
+    ``source``: the frame that ``stylised`` was painted from. ``painted``: what every pixel of ``content`` looked like
+    when it was last painted; where ``free``, a mask (1, 1, H, W) of what is to be painted, the light follows. The
+    others are (1, 3, H, W).
     """
-    moved = warp(stylised) + free * relit(stylised, content, source, warp.visible_before)
-    return torch.lerp(recoloured(content, stylised), moved.clamp(0, 1), warp.visible_before)
+    slope, offset = palette(stylised, source)
+    moved = warp(stylised) + free * slope * light(content, painted, warp.visible_before)
+    return torch.lerp(slope * content + offset, moved, warp.visible_before).clamp(0, 1)
 
 
-def relit(stylised: torch.Tensor, content: torch.Tensor, source: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
-    """How much lighter in every channel the picture becomes where the source has, (1, 3, H, W).
+def palette(stylised: torch.Tensor, source: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(slope, offset), both (1, 3, 1, 1): the line from every channel of the source to the picture, by least squares.
+
+    The ratio of their deviations instead of the slope (Reinhard et al. 2001) takes the strokes for contrast: what comes
+    into view begins too dark or too bright, and a clip darkens.
+    """
+    mean, wanted = source.mean((2, 3), keepdim=True), stylised.mean((2, 3), keepdim=True)
+    centred = source - mean
+    covariance = (centred * (stylised - wanted)).mean((2, 3), keepdim=True)
+    slope = covariance / (centred.square().mean((2, 3), keepdim=True) + LEAST_DEVIATION**2)
+    slope = slope.clamp(-MOST_CONTRAST, MOST_CONTRAST)
+    return slope, wanted - slope * mean
+
+
+def light(content: torch.Tensor, before: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+    """How much lighter every channel has become since ``before``, (1, 3, H, W).
 
     The losses hardly ask for it: what was painted by night would stay dark through the morning, beside new paint in the
-    new light. The change since ``source`` is averaged over what was seen before around every pixel, so that what moves
-    leaves no trace of its edges, and has the picture's contrast in every channel, as ``recoloured``.
+    new light. Averaged over what was seen before around every pixel, so that what moves leaves no trace of its edges.
     """
     radius = round(max(content.shape[2:]) * LIGHT_RADIUS)
-    change = window.mean((content - source) * seen, radius) / window.mean(seen, radius).clamp_min(SEEN_LEAST)
-    contrast = _deviation(stylised) / _deviation(content).clamp_min(LEAST_DEVIATION)
-    return change * contrast.clamp_max(MOST_CONTRAST)
-
-
-def recoloured(content: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """``content`` with the mean and deviation of every channel of ``like`` (Reinhard et al. 2001, but in RGB)."""
-    mean, wanted = content.mean((2, 3), keepdim=True), like.mean((2, 3), keepdim=True)
-    contrast = _deviation(like) / _deviation(content).clamp_min(LEAST_DEVIATION)
-    return ((content - mean) * contrast + wanted).clamp(0, 1)
-
-
-def _deviation(picture: torch.Tensor) -> torch.Tensor:
-    """Of every channel, (1, 3, 1, 1)."""
-    return picture.std((2, 3), keepdim=True)
+    return window.mean((content - before) * seen, radius) / window.mean(seen, radius).clamp_min(SEEN_LEAST)
 
 
 def hold(warp: Warp, painted: Painted) -> torch.Tensor:
