@@ -220,8 +220,7 @@ def hold(warp: Warp, painted: Painted) -> torch.Tensor:
 
     Not where the flow cannot be trusted, hardly where paint is missing, and less where it moves: HELD_MOVING.
     """
-    moving = 1 - warp.still
-    return warp.mask * (1 - painted.unfinished) ** 4 * (1 - (1 - HELD_MOVING) * moving)
+    return warp.mask * (1 - painted.unfinished) ** 4 * warp.still.clamp_min(HELD_MOVING)
 
 
 def temporal_weight(coherence: float) -> float:
@@ -231,5 +230,5 @@ def temporal_weight(coherence: float) -> float:
 
 # Weight of the temporal loss at coherence 0.5, and what is left of it where a pixel moves. Paint that stands still is
 # copied, not resampled: held this firmly a webcam clip does not darken (``temporal_drift.py``). A moving wolf held so
-# would be up to 10 % worse than its frames by themselves, with a sixth 3 % (``frame.py``, ``temporal.py``).
-GAMMA, HELD_MOVING = 6e13, 1 / 6
+# would be a tenth worse than its frames by themselves; held a tenth as firmly, 3 % (``frame.py``).
+GAMMA, HELD_MOVING = 1e14, 0.1
