@@ -7,6 +7,8 @@ Every frame has its own yardstick: the loss after 60 evaluations in float32 from
 minutes and no time is taken of them, so `--references FILE` keeps them (`--only-references` makes nothing else).
 Three ways are timed from the second frame on: the product's defaults (with their loss over the yardstick), the frame
 before carried along until the loss is at 1.02 of the yardstick, and every frame afresh until the same loss.
+`--goals` says how well the first frame's yardstick tells the others' from what their contents cost untouched
+(`videostyle.optimise.shot.COST_POWER`), with `--every N` over a longer stretch of the clip.
 """
 
 import argparse
@@ -15,6 +17,7 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +37,7 @@ from videostyle.settings import Settings
 
 YARDSTICK_EVALUATIONS = 60
 EQUAL_LOSS = 1.02
+POWERS = (0.0, 0.25, 0.5, 0.75, 1.0)
 MOST_EVALUATIONS = 120  # a frame that has not come there by then is said to have missed
 
 
@@ -57,9 +61,9 @@ class Clip:
     goals: list[float]
 
 
-def read(path: Path, longest: int, count: int) -> list[Frame]:
+def read(path: Path, longest: int, count: int, every: int = 1) -> list[Frame]:
     info = probe(path)
-    return [f for f, _ in zip(decode(info, size=output_size(info, longest, True)), range(count), strict=False)]
+    return list(islice(decode(info, size=output_size(info, longest, True)), 0, count * every, every))
 
 
 def yardsticks(frames: list[Frame], style: torch.Tensor, settings: Settings) -> list[float]:
@@ -70,10 +74,19 @@ def yardsticks(frames: list[Frame], style: torch.Tensor, settings: Settings) -> 
     return [f.loss for f in stylise_frames(frames, style, alone)]
 
 
+def untouched(clip: Clip, painter: Painter) -> list[float]:
+    """What each frame's content costs as the picture."""
+    return [painter.losses(f.pixels, f.pixels).own.item() for f in clip.frames]
+
+
 def own_goals(clip: Clip, painter: Painter) -> list[float]:
     """Each frame's yardstick as its goal; found out before anything is timed."""
-    untouched = (painter.losses(f.pixels, f.pixels).own.item() for f in clip.frames)
-    return [as_goal(loss, cost) for loss, cost in zip(clip.goals, untouched, strict=True)]
+    return [as_goal(loss, cost) for loss, cost in zip(clip.goals, untouched(clip, painter), strict=True)]
+
+
+def predictions(yardsticks: Sequence[float], costs: Sequence[float], power: float) -> list[float]:
+    """The first frame's yardstick as a goal for each frame, over that frame's own."""
+    return [yardsticks[0] * (cost / costs[0]) ** power / own for own, cost in zip(yardsticks, costs, strict=True)]
 
 
 def timed(clip: Clip, painter: Painter) -> dict[str, Any]:
@@ -161,9 +174,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _arguments(argv)
     keep_freed_memory()  # as the command line does
     settings = Settings(backbone=arguments.backbone, weights=arguments.weights)
-    frames, style = read(arguments.clip, arguments.size, arguments.frames), read_picture(arguments.style)
+    frames, style = (
+        read(arguments.clip, arguments.size, arguments.frames, arguments.every),
+        read_picture(arguments.style),
+    )
     width, height = frames[0].size
     key = f"{arguments.clip.name} {arguments.style.name} {width}x{height} {arguments.backbone}"
+    key += f" every {arguments.every}" if arguments.every > 1 else ""
     known = json.loads(arguments.references.read_text()) if arguments.references.exists() else {}
     if arguments.ways and len(known.get(key, [])) < len(frames):
         known[key] = yardsticks(frames, style, settings)
@@ -173,7 +190,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     clip = Clip(frames, style, known.get(key, [])[: len(frames)])
     say(f"{key}; {machine().processor}, {machine().threads} threads, commit {machine().commit}")
-    results: dict[str, Any] = {"peers": {}, "ways": ways(clip, settings, arguments.ways)}
+    results: dict[str, Any] = {"peers": {}, "ways": {}, "goals": {}}
+    if arguments.goals:
+        costs = untouched(clip, Painter(clip.style, settings))
+        for power in POWERS:
+            found = results["goals"][str(power)] = predictions(clip.goals, costs, power)
+            say(f"power {power:g} of the untouched cost: {min(found):.3f} to {max(found):.3f} of the frames' own")
+    else:
+        results["ways"] = ways(clip, settings, arguments.ways)
     for given in arguments.peer:
         found = against(given, clip, settings, arguments.rounds, arguments.evaluations, arguments.peer_weights)
         results["peers"][given.partition("=")[0]] = found
@@ -195,6 +219,10 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--backbone", default="auto")
     parser.add_argument("--size", type=int, default=512, help="longer side in pixels")
     parser.add_argument("--frames", type=int, default=5)
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="only every Nth frame of the clip")
+    parser.add_argument(
+        "--goals", action="store_true", help="how well one frame's loss tells the others'; times nothing"
+    )
     parser.add_argument("--ways", nargs="*", default=["defaults", "carried", "afresh"])
     parser.add_argument("--references", type=Path, default=Path("out/references.json"), metavar="FILE")
     parser.add_argument("--only-references", action="store_true")

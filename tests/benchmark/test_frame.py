@@ -61,3 +61,8 @@ def test_a_yardstick_as_a_share_ends_the_frame_at_that_loss():
     row = frame.timed(clip, frame.Targeted(style, settings, frame.own_goals(clip, plain), backbone=small_backbone()))
     assert row["first_evaluations"] <= 6
     assert row["first_loss_ratio"] <= 1 and row["worst_loss_ratio"] <= 1
+
+
+def test_the_first_frames_yardstick_tells_the_others():
+    assert frame.predictions([4.0, 6.0], [1.0, 9.0], 0.5) == [1.0, 2.0]
+    assert frame.predictions([4.0, 6.0], [1.0, 9.0], 0.0) == [1.0, 4 / 6]
