@@ -194,8 +194,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.goals:
         costs = untouched(clip, Painter(clip.style, settings))
         for power in POWERS:
-            found = results["goals"][str(power)] = predictions(clip.goals, costs, power)
-            say(f"power {power:g} of the untouched cost: {min(found):.3f} to {max(found):.3f} of the frames' own")
+            told = results["goals"][str(power)] = predictions(clip.goals, costs, power)
+            say(f"power {power:g} of the untouched cost: {min(told):.3f} to {max(told):.3f} of the frames' own")
     else:
         results["ways"] = ways(clip, settings, arguments.ways)
     for given in arguments.peer:
