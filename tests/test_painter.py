@@ -10,6 +10,7 @@ from networks import small_backbone
 
 from videostyle.errors import UsageError, WeightsError
 from videostyle.frame import Frame, StylisedFrame
+from videostyle.motion.carry import HELD_MOVING
 from videostyle.motion.warp import Warp
 from videostyle.optimise.shot import as_goal
 from videostyle.painter import Beginning, Painter, Position, fit_style, noise, resized, stylise_frames
@@ -159,6 +160,24 @@ def test_the_fewest_evaluations_follow_from_what_is_new(backbone: Backbone, colu
         )
     )
     assert floors[:2] == [None, fewest]
+
+
+def test_a_frame_begins_in_its_own_light_and_is_held_less_where_it_moves(backbone: Backbone) -> None:
+    begun, flow = list[Beginning](), torch.zeros(1, 2, 48, 64)
+    flow[:, 0, :, 32:] = 1.0
+
+    class Watched(Painter):
+        def paint(self, content, begin, on_evaluation=None):  # type: ignore[no-untyped-def]
+            begun.append(begin)
+            return super().paint(content, begin, on_evaluation)
+
+    warp, p = Warp(flow, torch.ones(1, 1, 48, 64)), Watched(picture(9), QUICK, backbone=backbone)
+    frames = [Frame(picture(0)), Frame(0.9 * picture(0), pts=1)]
+    first, _ = stylise_frames(frames, picture(9), flow=lambda *_: warp, painter=p)
+    darker = (begun[1].start - first.pixels)[..., :32].mean().item()
+    assert darker == pytest.approx(-0.1 * picture(0)[..., :32].mean().item(), rel=0.3)
+    (prior,) = begun[1].priors
+    assert prior.mask[..., 32:].max() <= HELD_MOVING < 0.5 < prior.mask[..., :32].max()
 
 
 def test_a_picture_as_start(backbone: Backbone) -> None:
