@@ -140,43 +140,40 @@ def test_a_given_flow_is_used(backbone: Backbone) -> None:
     assert torch.equal(calls[1][1], frames[1].pixels)
 
 
+class Watched(Painter):
+    """A painter that keeps how every frame was begun."""
+
+    def __init__(self, backbone: Backbone, settings: Settings) -> None:
+        super().__init__(picture(9), settings, backbone=backbone)
+        self.begun = list[Beginning]()
+
+    def paint(self, content, begin, on_evaluation=None):  # type: ignore[no-untyped-def]
+        self.begun.append(begin)
+        return super().paint(content, begin, on_evaluation)
+
+
 @pytest.mark.parametrize(("columns", "fewest"), [(0, 3), (1, 5), (8, 20)])
 def test_the_fewest_evaluations_follow_from_what_is_new(backbone: Backbone, columns: int, fewest: int) -> None:
     """Of 64 columns so many have just come into view; the settings ask for at least 5."""
-    seen, after, floors = torch.ones(1, 1, 48, 64), 0.95 * picture(0), list[int | None]()
+    seen, after = torch.ones(1, 1, 48, 64), 0.95 * picture(0)
     seen[..., :columns] = 0
     after[..., :columns] = 1 - after[..., :columns]
 
-    class Watched(Painter):
-        def paint(self, content, begin, on_evaluation=None):  # type: ignore[no-untyped-def]
-            floors.append(begin.floor)
-            return super().paint(content, begin, on_evaluation)
-
-    warp, settings = Warp(torch.zeros(1, 2, 48, 64), seen), QUICK.but(iterations=20, min_iterations=5)
+    warp, p = Warp(torch.zeros(1, 2, 48, 64), seen), Watched(backbone, QUICK.but(iterations=20, min_iterations=5))
     frames = [Frame(picture(0)), Frame(after, pts=1)]
-    list(
-        stylise_frames(
-            frames, picture(9), flow=lambda *_: warp, painter=Watched(picture(9), settings, backbone=backbone)
-        )
-    )
-    assert floors[:2] == [None, fewest]
+    list(stylise_frames(frames, picture(9), flow=lambda *_: warp, painter=p))
+    assert [b.floor for b in p.begun[:2]] == [None, fewest]
 
 
 def test_a_frame_begins_in_its_own_light_and_is_held_less_where_it_moves(backbone: Backbone) -> None:
-    begun, flow = list[Beginning](), torch.zeros(1, 2, 48, 64)
+    flow = torch.zeros(1, 2, 48, 64)
     flow[:, 0, :, 32:] = 1.0
-
-    class Watched(Painter):
-        def paint(self, content, begin, on_evaluation=None):  # type: ignore[no-untyped-def]
-            begun.append(begin)
-            return super().paint(content, begin, on_evaluation)
-
-    warp, p = Warp(flow, torch.ones(1, 1, 48, 64)), Watched(picture(9), QUICK, backbone=backbone)
+    warp, p = Warp(flow, torch.ones(1, 1, 48, 64)), Watched(backbone, QUICK)
     frames = [Frame(picture(0)), Frame(0.9 * picture(0), pts=1)]
     first, _ = stylise_frames(frames, picture(9), flow=lambda *_: warp, painter=p)
-    darker = (begun[1].start - first.pixels)[..., :32].mean().item()
+    darker = (p.begun[1].start - first.pixels)[..., :32].mean().item()
     assert darker == pytest.approx(-0.1 * picture(0)[..., :32].mean().item(), rel=0.3)
-    (prior,) = begun[1].priors
+    (prior,) = p.begun[1].priors
     assert prior.mask[..., 32:].max() <= HELD_MOVING < 0.5 < prior.mask[..., :32].max()
 
 
