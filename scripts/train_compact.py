@@ -8,19 +8,20 @@ network (``matching.py``), on which pictures (``walkers.py``), and where it star
 import argparse
 import copy
 import json
-import math
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from distillation.matching import DEEPEST, DEEPEST_EVERY, Match, Recording, match, teach
+from distillation.matching import DEEPEST, DEEPEST_EVERY, Log, Match, Recording, match, teach
 from distillation.pictures import Pictures, crop
 from distillation.start import from_backbone, from_teacher
 from distillation.student import Plan, Student
-from distillation.walkers import STRIDE, Walker, Walkers
+from distillation.walkers import Walkers, walks
 
+from videostyle.ahead import Ahead
 from videostyle.perception import compact
 from videostyle.perception.compact import LAYERS
 from videostyle.perception.objective import LossWeights
@@ -39,11 +40,13 @@ PUPIL_EVERY = 10  # steps after which walkers follow the new weights
 MEASURE_EVERY = 9  # steps between measurements of the gradient term's weight
 MOST_WEIGHT = 5.0
 CLIP = 3.0  # times the running norm
+LOG_EVERY, SAVE_SECONDS = 20, 120
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     torch.set_num_threads(args.threads)
+    torch.backends.cudnn.benchmark = True  # every step has the same shapes
     torch.manual_seed(args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
     Training(args).run()
@@ -89,24 +92,14 @@ class Training:
         self.pictures = Pictures(folders, HELD_OUT, args.out / "pictures.pt")
         self.folder_count = len(folders)
         self.student = self._begin().to(self.device)
-        groups = [
-            {"params": [p], "lr": 1.0, "size": float(p.detach().square().mean().sqrt())}
-            for p in self.student.parameters()
-        ]
-        self.adam = torch.optim.Adam(groups, betas=(0.9, 0.98), eps=1e-12)
-        self.average = {k: v.detach().clone() for k, v in self.student.named_parameters()}
-        self.step, self.elapsed, self.gradient_weight, self.norm = 0, 0.0, 0.1, 0.0
+        self.parameters = list(self.student.parameters())
+        self.sizes = [float(p.detach().square().mean().sqrt()) for p in self.parameters]
+        groups = [{"params": [p], "lr": 1.0} for p in self.parameters]
+        self.adam = torch.optim.Adam(groups, betas=(0.9, 0.98), eps=1e-12, fused=True)
+        self.average = [p.detach().clone() for p in self.parameters]
+        self.step, self.elapsed = 0, 0.0
+        self.gradient_weight, self.norm = torch.tensor([0.1, 0.0], device=self.device)
         self._resume()
-        self.walkers = Walkers(
-            CROWD * args.batch,
-            args.side,
-            self.pictures,
-            self.teacher,
-            self.weights,
-            self._draw_style,
-            self.rng,
-            self._pupil(),
-        )
 
     def _begin(self) -> Student:
         crops = torch.cat([crop(self.pictures.any(self.rng), 160, self.rng) for _ in range(48)])
@@ -124,123 +117,122 @@ class Training:
         return self.pictures.any(rng, sizes)
 
     def run(self) -> None:
-        limit, saved, logs = self.args.minutes * 60, time.monotonic(), []
+        drawn = walks(self.pictures, self._draw_style, self.args.side, np.random.default_rng(self.args.seed + 1))
+        with Ahead(drawn, CROWD) as source:
+            self.walkers = Walkers(
+                CROWD * self.args.batch, self.args.side, source, self.teacher, self.weights, self.rng, self._pupil()
+            )
+            self._steps()
+        self._save()
+
+    def _steps(self) -> None:
+        limit, saved, logs = self.args.minutes * 60, time.monotonic(), list[Log]()
         while self.elapsed < limit:
             began = time.monotonic()
             logs.append(self.one_step())
             self.step += 1
-            now = time.monotonic()
-            self.elapsed += now - began
-            if self.step % 20 == 0:
+            if self.step % LOG_EVERY == 0 or self.step == 1:
                 self._log(logs)
                 logs = []
-            if now - saved > 120:
+            now = time.monotonic()
+            self.elapsed += now - began
+            if now - saved > SAVE_SECONDS:
                 self._save()
                 saved = now
         if logs:
             self._log(logs)
-        self._save()
 
-    def one_step(self) -> dict[str, float]:
-        picked = [self.walkers.crowd[i] for i in self.walkers.draw(self.args.batch)]
-        x = torch.cat([w.x for w in picked]).to(self.device)
+    def one_step(self) -> Log:
+        picked = self.walkers.draw(self.args.batch)
+        batch = self.walkers.batch(picked)
         weights = self.weights if self.step % DEEPEST_EVERY == 0 else self.shallow
         probe = self.step % 2 == 1
-        parts = self._parts(picked, probe)
-        teaching = teach(self.teacher, picked, x, weights, parts)
-        found = match(self.student, picked, x, teaching, weights, parts)
+        parts = self._probed(picked) if probe else batch.parts
+        teaching = teach(self.teacher, batch, weights, parts)
+        found = match(self.student, batch, teaching, weights, parts)
         if probe:
             found.log = {f"{k} apart" if k[:2] in ("co", "g/", "ra") else k: v for k, v in found.log.items()}
         self._backward(found)
         if self.step % PUPIL_EVERY == 0:
             self.walkers.pupil = self._pupil()
-        for i, walker in enumerate(picked if not probe else ()):
-            self._watch(walker, float(teaching.loss[i]), found.log)
-            g = found.input_gradient if walker.follows_student else teaching.gradient
-            walker.step(g[i : i + 1].float().cpu())
-            if walker.follows_student:
-                walker.run(self.walkers.pupil, self.weights, STRIDE)
-        found.log["rate"] = self._set_rate()
+        if not probe:
+            found.log |= self.walkers.fallen(picked, teaching.loss)
+            self._walk(picked, teaching.gradient, found.input_gradient)
+        self._set_rate()
         self.adam.step()
-        decay = min(EMA, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            for name, p in self.student.named_parameters():
-                self.average[name].lerp_(p, 1 - decay)
+        torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - self._decay())
         return found.log
 
-    def _parts(self, picked: list[Walker], probe: bool) -> torch.Tensor:
-        """(N, 2) factors of alpha and beta: the walkers' own, or (``probe``) only content or only style.
+    def _decay(self) -> float:
+        return min(EMA, (1 + self.step) / (10 + self.step))
+
+    def _walk(self, picked: np.ndarray, teachers: torch.Tensor, students: torch.Tensor) -> None:
+        """Every walker one step further by whose gradient it follows, and the student's some more by themselves."""
+        follows = self.walkers.follows_student[picked]
+        chosen = torch.from_numpy(follows).to(self.device).view(-1, 1, 1, 1)
+        self.walkers.step(picked, torch.where(chosen, students, teachers))
+        self.walkers.run(picked[follows])
+
+    def _probed(self, picked: np.ndarray) -> torch.Tensor:
+        """(N, 2) factors of alpha and beta that look at content or style alone, instead of the walkers' own.
 
         Near the end of an optimisation the two gradients nearly cancel, and their sum tells little about either: every
         second step therefore looks at one of them alone. (At the content itself there is only the style's.)
         """
-        parts = torch.tensor([[1.0, w.beta] for w in picked])
-        if probe:
-            content = torch.tensor([w.age > 0 and self.rng.random() < 0.5 for w in picked])
-            parts = torch.where(content[:, None], torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]))
-        return parts
+        content = (self.walkers.age[picked] > 0) & (self.rng.random(len(picked)) < 0.5)
+        return torch.from_numpy(np.stack((content, ~content), 1)).float().to(self.device)
 
     def _pupil(self) -> Trunk:
         """The small network as the product runs it."""
         return Trunk(self.student.export(), self.weights.layers, device=self.device, dtype=torch.bfloat16)
 
-    @staticmethod
-    def _watch(walker: Walker, loss: float, log: dict[str, float]) -> None:
-        """How far VGG-19's loss has fallen on a long way, by whose gradient it followed: what all this is for."""
-        if walker.age == 0:
-            walker.first_loss = loss
-        elif walker.first_loss and walker.age >= 30:
-            log["fall, student's way" if walker.follows_student else "fall, VGG-19's way"] = loss / walker.first_loss
-
     def _backward(self, found: Match) -> None:
         """Sum of the terms; the gradient term's weight keeps its pull below ``--share`` of the others'."""
         others = found.features + found.grams + found.content
-        parameters = list(self.student.parameters())
         if self.step % MEASURE_EVERY == 0:
-            a = torch.autograd.grad(others, parameters, retain_graph=True, allow_unused=True)
-            b = torch.autograd.grad(found.gradient, parameters, allow_unused=True)
-            weight = min(MOST_WEIGHT, self.args.share * self._norm(a) / max(self._norm(b), 1e-20))
-            self.gradient_weight += (0.3 if self.step else 1.0) * (weight - self.gradient_weight)
-            for p, ga, gb in zip(parameters, a, b, strict=True):
+            a = torch.autograd.grad(others, self.parameters, retain_graph=True, allow_unused=True)
+            b = torch.autograd.grad(found.gradient, self.parameters, allow_unused=True)
+            weight = (self.args.share * self._norm(a) / self._norm(b).clamp_min(1e-20)).clamp_max(MOST_WEIGHT)
+            self.gradient_weight = torch.lerp(self.gradient_weight, weight, 0.3 if self.step else 1.0)
+            for p, ga, gb in zip(self.parameters, a, b, strict=True):
                 p.grad = _sum(ga, gb, self.gradient_weight)
         else:
             self.adam.zero_grad()
             (others + self.gradient_weight * found.gradient).backward()
-        norm = self._norm([p.grad for p in parameters])
-        self.norm = norm if self.step == 0 else 0.95 * self.norm + 0.05 * min(norm, CLIP * self.norm)
-        if norm > CLIP * self.norm:
-            for p in parameters:
-                if p.grad is not None:
-                    p.grad.mul_(CLIP * self.norm / norm)
+        gradients = [p.grad for p in self.parameters]
+        norm = self._norm(gradients)
+        self.norm = torch.lerp(self.norm, torch.minimum(norm, CLIP * self.norm), 0.05) if self.step else norm
+        shorter = (CLIP * self.norm / norm).clamp_max(1.0)
+        torch._foreach_mul_([g for g in gradients if g is not None], shorter)
         found.log |= {"norm": norm, "weight": self.gradient_weight}
 
-    def _norm(self, gradients) -> float:
+    def _norm(self, gradients: Sequence[torch.Tensor | None]) -> torch.Tensor:
         """Norm of a gradient, each tensor in units of its own size."""
-        sizes = [group["size"] for group in self.adam.param_groups]
-        squares = [s**2 * float(g.square().sum()) for s, g in zip(sizes, gradients, strict=True) if g is not None]
-        return math.sqrt(sum(squares))
+        there = [(g, size) for g, size in zip(gradients, self.sizes, strict=True) if g is not None]
+        norms = torch.stack(torch._foreach_norm([g for g, _ in there]))
+        return (norms * norms.new_tensor([size for _, size in there])).norm()
 
-    def _set_rate(self) -> float:
+    def _set_rate(self) -> None:
         """Warm-up by steps, then constant, and down to zero in the last part of the run's minutes."""
         left = max(0.0, 1 - self.elapsed / (self.args.minutes * 60))
-        rate = self.args.rate * min(1.0, (self.step + 1) / WARM_UP_STEPS, left / COOL_DOWN)
-        for group in self.adam.param_groups:
-            group["lr"] = rate * group["size"]
-        return rate
+        self.rate = self.args.rate * min(1.0, (self.step + 1) / WARM_UP_STEPS, left / COOL_DOWN)
+        for group, size in zip(self.adam.param_groups, self.sizes, strict=True):
+            group["lr"] = self.rate * size
 
     def averaged(self) -> Student:
         """The student with its weights averaged over the last steps."""
         student = copy.deepcopy(self.student)
         with torch.no_grad():
-            for name, p in student.named_parameters():
-                p.copy_(self.average[name])
+            for p, average in zip(student.parameters(), self.average, strict=True):
+                p.copy_(average)
         return student
 
-    def _log(self, logs: list[dict[str, float]]) -> None:
-        mean = {k: float(np.mean([entry[k] for entry in logs if k in entry])) for k in set().union(*logs)}
-        line = {"step": self.step, "minutes": round(self.elapsed / 60, 2)} | {
-            k: float(f"{v:.3g}") for k, v in mean.items()
-        }
+    def _log(self, logs: list[Log]) -> None:
+        """The means of some steps' logs as a line of JSON."""
+        line = {"step": self.step, "minutes": round(self.elapsed / 60, 2), "rate": float(f"{self.rate:.3g}")}
+        for key in sorted(set().union(*logs)):
+            mean = torch.stack([entry[key] for entry in logs if key in entry]).nanmean()
+            line[key] = float(f"{mean.item():.3g}")
         with (self.args.out / "log.jsonl").open("a") as file:
             file.write(json.dumps(line) + "\n")
 
@@ -250,7 +242,8 @@ class Training:
             "student": self.student.state_dict(),
             "adam": self.adam.state_dict(),
             "average": self.average,
-            "clock": (self.step, self.elapsed, self.gradient_weight, self.norm),
+            "clock": (self.step, self.elapsed),
+            "sizes": (self.gradient_weight, self.norm),
         }
         torch.save(state, self.args.out / "state.pt.part")
         os.replace(self.args.out / "state.pt.part", self.args.out / "state.pt")
@@ -263,10 +256,11 @@ class Training:
         self.student.load_state_dict(state["student"])
         self.adam.load_state_dict(state["adam"])
         self.average = state["average"]
-        self.step, self.elapsed, self.gradient_weight, self.norm = state["clock"]
+        self.step, self.elapsed = state["clock"]
+        self.gradient_weight, self.norm = state["sizes"]
 
 
-def _sum(a: torch.Tensor | None, b: torch.Tensor | None, weight: float) -> torch.Tensor | None:
+def _sum(a: torch.Tensor | None, b: torch.Tensor | None, weight: torch.Tensor) -> torch.Tensor | None:
     """a + weight b, where either may be missing."""
     if a is None or b is None:
         return a if b is None else weight * b

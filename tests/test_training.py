@@ -1,4 +1,4 @@
-"""The script that trains the embedded network runs, writes what the package can load, and goes on where it stopped."""
+"""The script that trains the embedded network: it runs, writes what the package can load, and goes on."""
 
 import json
 import os
@@ -7,10 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from videostyle.optimise.lbfgs import FIRST_STEP, LBFGS, History
 from videostyle.perception import compact
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "scripts"))
+from distillation.descents import Descents  # noqa: E402
 
 
 @pytest.mark.slow
@@ -31,3 +35,38 @@ def test_trains_writes_weights_and_goes_on(shared, tmp_path):
     assert [c.weight.shape for c in trained.convs] == [c.weight.shape for c in compact.load().convs]
     train(0.3)
     assert json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])["step"] > last["step"]
+
+
+def test_a_crowd_goes_down_as_each_would_alone():
+    """Row by row what the package's own L-BFGS does, whatever the other rows are doing."""
+    count, shape = 3, (1, 3, 6, 5)
+    torch.manual_seed(0)
+    aims, bends = torch.rand(count, *shape[1:]), 0.5 + torch.rand(count, *shape[1:])
+    crowd = Descents(count, 4, 90, torch.device("cpu"))
+    alone = [LBFGS(History.empty(4, shape[2:])) for _ in range(count)]
+    xs, expected = torch.rand(count, *shape[1:]), []
+    for x, aim, bend, stepper in zip(xs.split(1), aims.split(1), bends.split(1), alone, strict=True):
+        for _ in range(7):
+            x = stepper.step(x, bend * (x - aim)).clamp(0, 1)
+        expected.append(x)
+    rows = torch.tensor([2, 0])
+    for step in range(7):
+        xs[rows] = crowd.step(rows, xs[rows], (bends * (xs - aims))[rows]).clamp(0, 1)
+        if step == 3:  # the row that rests meanwhile is begun late, and one of the others goes on
+            rows = torch.tensor([0, 1, 2])
+    one = torch.tensor([1])
+    for _ in range(4):
+        xs[one] = crowd.step(one, xs[one], (bends * (xs - aims))[one]).clamp(0, 1)
+    torch.testing.assert_close(xs, torch.cat(expected), rtol=1e-3, atol=1e-4)
+    assert (xs - aims).abs().max() < 0.05  # and it arrives
+
+
+def test_a_row_that_is_begun_again_has_forgotten():
+    crowd = Descents(2, 4, 12, torch.device("cpu"))
+    rows, x = torch.tensor([0, 1]), torch.full((2, 3, 2, 2), 0.5)
+    for _ in range(3):
+        x = crowd.step(rows, x, x - 0.1)
+    crowd.restart(torch.tensor([1]))
+    before = torch.full((1, 3, 2, 2), 0.5)
+    step = crowd.step(torch.tensor([1]), before, before - 0.1) - before
+    torch.testing.assert_close(step, torch.full_like(step, -FIRST_STEP))

@@ -77,8 +77,10 @@ def main(argv: list[str] | None = None) -> int:
     torch.set_num_threads(args.threads)
     settings = Settings(iterations=args.evaluations, min_iterations=1, tolerance=0.0)
     layers = loss_weights(settings).layers
-    vgg = Trunk(from_file(args.teacher), layers, dtype=DTYPES[args.precision])
-    small = Trunk(compact.load(args.weights), layers, dtype=DTYPES[args.precision])
+    vgg, small = (
+        Trunk(backbone, layers, device=args.device, dtype=DTYPES[args.precision])
+        for backbone in (from_file(args.teacher), compact.load(args.weights))
+    )
     results, tiles = [], []
     for photo, style in list(pairs(args))[:: args.every][: args.pairs]:
         result, images = compare(vgg, small, photo, style, settings, args)
@@ -112,6 +114,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     p.add_argument("--pairs", type=int, default=None, metavar="N", help="only the first N pairs")
     p.add_argument("--every", type=int, default=1, metavar="N", help="only every Nth pair")
     p.add_argument("--precision", choices=tuple(DTYPES), default="bf16")
+    p.add_argument("--device", default="cpu", help="where to optimise and to judge (the cost is the CPU's)")
     p.add_argument("--threads", type=int, default=torch.get_num_threads())
     p.add_argument("--cost", action="store_true", help="measure the time per evaluation too")
     p.add_argument("--cache", type=Path, metavar="DIR", help="keep VGG-19's own runs here, to compare several networks")
@@ -122,7 +125,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 def vars_of(args: argparse.Namespace) -> dict[str, object]:
     """The options that decide the outcome (no paths)."""
-    keys = ("size", "evaluations", "start", "pairs", "every", "precision", "threads")
+    keys = ("size", "evaluations", "start", "pairs", "every", "precision", "device", "threads")
     return {k: getattr(args, k) for k in keys}
 
 
@@ -160,7 +163,7 @@ def objective(trunk: Trunk, content: torch.Tensor, style: torch.Tensor, settings
 def steps(target: Objective, start: torch.Tensor, settings: Settings) -> Iterator[tuple[torch.Tensor, Losses]]:
     """The picture and the losses at every evaluation, optimised on [0, 1] as the product does."""
     x = start
-    lbfgs = LBFGS(History.empty(settings.history_size, (x.shape[2], x.shape[3])))
+    lbfgs = LBFGS(History.empty(settings.history_size, (x.shape[2], x.shape[3]), x.device))
     for _ in range(settings.iterations):
         losses, gradient = target.value_and_gradient(x)
         yield x, losses
@@ -181,7 +184,7 @@ def kept(run: Iterator[tuple[torch.Tensor, Losses]]) -> list[torch.Tensor]:
 def own_run(judge: Objective, start: torch.Tensor, settings: Settings, cache: Path | None) -> OwnRun:
     """VGG-19's run, from the cache where it is there: it takes nearly all of the time and does not change."""
     if cache and cache.is_file():
-        return OwnRun(**torch.load(cache, weights_only=True))
+        return OwnRun(**torch.load(cache, weights_only=True, map_location=start.device))
     seen = [(x, losses) for x, losses in steps(judge, start, settings)]
     run = OwnRun(
         total=[float(v.total) for _, v in seen],
@@ -199,9 +202,9 @@ def compare(
     vgg: Trunk, small: Trunk, photo: Path, style: Path, settings: Settings, args: argparse.Namespace
 ) -> tuple[Result, list[np.ndarray]]:
     """Both runs of one pair, judged by VGG-19; and content, style and both results as pictures."""
-    content, painting = read(photo, args.size), read(style, args.size)
+    content, painting = (read(path, args.size).to(args.device) for path in (photo, style))
     generator = torch.Generator().manual_seed(settings.seed)
-    start = content if args.start == "content" else torch.rand(content.shape, generator=generator)
+    start = content if args.start == "content" else torch.rand(content.shape, generator=generator).to(args.device)
     judge, pupil = objective(vgg, content, painting, settings), objective(small, content, painting, settings)
     weights = f"{settings.content_weight:g}-{settings.style_weight:g}"
     key = f"{photo.stem}-{style.stem}-{args.size}-{args.start}-{settings.iterations}-{args.precision}-{weights}.pt"
@@ -247,7 +250,7 @@ def equalled(own: list[float], total: float) -> float:
 
 def picture(x: torch.Tensor) -> np.ndarray:
     """(1, 3, H, W) -> uint8 BGR (H, W, 3)."""
-    return (x[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()[..., ::-1].copy()
+    return (x[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()[..., ::-1].copy()
 
 
 def summary(results: list[Result]) -> dict[str, object]:

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 
 from distillation.student import Student, cross, gram, objective_taps
-from distillation.walkers import Walker
+from distillation.walkers import Batch, WithParts
 from videostyle.perception.compact import LAYERS
-from videostyle.perception.objective import ContentTarget, LossWeights, Objective, StyleTarget, mean_gram
+from videostyle.perception.objective import ContentTarget, LossWeights, StyleTarget, mean_gram
 from videostyle.perception.trunk import Activations, Trunk
 
 # How much each layer's features and Gram differences count. With nominal (Caffe) scales conv4_1 makes up over nine
@@ -31,6 +31,8 @@ GRADIENT_SCALES = (1, 2, 4)  # gradients are compared as they are and averaged o
 
 # This layer makes up a hundred-thousandth of the loss, but a quarter of VGG-19's work: it is looked at now and then.
 DEEPEST, DEEPEST_EVERY = "conv5_1", 8
+
+Log = dict[str, torch.Tensor]  # scalars, read by the host only when a line is written
 
 
 class Recording(Trunk):
@@ -58,40 +60,21 @@ class Teaching:
 
 
 @torch.no_grad()
-def teach(
-    teacher: Recording, walkers: list[Walker], x: torch.Tensor, weights: LossWeights, parts: torch.Tensor
-) -> Teaching:
+def teach(teacher: Recording, batch: Batch, weights: LossWeights, parts: torch.Tensor) -> Teaching:
     """One forward and one backward pass of VGG-19 for all walkers, each with its own targets.
 
     ``parts`` (N, 2): factors of alpha and beta for each walker.
     """
-    content = {n: torch.cat([w.teacher_content[n] for w in walkers]) for n in weights.content_layers}
-    style = {n: torch.cat([w.teacher_style[n] for w in walkers]) for n in weights.style_layers}
-    objective = _WithParts(teacher, ContentTarget.of(content), StyleTarget.of(style), weights)
-    objective.parts = parts.to(teacher.device)
+    content = {n: batch.teacher_content[n] for n in weights.content_layers}
+    style = {n: batch.teacher_style[n] for n in weights.style_layers}
+    objective = WithParts(teacher, ContentTarget.of(content), StyleTarget.of(style), weights)
+    objective.parts = parts
     teacher.wanted = weights.layers  # no deeper than the losses reach
-    losses, gradient = objective.value_and_gradient(x)
+    losses, gradient = objective.value_and_gradient(batch.x)
     teacher.wanted = None
     features = {n: teacher.last[n] for n in LAYERS if n != DEEPEST or DEEPEST in weights.layers}
     grams = {n: mean_gram(features[n]) for n in GRAMS if n in features}
     return Teaching(features, grams, content, style, gradient, losses.total)
-
-
-class _WithParts(Objective):
-    """The objective with another alpha and beta for each picture of the batch."""
-
-    parts: torch.Tensor
-
-    def _content(self, name, features, taps):
-        value = super()._content(name, features, taps)
-        pulled, factor = taps.content[name]
-        taps.content[name] = (pulled * self.parts[:, :1, None]).to(features.dtype), factor
-        return value * self.parts[:, 0]
-
-    def _style(self, name, features, taps):
-        value, minimised = super()._style(name, features, taps)
-        taps.style[name] = taps.style[name] * self.parts[:, 1:, None]
-        return value * self.parts[:, 1], minimised * self.parts[:, 1]
 
 
 @dataclass
@@ -102,45 +85,33 @@ class Match:
     grams: torch.Tensor
     content: torch.Tensor
     gradient: torch.Tensor
-    log: dict[str, float]
+    log: Log
     input_gradient: torch.Tensor  # the small network's, detached
 
 
-def match(
-    student: Student,
-    walkers: list[Walker],
-    x: torch.Tensor,
-    teaching: Teaching,
-    weights: LossWeights,
-    parts: torch.Tensor,
-) -> Match:
+def match(student: Student, batch: Batch, teaching: Teaching, weights: LossWeights, parts: torch.Tensor) -> Match:
     """The small network on the same batch, compared with VGG-19 in nominal terms."""
-    n = len(walkers)
-    device = student.centre.device
     deepest = max(teaching.features)
-    outputs = student(x, deepest)
+    outputs = student(batch.x, deepest)
     of_x = student.layers(outputs, LAYERS)
-    contents = torch.cat([w.content for w in walkers]).to(device)
-    styles = torch.cat([w.style for w in walkers]).to(device)
     with torch.no_grad():  # it learns enough about contents from what becomes of them
-        of_content = student.layers(student(contents, weights.content_layers[-1]), weights.content_layers)
-    of_style = student.layers(student(styles, deepest), LAYERS)
+        of_content = student.layers(student(batch.content, weights.content_layers[-1]), weights.content_layers)
+    of_style = student.layers(student(batch.style, deepest), LAYERS)
     grams = {name: gram(of_x[name]) for name in teaching.grams}
     style_grams = {name: gram(of_style[name]) for name in weights.style_layers}
 
-    log: dict[str, float] = {}
+    log: Log = {}
     feature_loss = _feature_loss(student, of_x, teaching.features, log)
     gram_loss = _gram_loss(student, grams, style_grams, teaching, log)
     content_loss = _content_loss(student, of_x, of_content, teaching, weights, log)
-    taps = objective_taps(student, of_x, grams, of_content, style_grams, weights, parts.to(device))
+    taps = objective_taps(student, of_x, grams, of_content, style_grams, weights, parts)
     g = student.input_gradient(outputs, taps)
     gradient_loss = _gradient_loss(g, teaching.gradient, log)
-    assert g.shape[0] == n
     return Match(feature_loss, gram_loss, content_loss, gradient_loss, log, g.detach())
 
 
 def _feature_loss(
-    student: Student, own: Mapping[str, torch.Tensor], theirs: Mapping[str, torch.Tensor], log: dict[str, float]
+    student: Student, own: Mapping[str, torch.Tensor], theirs: Mapping[str, torch.Tensor], log: Log
 ) -> torch.Tensor:
     """sum_l w_l |A F - F_t|^2 / |F_t|^2, from second moments: A F itself is never formed."""
     total = torch.zeros((), device=student.centre.device)
@@ -150,7 +121,7 @@ def _feature_loss(
         power = _power(theirs[name])
         own_moments, moments = cross(own[name], own[name]), cross(own[name], theirs[name])
         error = (((a.T @ a) * own_moments).sum() - 2 * (a.T * moments).sum()) / power + 1
-        log["f" + name[4:]] = float(error.detach())
+        log["f" + name[4:]] = error.detach()
         total = total + share * error
     return total
 
@@ -166,7 +137,7 @@ def _gram_loss(
     grams: Mapping[str, torch.Tensor],
     style_grams: Mapping[str, torch.Tensor],
     teaching: Teaching,
-    log: dict[str, float],
+    log: Log,
 ) -> torch.Tensor:
     """Gram matrices, and above all their differences from the style's, which the style's gradient is made of."""
     total = torch.zeros((), device=student.centre.device)
@@ -182,7 +153,7 @@ def _gram_loss(
             difference = theirs - teaching.style[name]
             floor = difference.square().sum((1, 2)) + FLOOR * power
             relative = ((own_difference - difference).square().sum((1, 2)) / floor).clamp_max(4).mean()
-            log["d" + name[4:]] = float(relative.detach())
+            log["d" + name[4:]] = relative.detach()
             error = 0.5 * error + relative
         total = total + share * error
     return total
@@ -194,7 +165,7 @@ def _content_loss(
     own_content: Mapping[str, torch.Tensor],
     teaching: Teaching,
     weights: LossWeights,
-    log: dict[str, float],
+    log: Log,
 ) -> torch.Tensor:
     """|A (F - P) - (F_t - P_t)|^2 relative: the content's gradient is made of these differences."""
     total = torch.zeros((), device=student.centre.device)
@@ -206,12 +177,12 @@ def _content_loss(
         power = constant + FLOOR * _power(teaching.features[name])
         own_moments, moments = cross(difference, difference), cross(difference, theirs)
         error = (((a.T @ a) * own_moments).sum() - 2 * (a.T * moments).sum() + constant) / power
-        log["c" + name[4:]] = float(error.detach())
+        log["c" + name[4:]] = error.detach()
         total = total + error
     return total
 
 
-def _gradient_loss(own: torch.Tensor, theirs: torch.Tensor, log: dict[str, float]) -> torch.Tensor:
+def _gradient_loss(own: torch.Tensor, theirs: torch.Tensor, log: Log) -> torch.Tensor:
     """|g - g_t|^2 / (|g|^2 + |g_t|^2) at several scales, between 0 and 2; the cosines go into the log.
 
     A cosine's own gradient is 1 / |g|: it would listen above all to pictures where the small network sees nothing left
@@ -224,9 +195,9 @@ def _gradient_loss(own: torch.Tensor, theirs: torch.Tensor, log: dict[str, float
         unit = b.norm(dim=1, keepdim=True).clamp_min(1e-20)
         a, b = a / unit, b / unit
         relative = (a - b).square().sum(1) / (a.square().sum(1) + b.square().sum(1))
-        log[f"cos/{scale}"] = float(F.cosine_similarity(a.detach(), b, dim=1, eps=1e-20).mean())
-        log[f"g/{scale}"] = float(relative.detach().mean())
+        log[f"cos/{scale}"] = F.cosine_similarity(a.detach(), b, dim=1, eps=1e-20).mean()
+        log[f"g/{scale}"] = relative.detach().mean()
         total = total + relative.mean() / len(GRADIENT_SCALES)
     norms = own.detach().flatten(1).norm(dim=1) / theirs.flatten(1).norm(dim=1).clamp_min(1e-20)
-    log["ratio"] = float(norms.clamp_min(1e-6).log().mean().exp())
+    log["ratio"] = norms.clamp_min(1e-6).log().mean().exp()
     return total

@@ -1,20 +1,20 @@
 """The pictures that training is about: those an optimiser visits, on its way from a content towards a style.
 
-Each walker is one such optimisation in progress. A training step looks at a handful of walkers, computes both networks'
-gradients there (which training needs anyhow), and each walker takes one step of L-BFGS with one of them. So the network
+Each walker is one such optimisation in progress. A training step looks at some of them, computes both networks'
+gradients there (which training needs anyhow), and each takes one step of L-BFGS with one of them. So the network
 always trains on pictures that it leads optimisers to now, at every stage, and on VGG-19's own path beside it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from distillation.descents import Descents
 from distillation.pictures import Pictures, crop, perturbed
-from videostyle.optimise.lbfgs import LBFGS, History
 from videostyle.perception.objective import ContentTarget, LossWeights, Objective, StyleTarget, mean_gram
-from videostyle.perception.trunk import Trunk
+from videostyle.perception.trunk import CHANNELS_LAST, Trunk
 
 HISTORY = 8
 # A walker that follows the small network goes on by itself between two looks at it: its own evaluations are cheap.
@@ -24,103 +24,182 @@ LONGEST_LIFE, LONGEST_TEACHERS_LIFE = 130, 40  # evaluations
 STARTS = (0.5, 0.2, 0.15, 0.15)
 STUDENTS_SHARE = 0.65  # walkers that follow the small network; the others follow VGG-19
 
+# A new walk: content, style and (None: another walker's picture) start, each (1, 3, H, W) on the CPU.
+Walk = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]
+
+
+class WithParts(Objective):
+    """The objective with another alpha and beta for each picture of the batch: ``parts`` (N, 2) multiplies them."""
+
+    parts: torch.Tensor
+
+    def _content(self, name, features, taps):
+        value = super()._content(name, features, taps)
+        pulled, factor = taps.content[name]
+        taps.content[name] = (pulled * self.parts[:, :1, None]).to(features.dtype), factor
+        return value * self.parts[:, 0]
+
+    def _style(self, name, features, taps):
+        value, minimised = super()._style(name, features, taps)
+        taps.style[name] = taps.style[name] * self.parts[:, 1:, None]
+        return value * self.parts[:, 1], minimised * self.parts[:, 1]
+
 
 @dataclass
-class Walker:
-    """One optimisation: its pictures (1, 3, H, W), VGG-19's statistics of its targets, and where it is."""
+class Batch:
+    """Some walkers: pictures (N, 3, H, W), VGG-19's statistics of their targets, and beta relative to the product's."""
 
     content: torch.Tensor
     style: torch.Tensor
     x: torch.Tensor
     teacher_content: dict[str, torch.Tensor]
     teacher_style: dict[str, torch.Tensor]
-    beta: float  # relative to the product's
-    follows_student: bool
-    life: int
-    lbfgs: LBFGS
-    age: int = 0
-    first_loss: float | None = None  # VGG-19's, where the walk began
-
-    def step(self, gradient: torch.Tensor) -> None:
-        """One evaluation further, on [0, 1] like the product's own optimiser."""
-        self.age += 1
-        self.x = self.lbfgs.step(self.x, gradient).clamp(0, 1)
-
-    def run(self, pupil: Trunk, weights: LossWeights, evaluations: int) -> None:
-        """Some evaluations further by the small network alone."""
-        parts = LossWeights(
-            weights.content, weights.style * self.beta, 0.0, weights.content_layers, weights.style_layers
-        )
-        objective = Objective(
-            pupil,
-            ContentTarget(pupil, self.content, weights.content_layers),
-            StyleTarget(pupil, self.style, weights.style_layers),
-            parts,
-        )
-        for _ in range(evaluations):
-            self.step(objective.value_and_gradient(self.x.to(pupil.device))[1].cpu())
+    beta: torch.Tensor  # (N,)
 
     @property
-    def done(self) -> bool:
-        return self.age >= self.life
+    def parts(self) -> torch.Tensor:
+        """(N, 2) factors of alpha and beta."""
+        return torch.stack((torch.ones_like(self.beta), self.beta), 1)
+
+
+def walks(
+    pictures: Pictures, draw_style: Callable[[np.random.Generator], np.ndarray], side: int, rng: np.random.Generator
+) -> Iterator[Walk]:
+    """New walks for ever."""
+    while True:
+        content = crop(pictures.any(rng), side, rng)
+        style = crop(draw_style(rng), side, rng)
+        kind = rng.choice(4, p=STARTS)
+        start: torch.Tensor | None = content
+        if kind == 1:
+            start = perturbed(content, rng).clamp(0, 1)
+        elif kind == 2:
+            start = torch.from_numpy(rng.uniform(0, 1, content.shape)).float()
+        elif kind == 3:
+            start = None
+        yield content, style, start
 
 
 class Walkers:
-    """A crowd of walkers of one picture size; finished ones are replaced by new ones."""
+    """A crowd of walkers of one picture size, in a few tensors; finished ones are replaced by new ones.
+
+    ``source``: where new walks come from. ``pupil``: the small network as it is now, or was a few steps ago.
+    """
 
     def __init__(
         self,
         count: int,
         side: int,
-        pictures: Pictures,
+        source: Iterable[Walk],
         teacher: Trunk,
         weights: LossWeights,
-        draw_style: Callable[[np.random.Generator], np.ndarray],
         rng: np.random.Generator,
         pupil: Trunk,
     ) -> None:
-        self.side, self.pictures, self.teacher, self.weights = side, pictures, teacher, weights
-        self.pupil = pupil  # the small network as it is now, or was a few steps ago
-        self.draw_style, self.rng = draw_style, rng
-        self.crowd: list[Walker] = []
-        for _ in range(count):
-            walker = self._new()
-            if walker.follows_student:  # so that ages differ from the first round on
-                walker.run(pupil, weights, int(walker.life * rng.random()))
-            self.crowd.append(walker)
+        self.source, self.teacher, self.weights, self.rng, self.pupil = iter(source), teacher, weights, rng, pupil
+        device = teacher.device
+        self.content, self.style, self.x = torch.zeros(3, count, 3, side, side, device=device)
+        self.teacher_content: dict[str, torch.Tensor] = {}
+        self.teacher_style: dict[str, torch.Tensor] = {}
+        self.beta = torch.ones(count, device=device)
+        self.descents = Descents(count, HISTORY, 3 * side * side, device)
+        self.age, self.life = np.zeros(count, int), np.zeros(count, int)
+        self.follows_student = np.zeros(count, bool)
+        self.first_loss = torch.full((count,), torch.nan, device=device)  # VGG-19's, where the walk began
+        everybody = np.arange(count)
+        self._begin(everybody)
+        ages = (self.life * rng.random(count)).astype(int) * self.follows_student  # they differ from the first round on
+        for age in range(0, LONGEST_LIFE, STRIDE):
+            self.run(everybody[ages > age])
 
-    def draw(self, count: int) -> list[int]:
-        """Indices of some walkers, the finished ones among them replaced first."""
-        picked = self.rng.choice(len(self.crowd), count, replace=False).tolist()
-        for i in picked:
-            if self.crowd[i].done:
-                self.crowd[i] = self._new()
+    def draw(self, count: int) -> np.ndarray:
+        """Numbers of some walkers, the finished ones among them replaced first."""
+        picked = self.rng.choice(len(self.age), count, replace=False)
+        self._begin(picked[self.age[picked] >= self.life[picked]])
         return picked
 
-    def _new(self) -> Walker:
-        rng, weights = self.rng, self.weights
-        content = crop(self.pictures.any(rng), self.side, rng)
-        style = crop(self.draw_style(rng), self.side, rng)
-        kind = rng.choice(4, p=STARTS)
-        x = content
-        if kind == 1:
-            x = perturbed(content, rng).clamp(0, 1)
-        elif kind == 2:
-            x = torch.from_numpy(rng.uniform(0, 1, content.shape)).float()
-        elif kind == 3 and self.crowd:
-            x = self.crowd[rng.integers(len(self.crowd))].x
-        follows_student = bool(rng.random() < STUDENTS_SHARE)
-        longest = LONGEST_LIFE if follows_student else LONGEST_TEACHERS_LIFE
-        of_content = self.teacher.forward(content, weights.content_layers)
-        of_style = self.teacher.forward(style, weights.style_layers)
-        return Walker(
-            content=content,
-            style=style,
-            x=x,
-            teacher_content={name: of_content[name] for name in weights.content_layers},
-            teacher_style={name: mean_gram(of_style[name]) for name in weights.style_layers},
-            beta=float(2 ** rng.uniform(-2, 2)),
-            follows_student=follows_student,
-            life=int(np.exp(rng.uniform(np.log(8), np.log(longest)))),
-            lbfgs=LBFGS(History.empty(HISTORY, (self.side, self.side))),
+    def batch(self, picked: np.ndarray) -> Batch:
+        rows = self._rows(picked)
+        return Batch(
+            self.content[rows],
+            self.style[rows],
+            self.x[rows],
+            {name: f[rows].contiguous(memory_format=CHANNELS_LAST) for name, f in self.teacher_content.items()},
+            {name: g[rows] for name, g in self.teacher_style.items()},
+            self.beta[rows],
         )
+
+    def step(self, picked: np.ndarray, gradients: torch.Tensor) -> None:
+        """One evaluation further, on [0, 1] like the product's own optimiser."""
+        rows = self._rows(picked)
+        self.x[rows] = self.descents.step(rows, self.x[rows], gradients).clamp(0, 1)
+        self.age[picked] += 1
+
+    def run(self, picked: np.ndarray, evaluations: int = STRIDE) -> None:
+        """Some evaluations further by the small network alone."""
+        if not len(picked):
+            return
+        rows = self._rows(picked)
+        objective = WithParts(
+            self.pupil,
+            ContentTarget(self.pupil, self.content[rows], self.weights.content_layers),
+            StyleTarget(self.pupil, self.style[rows], self.weights.style_layers),
+            self.weights,
+        )
+        beta = self.beta[rows]
+        objective.parts = torch.stack((torch.ones_like(beta), beta), 1)
+        for _ in range(evaluations):
+            self.step(picked, objective.value_and_gradient(self.x[rows])[1])
+
+    def fallen(self, picked: np.ndarray, losses: torch.Tensor) -> dict[str, torch.Tensor]:
+        """How far VGG-19's ``losses`` (N,) have fallen on a long way, by whose gradient it followed."""
+        young = torch.from_numpy(self.age[picked] == 0).to(losses.device)
+        rows = self._rows(picked)
+        self.first_loss[rows] = torch.where(young, losses, self.first_loss[rows])
+        ratios, long = losses / self.first_loss[rows], self.age[picked] >= 30
+        ways = {
+            "fall, student's way": self.follows_student[picked],
+            "fall, VGG-19's way": ~self.follows_student[picked],
+        }
+        found = {way: self._rows(np.flatnonzero(long & who)) for way, who in ways.items()}
+        return {way: ratios[where].nanmedian() for way, where in found.items() if len(where)}
+
+    def _rows(self, picked: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(picked).to(self.teacher.device, non_blocking=True)
+
+    def _begin(self, picked: np.ndarray) -> None:
+        if not len(picked):
+            return
+        rng, rows = self.rng, self._rows(picked)
+        new = [next(self.source) for _ in picked]
+        others = self.x[self._rows(rng.integers(len(self.age), size=len(picked)))]
+        self.content[rows] = torch.cat([walk[0] for walk in new]).to(self.x.device)
+        self.style[rows] = torch.cat([walk[1] for walk in new]).to(self.x.device)
+        begun = torch.tensor([walk[2] is not None for walk in new])
+        starts = torch.cat([walk[0] if walk[2] is None else walk[2] for walk in new]).to(self.x.device)
+        older = torch.from_numpy(self.age[picked] > 0) & ~begun
+        self.x[rows] = torch.where(older.to(self.x.device).view(-1, 1, 1, 1), others, starts)
+        self._look(rows)
+        self.beta[rows] = torch.from_numpy(2 ** rng.uniform(-2, 2, len(picked))).to(self.beta)
+        self.descents.restart(rows)
+        self.first_loss[rows] = torch.nan
+        self.follows_student[picked] = follows = rng.random(len(picked)) < STUDENTS_SHARE
+        longest = np.where(follows, LONGEST_LIFE, LONGEST_TEACHERS_LIFE)
+        self.life[picked] = np.exp(rng.uniform(np.log(8), np.log(longest))).astype(int)
+        self.age[picked] = 0
+
+    def _look(self, rows: torch.Tensor, at_once: int = 32) -> None:
+        """VGG-19's statistics of the targets, computed once."""
+        for some in rows.split(at_once):
+            of_content = self.teacher.forward(self.content[some], self.weights.content_layers)
+            for name in self.weights.content_layers:
+                _put(self.teacher_content, name, len(self.age), some, of_content[name])
+            of_style = self.teacher.forward(self.style[some], self.weights.style_layers)
+            for name in self.weights.style_layers:
+                _put(self.teacher_style, name, len(self.age), some, mean_gram(of_style[name]))
+
+
+def _put(store: dict[str, torch.Tensor], name: str, count: int, rows: torch.Tensor, values: torch.Tensor) -> None:
+    if name not in store:
+        store[name] = values.new_zeros(count, *values.shape[1:])
+    store[name][rows] = values
