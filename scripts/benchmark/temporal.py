@@ -25,6 +25,7 @@ from common import say, write_json
 from temporal_scenes import Scene, clip_scene, flow_scenes
 
 from videostyle import Frame, Painter, Settings, StylisedFrame, stylise_frames
+from videostyle.machine import choose_machine
 from videostyle.measure import masked_style_distance, warp_error
 from videostyle.media.still import read_picture
 from videostyle.optimise.lbfgs import LBFGS, History
@@ -61,8 +62,9 @@ class Judged:
 def main(argv: list[str] | None = None) -> int:
     arguments = _arguments(argv)
     torch.set_num_threads(arguments.threads)
-    scenes = [*flow_scenes(Path(arguments.flow), arguments.size, arguments.scenes)] if arguments.flow else []
-    scenes += [clip_scene(Path(clip), arguments.size, arguments.frames) for clip in arguments.clips]
+    device = choose_machine(Settings()).device
+    scenes = [*flow_scenes(Path(arguments.flow), arguments.size, arguments.scenes, device)] if arguments.flow else []
+    scenes += [clip_scene(Path(clip), arguments.size, arguments.frames, device) for clip in arguments.clips]
     backbone = load_backbone("auto", arguments.weights)
     file = Path(arguments.output) / "temporal.json"
     results: list[dict[str, Any]] = json.loads(file.read_text())["results"]["runs"] if file.is_file() else []
@@ -170,7 +172,7 @@ def ruder(scene: Scene, painter: Painter, weight: float) -> Iterator[StylisedFra
         start, priors = content, tuple[Prior, ...]()
         if previous is not None:
             warp = scene.flow(content, scene.frames[t - 1])
-            grey = torch.tensor(GREY).view(1, 3, 1, 1).expand_as(content)
+            grey = content.new_tensor(GREY).view(1, 3, 1, 1).expand_as(content)
             start = torch.lerp(grey, warp(previous), warp.mask)
             priors = (Prior(start, warp.mask, weight),)
         x, losses, evaluations = optimise(painter, content, start, priors)
@@ -195,7 +197,7 @@ def optimise(painter: Painter, content: torch.Tensor, start: torch.Tensor, prior
         loss_weights(painter.settings),
         priors,
     )
-    stepper = LBFGS(History.empty(RUDER_HISTORY, (content.shape[2], content.shape[3])))
+    stepper = LBFGS(History.empty(RUDER_HISTORY, (content.shape[2], content.shape[3]), content.device))
     x, totals = start.clamp(0, 1), []
     for evaluation in range(1, RUDER_CEILING + 1):
         losses, gradient = objective.value_and_gradient(x)
@@ -218,7 +220,7 @@ def sheet(scene: Scene, found: dict[str, Any], path: Path) -> None:
         torch.cat((before, now, ((now - warp(before)) * warp.mask * 4 + 0.5).clamp(0, 1), now * (1 - warp.mask)), dim=3)
         for before, now in rows
     ]
-    array = (torch.cat(tiles, dim=2)[0].permute(1, 2, 0).clamp(0, 1) * 255).byte().numpy()
+    array = (torch.cat(tiles, dim=2)[0].permute(1, 2, 0).clamp(0, 1) * 255).byte().cpu().numpy()
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(array).save(path)
 

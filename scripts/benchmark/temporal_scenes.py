@@ -10,8 +10,6 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from videostyle.media.decode import decode, output_size
-from videostyle.media.probe import probe
 from videostyle.media.still import read_picture
 from videostyle.motion.flow import dis_flow, given_warp
 from videostyle.motion.warp import Warp
@@ -28,23 +26,23 @@ class Scene:
     judged: set[int]
 
 
-def flow_scenes(folder: Path, size: int, wanted: list[str] | None) -> Iterator[Scene]:
-    """One scene per sub-folder that holds flow."""
+def flow_scenes(folder: Path, size: int, wanted: list[str] | None, device: torch.device) -> Iterator[Scene]:
+    """One scene per sub-folder that holds flow, its frames and warps on ``device``."""
     for path in sorted(folder.iterdir()):
         if path.is_dir() and (not wanted or path.name in wanted):
-            yield true_scene(path, size)
+            yield true_scene(path, size, device)
 
 
-def true_scene(path: Path, size: int) -> Scene:
+def true_scene(path: Path, size: int, device: torch.device) -> Scene:
     """Frames played backwards: the files hold the flow from a frame to the next, which then is the one before it."""
     numbers = {int(f.stem.removeprefix("frame").removeprefix("_")): f for f in path.glob("frame*.png")}
     order = sorted(numbers, reverse=True)
-    frames = {n: read_picture(numbers[n], longest=size) for n in order}
+    frames = {n: read_picture(numbers[n], longest=size).to(device) for n in order}
     warps = {}
     for n in order[1:]:
         warp = dis_flow(frames[n], frames[n + 1])
         true = next(iter(path.glob(f"flow*{n:02d}.npz")), None)
-        warps[n] = warp if true is None else true_warp(true, warp, path, n)
+        warps[n] = (warp if true is None else true_warp(true, warp, path, n)).to(device)
     by_id = {id(frames[n]): n for n in order}
     known = {i for i, n in enumerate(order[1:], 1) if any(path.glob(f"flow*{n:02d}.npz"))}
     last = max(known)
@@ -67,8 +65,13 @@ def true_warp(file: Path, dis: Warp, folder: Path, number: int) -> Warp:
     return given_warp(file, Warp(dis.flow, seen))
 
 
-def clip_scene(path: Path, size: int, frames: int) -> Scene:
+def clip_scene(path: Path, size: int, frames: int, device: torch.device) -> Scene:
     """The beginning of a real clip; its flow is DIS's, in use and in judgement."""
+    from videostyle.media.decode import decode, output_size  # the scenes with true flow need no FFmpeg
+    from videostyle.media.probe import probe
+
     info = probe(path)
-    pictures = [f.pixels for f in islice(decode(info, size=output_size(info, size, even=False)), frames)]
-    return Scene(path.stem, pictures, dis_flow, set(range(1, len(pictures))))
+    pictures = [
+        f.pixels.to(device) for f in islice(decode(info, size=output_size(info, size, even=False)), frames)
+    ]
+    return Scene(path.stem, pictures, lambda a, b: dis_flow(a, b).to(device), set(range(1, len(pictures))))

@@ -86,7 +86,7 @@ def run(
     painter = Painter(style, settings, backbone=backbone)
     done = [next(stylise_frames([Frame(content)], style, painter=painter)) for content in contents]
     losses = {"content": [f.content_loss for f in done], "style": [f.style_loss for f in done]}
-    return done[0].pixels, {name: float(np.mean(values)) for name, values in losses.items()}
+    return done[0].pixels.cpu(), {name: float(np.mean(values)) for name, values in losses.items()}
 
 
 def tile(pixels: torch.Tensor) -> np.ndarray:
