@@ -71,7 +71,5 @@ def clip_scene(path: Path, size: int, frames: int, device: torch.device) -> Scen
     from videostyle.media.probe import probe
 
     info = probe(path)
-    pictures = [
-        f.pixels.to(device) for f in islice(decode(info, size=output_size(info, size, even=False)), frames)
-    ]
+    pictures = [f.pixels.to(device) for f in islice(decode(info, size=output_size(info, size, even=False)), frames)]
     return Scene(path.stem, pictures, lambda a, b: dis_flow(a, b).to(device), set(range(1, len(pictures))))

@@ -5,7 +5,7 @@ import torch
 from networks import picture, pixel_backbone, small_backbone
 
 from videostyle.errors import UsageError
-from videostyle.perception.trunk import Trunk, _mask
+from videostyle.perception.trunk import Trunk, _Convolution, _mask
 
 LAYERS = ("conv1_2", "conv3_1", "conv5_1")
 SIZES = [(16, 16), (37, 51), (33, 64)]  # the smallest that conv5_1 takes, and odd ones where pooling drops a border
@@ -136,3 +136,21 @@ def test_an_unknown_layer_and_an_unknown_name_of_an_activation():
         Trunk(small_backbone(), ("conv9_9",))
     with pytest.raises(KeyError):
         Trunk(pixel_backbone(), ("conv1_1",)).forward(picture(4, 4))["conv2_1"]
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch has no oneDNN here")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_no_weight_is_laid_out_anew_in_every_call(dtype, capfd):
+    """oneDNN wants another layout of 192 channels for one picture than for another; each is made once."""
+    convolution = _Convolution(torch.randn(192, 96, 3, 3).to(dtype), None, 1, relu=False)
+    if not convolution.packable:
+        pytest.skip("this torch has no prepacked convolutions here")
+    for height, width in ((36, 64), (36, 63), (24, 40), (36, 64)):
+        x = torch.rand(1, 96, height, width).to(dtype, memory_format=torch.channels_last)
+        convolution(x)
+        capfd.readouterr()
+        with torch.backends.mkldnn.verbose(torch.backends.mkldnn.VERBOSE_ON):
+            convolution(x)
+        told = capfd.readouterr().out
+        assert "convolution" in told
+        assert "reorder" not in told, (height, width)
