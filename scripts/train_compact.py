@@ -40,7 +40,7 @@ PUPIL_EVERY = 10  # steps after which walkers follow the new weights
 MEASURE_EVERY = 9  # steps between measurements of the gradient term's weight
 MOST_WEIGHT = 5.0
 CLIP = 3.0  # times the running norm
-LOG_EVERY, SAVE_SECONDS = 20, 120
+LOG_EVERY, SAVE_SECONDS = 20, 60
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -95,7 +95,7 @@ class Training:
         self.parameters = list(self.student.parameters())
         self.sizes = [float(p.detach().square().mean().sqrt()) for p in self.parameters]
         groups = [{"params": [p], "lr": 1.0} for p in self.parameters]
-        self.adam = torch.optim.Adam(groups, betas=(0.9, 0.98), eps=1e-12, fused=True)
+        self.adam = torch.optim.Adam(groups, betas=(0.9, 0.98), eps=1e-12)
         self.average = [p.detach().clone() for p in self.parameters]
         self.step, self.elapsed = 0, 0.0
         self.gradient_weight, self.norm = torch.tensor([0.1, 0.0], device=self.device)

@@ -27,3 +27,13 @@ def _same_random_state() -> Iterator[None]:
     """No test leaks its seed into the next one."""
     with torch.random.fork_rng(devices=[]):
         yield
+
+
+@pytest.fixture
+def cuda() -> torch.device:
+    """A CUDA device. A machine that is said to have one fails where none is found; elsewhere the test is skipped."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if os.environ.get("VIDEOSTYLE_EXPECT_CUDA") == "1":
+        pytest.fail("VIDEOSTYLE_EXPECT_CUDA=1 and torch finds no CUDA device")
+    pytest.skip("torch finds no CUDA device here")

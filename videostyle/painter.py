@@ -353,7 +353,7 @@ def _follow(settings: Settings, content: torch.Tensor, state: ShotState, warp: W
     warp, painted = carry.rested(carry.doubted(warp, difference), content, difference, state.painted)
     painted = painted.moved(warp)
     free = painted.to_paint(content, warp)
-    part: torch.Tensor | None = painted.part
+    part = painted.part if painted.unfinished.any() else None
     style: StyleTarget | None = state.style
     if settings.no_anchor:
         free, part, style = torch.ones_like(free), None, None

@@ -63,10 +63,11 @@ class LBFGS:
     def __init__(self, history: History) -> None:
         self.pairs = history.pairs.clone().flatten(1)
         self.shape, self.newest = history.pairs.shape, history.newest.clone()
-        self.products = (self.pairs @ self.pairs.T).double()  # all dot products among s and y, (2m, 2m)
+        self.products = inner_products(self.pairs, self.pairs)  # among s and y, (2m, 2m)
         self.valid = history.valid & self._bends_upwards()
-        self.last_x: torch.Tensor | None = None
-        self.last_g: torch.Tensor | None = None
+        self.last_x, self.last_g = self.pairs.new_zeros(2, self.pairs.shape[1])
+        # Whether there was a step: what is recorded has to ask a tensor.
+        self.begun: bool | torch.Tensor = False
 
     @property
     def size(self) -> int:
@@ -77,28 +78,27 @@ class LBFGS:
         return History(self.pairs.view(self.shape), self.valid, self.newest)
 
     def tensors(self) -> list[torch.Tensor]:
-        """All that a step reads or writes, once there was one."""
-        assert self.last_x is not None and self.last_g is not None
-        return [self.pairs, self.products, self.valid, self.newest, self.last_x, self.last_g]
+        """All that a step reads or writes."""
+        begun = torch.as_tensor(self.begun, device=self.valid.device)
+        return [self.pairs, self.products, self.valid, self.newest, self.last_x, self.last_g, begun]
 
     def owning(self) -> "LBFGS":
-        """The same on copies of its tensors."""
-        made = copy.copy(self)
-        assert self.last_x is not None and self.last_g is not None
-        made.pairs, made.products, made.valid, made.newest = (t.clone() for t in self.tensors()[:4])
-        made.last_x, made.last_g = self.last_x.clone(), self.last_g.clone()
+        """The same on copies of its tensors; whether there was a step is one of them."""
+        made, own = copy.copy(self), [t.clone() for t in self.tensors()]
+        made.pairs, made.products, made.valid, made.newest, made.last_x, made.last_g, made.begun = own
         return made
 
     def step(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
         """The picture to try next, from the picture ``x`` and its gradient ``g``, both (1, 3, H, W) float32."""
-        flat, products = g.flatten(), None
-        if self.last_x is not None and self.last_g is not None:
-            products = self._remember(x.flatten() - self.last_x, flat - self.last_g, flat)
-        if self.last_x is None or self.last_g is None:
-            self.last_x, self.last_g = x.flatten().clone(), flat.clone()
-        else:  # in place, as everything here: buffers that a CUDA graph knows must not move
-            self.last_x.copy_(x.flatten())
-            self.last_g.copy_(flat)
+        flat = g.flatten()
+        products = self._remember(x.flatten() - self.last_x, flat - self.last_g, flat)
+        # In place, as everything here: buffers that a CUDA graph knows must not move.
+        self.last_x.copy_(x.flatten())
+        self.last_g.copy_(flat)
+        if isinstance(self.begun, torch.Tensor):
+            self.begun.fill_(True)
+        else:
+            self.begun = True
         return x + self._limited(self.direction(flat, products), flat).view_as(x)
 
     def _remember(self, s: torch.Tensor, y: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
@@ -106,16 +106,19 @@ class LBFGS:
 
         All products with the pairs are taken in one pass over them, which is what a step costs.
         """
-        m = self.size
-        self.newest.add_(1).remainder_(m)
+        m, pair = self.size, torch.stack((s, y))
+        self.newest.add_(self.begun).remainder_(m)
         slots = torch.stack((self.newest, self.newest + m))
-        self.pairs.index_copy_(0, slots, torch.stack((s, y)))
-        products = (torch.stack((s, y, g)) @ self.pairs.T).double()  # (3, 2m)
+        if self.begun is not True:  # before the first step, the newest pair over itself
+            begun = torch.as_tensor(self.begun, device=pair.device)
+            pair = torch.where(begun, pair, self.pairs.index_select(0, slots))
+        self.pairs.index_copy_(0, slots, pair)
+        products = inner_products(torch.cat((pair, g[None])), self.pairs)  # (3, 2m)
         rows = products[:2]
         self.products.index_copy_(0, slots, rows)
         self.products.index_copy_(1, slots, rows.T.contiguous())
         written = torch.arange(m, device=s.device) == self.newest
-        self.valid.copy_(torch.where(written, self._bends_upwards(), self.valid))
+        self.valid.copy_(torch.where(written, self._bends_upwards() & (self.valid | self.begun), self.valid))
         return products[2]
 
     def _bends_upwards(self) -> torch.Tensor:
@@ -136,7 +139,7 @@ class LBFGS:
         both = valid[:, None] * valid[None, :]
         sy = self.products[:m, m:][order][:, order] * both
         yy = self.products[m:, m:][order][:, order] * both
-        products = (self.pairs @ g).double() if products is None else products
+        products = inner_products(g[None], self.pairs)[0] if products is None else products
         sg, yg = products.view(2, m)[:, order] * valid
         gamma = self._scale()
         r = torch.triu(sy) + torch.diag(1 - valid)
@@ -151,15 +154,30 @@ class LBFGS:
         """gamma = s.y / y.y of the newest valid pair (Nocedal and Wright, eq. 7.20); 1 where there is none."""
         m = self.size
         age = (self.newest - torch.arange(m, device=self.valid.device)) % m
-        youngest = torch.where(self.valid, age, m).argmin().view(1)
+        # masked_fill, not where: a number would be copied to a GPU, and a copy from the host ends a recording;
         # index_select: indexing with a tensor of no dimension would read it back to the host
+        youngest = age.masked_fill(~self.valid, m).argmin().view(1)
         sy, yy = (
             p.diagonal().index_select(0, youngest).squeeze(0) for p in (self.products[:m, m:], self.products[m:, m:])
         )
-        return torch.where(self.valid.any(), sy / yy.clamp_min(torch.finfo(torch.float64).tiny), 1.0)
+        return (sy / yy.clamp_min(torch.finfo(torch.float64).tiny)).masked_fill(~self.valid.any(), 1.0)
 
     def _limited(self, d: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
         """The direction as a step: as it is with curvature known, FIRST_STEP without, never above LONGEST_STEP."""
         mean = d.abs().mean().clamp_min(torch.finfo(d.dtype).tiny)
         known = (LONGEST_STEP / mean).clamp_max(1.0)
         return d * torch.where(self.valid.any(), known, FIRST_STEP / mean)
+
+
+# What a product over the pixels is cut into on a GPU, where one long sum would keep one multiprocessor busy.
+GPU_CHUNKS = 256
+
+
+def inner_products(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """a b' in float64 of float32 (n, P) and (m, P), the sums over P in float32 as the device does them best."""
+    if a.device.type != "cuda" or a.shape[1] < 16 * GPU_CHUNKS:
+        return (a @ b.T).double()
+    whole = a.shape[1] // GPU_CHUNKS * GPU_CHUNKS
+    chunks, others = (t[:, :whole].view(len(t), GPU_CHUNKS, -1).transpose(0, 1) for t in (a, b))
+    rest = a[:, whole:] @ b[:, whole:].T
+    return torch.bmm(chunks, others.transpose(1, 2)).double().sum(0) + rest

@@ -8,6 +8,7 @@ every few evaluations.
 
 import copy
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -40,7 +41,8 @@ class Descent:
         wide, device = torch.promote_types(objective.trunk.dtype, torch.float32), start.device
         self.x, self.kept, self.gradient = start.clamp(0, 1), start.clamp(0, 1), torch.zeros_like(start)
         self.free = torch.ones_like(start[:, :1]) if free is None else free
-        self.rows = torch.zeros(room + 1 + WARM_UP, 5, dtype=wide, device=device)
+        spare = 2 * (WARM_UP + 1)  # for the calls that two recordings begin with
+        self.rows = torch.zeros(room + spare, 5, dtype=wide, device=device)
         self.lowest = torch.full((1,), torch.inf, dtype=wide, device=device)
         self.count, self.best = torch.zeros(2, 1, dtype=torch.int64, device=device).clone()
 
@@ -112,19 +114,15 @@ class Steps:
 
 
 class RecordedSteps(Steps):
-    """The same by replaying. The first two evaluations are as they are: until then there is no pair to be written."""
+    """The same by replaying: one recording evaluates where the frame begins, the other goes on from there."""
 
     def __init__(self, descent: Descent, recordings: "Recordings") -> None:
-        super().__init__(descent)
-        self._recordings = recordings
-        self._replay: Body | None = None
+        recording = recordings.of(descent)
+        super().__init__(recording.descent)
+        self._recording = recording
 
     def _again(self) -> None:
-        if self.taken < 2:
-            return super()._again()
-        if self._replay is None:
-            self.descent, self._replay = self._recordings.of(self.descent)
-        return self._replay()
+        self._recording.again() if self.taken else self._recording.evaluate()
 
     def history(self) -> History | None:
         """A copy: the next frame writes over the recording's own."""
@@ -132,21 +130,31 @@ class RecordedSteps(Steps):
         return None if found is None else History(found.pairs.clone(), found.valid.clone(), found.newest.clone())
 
 
+@dataclass(frozen=True)
+class Recording:
+    """A descent on buffers that never move, and what replays ``Descent.evaluate`` and ``Descent.again`` on them."""
+
+    descent: Descent
+    evaluate: Body
+    again: Body
+
+
 class Recordings:
     """One recording for every kind of frame, made when the first of its kind comes."""
 
     def __init__(self, record: Record) -> None:
         self._record = record
-        self._made: dict[Hashable, tuple[Descent, Body]] = {}
+        self._made: dict[Hashable, Recording] = {}
 
-    def of(self, descent: Descent) -> tuple[Descent, Body]:
-        """A descent on the recording's buffers that stands where ``descent`` does, and what takes it further."""
+    def of(self, descent: Descent) -> Recording:
+        """The recording for descents of this kind, made to stand where ``descent`` does."""
         if descent.kind not in self._made:
             own = descent.owning()
-            self._made[descent.kind] = own, self._record(own.again, own.tensors())
-        own, replay = self._made[descent.kind]
-        own.load(descent)
-        return own, replay
+            bodies = (self._record(body, own.tensors()) for body in (own.evaluate, own.again))
+            self._made[descent.kind] = Recording(own, *bodies)
+        recording = self._made[descent.kind]
+        recording.descent.load(descent)
+        return recording
 
 
 def record_graph(body: Body, tensors: Sequence[torch.Tensor]) -> Body:

@@ -63,23 +63,27 @@ def positions_by_channels(features: torch.Tensor) -> torch.Tensor:
 
 
 def mean_gram(features: torch.Tensor) -> torch.Tensor:
-    """G / M (``losses.gram``) of features in any precision, (N, C, H, W) -> (N, C, C), float32 or better.
+    """G / M (``losses.gram``) of features in any precision, (N, C, H, W) -> (N, C, C), float32 or better."""
+    flat = positions_by_channels(features)
+    return _sliced_product(flat, flat) / flat.shape[1]
+
+
+def _sliced_product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """a'b over the positions, (N, M, C) twice -> (N, C, C), float32 or better.
 
     A bf16 product rounds its result to 8 bits, too coarse for the difference of two Grams: the positions are cut into
     slices, each accumulated in float32 inside the kernel, and their rounded results are averaged in float32.
     """
-    flat = positions_by_channels(features)
-    n, m, c = flat.shape
-    if flat.dtype != torch.bfloat16:
-        return flat.transpose(1, 2) @ flat / m
+    n, m, c = a.shape
+    if a.dtype != torch.bfloat16:
+        return a.transpose(1, 2) @ b
     slices = max(1, min(GRAM_SLICES, m // c))
     whole = m // slices * slices
-    parts = flat[:, :whole].reshape(n * slices, whole // slices, c)
-    total = torch.bmm(parts.transpose(1, 2), parts).view(n, slices, c, c).float().sum(1)
+    parts, others = (t[:, :whole].reshape(n * slices, whole // slices, c) for t in (a, b))
+    total = torch.bmm(parts.transpose(1, 2), others).view(n, slices, c, c).float().sum(1)
     if whole < m:
-        rest = flat[:, whole:]
-        total += torch.bmm(rest.transpose(1, 2), rest)
-    return total / m
+        total += torch.bmm(a[:, whole:].transpose(1, 2), b[:, whole:])
+    return total
 
 
 # 16 slices bring the rounding of a bf16 Gram from 2^-9 to about 2^-11 and cost nothing that can be measured.
@@ -244,11 +248,15 @@ class Objective:
         """w_l E_l of the part's own Gram matrix: as ``_style`` without an anchor, its weights in the place of 1 / M."""
         nominal, index, weights = self.trunk.backbone.nominal[name], part.index[name], part.weights[name]
         factor = nominal.scale**4 / (nominal.channels**2 * len(self.weights.style_layers))
-        rows = positions_by_channels(features)[0, index].to(weights.dtype)
-        weighted, q = rows * weights[:, None], self._metrics[name]
-        difference = weighted.T @ rows - self.style.grams[name][0]
+        flat, q = positions_by_channels(features)[0], self._metrics[name]
+        if index is not None:
+            flat = flat[index].to(weights.dtype)
+        weighted = flat * weights[:, None].to(flat.dtype)
+        gram = weighted.T @ flat if index is not None else _sliced_product(weighted[None], flat[None])[0]
+        difference = gram - self.style.grams[name][0]
         pulled = difference if q is None else q @ difference @ q
-        taps.part[name] = index, weighted @ pulled * (self.weights.style * factor * part.share)
+        slope = pulled * (self.weights.style * factor * part.share)
+        taps.part[name] = index, weighted @ slope.to(weighted.dtype)
         return factor / 4 * part.share * (difference * pulled).sum()
 
     def _add_pixel_gradients(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
@@ -275,24 +283,23 @@ class _Part:
 
     def __init__(self, mask: torch.Tensor, layers: tuple[str, ...]) -> None:
         self.share = PART_WEIGHT * mask.mean()
-        self.index, self.weights = dict[str, torch.Tensor](), dict[str, torch.Tensor]()
+        # On a CPU only the part's own positions are looked at. A GPU looks at all, which costs it less than picking
+        # them, and a recording wants shapes that never change.
+        self.index, self.weights = dict[str, torch.Tensor | None](), dict[str, torch.Tensor]()
         for name in layers:
             size = [side // layer_stride(name) for side in mask.shape[2:]]
             weights = F.interpolate(mask, size, mode="area").flatten()
-            # A recording wants shapes that never change: on a GPU every position is one of the part's.
-            index = (
-                weights.nonzero().flatten() if mask.device.type == "cpu" else torch.arange(len(weights)).to(mask.device)
-            )
-            self.index[name] = index
-            self.weights[name] = weights[index] / weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
+            weights = weights / weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
+            self.index[name] = index = weights.nonzero().flatten() if mask.device.type == "cpu" else None
+            self.weights[name] = weights if index is None else weights[index]
 
     def tensors(self) -> list[torch.Tensor]:
-        return [self.share, *self.index.values(), *self.weights.values()]
+        return [self.share, *(i for i in self.index.values() if i is not None), *self.weights.values()]
 
     def owning(self) -> "_Part":
         made = copy.copy(self)
         made.share = self.share.clone()
-        made.index = {name: index.clone() for name, index in self.index.items()}
+        made.index = {name: None if index is None else index.clone() for name, index in self.index.items()}
         made.weights = {name: weights.clone() for name, weights in self.weights.items()}
         return made
 
@@ -300,13 +307,14 @@ class _Part:
 class _TapGradients:
     """The losses' gradients at the layers, applied on the way down.
 
-    (N, C, C) for style; for content (N, M, C) with its factor; for a part's style, positions (n,) and (n, C).
+    (N, C, C) for style; for content (N, M, C) with its factor; for a part's style, positions (n,) or None for all, and
+    (n, C).
     """
 
     def __init__(self) -> None:
         self.content: dict[str, tuple[torch.Tensor, float]] = {}
         self.style: dict[str, torch.Tensor] = {}
-        self.part: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+        self.part: dict[str, tuple[torch.Tensor | None, torch.Tensor]] = {}
 
     def __call__(self, name: str, features: torch.Tensor, g: torch.Tensor | None) -> torch.Tensor | None:
         content, style = self.content.get(name), self.style.get(name)
@@ -323,7 +331,10 @@ class _TapGradients:
         assert out is not None
         if name in self.part:
             index, gradient = self.part[name]
-            out[0].index_add_(0, index, gradient.to(out.dtype))
+            if index is None:
+                out.add_(gradient)
+            else:
+                out[0].index_add_(0, index, gradient.to(out.dtype))
         n, c, h, w = features.shape
         return out.view(n, h, w, c).permute(0, 3, 1, 2)
 

@@ -8,6 +8,8 @@ weight gradient is ever formed.
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
 
 import torch
 import torch.nn.functional as F
@@ -30,14 +32,29 @@ class _Convolution:
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         if not self.packable:
-            y = F.conv2d(x, self.weight, self.bias, padding=self.padding)
-            return y.relu_() if self.relu else y
+            return self._plain(x)
         if x.shape != self._packed_for:
             self._pack(x.shape)
         activation = "relu" if self.relu else "none"
         return torch.ops.mkldnn._convolution_pointwise(
             x, self._packed, self.bias, [self.padding] * 2, [1, 1], [1, 1], 1, activation, [], ""
         )
+
+    def _plain(self, x: torch.Tensor) -> torch.Tensor:
+        if x.is_cuda and torch.backends.cudnn.is_acceptable(x):
+            return self._cudnn(x)
+        y = F.conv2d(x, self.weight, self.bias, padding=self.padding)
+        return y.relu_() if self.relu else y
+
+    def _cudnn(self, x: torch.Tensor) -> torch.Tensor:
+        """On a GPU: bias and ReLU inside the kernel, where they cost nothing; float32 is that, not TF32."""
+        where = [self.padding] * 2, [1, 1], [1, 1], 1
+        if self.relu and self.bias is not None and x.dtype == torch.bfloat16:
+            return torch.ops.aten.cudnn_convolution_relu(x, self.weight, self.bias, where[1], where[0], *where[2:])
+        y = torch.ops.aten.cudnn_convolution(x, self.weight, *where, False, False, False)
+        if self.bias is not None:
+            y += self.bias.view(1, -1, 1, 1)
+        return y.relu_() if self.relu else y
 
     def _pack(self, shape: torch.Size) -> None:
         """Lay the weight out as the kernel for inputs of this shape wants it.
@@ -60,6 +77,16 @@ def _can_pack(weight: torch.Tensor) -> bool:
         and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
         and hasattr(torch.ops.mkldnn, "_reorder_convolution_weight")
     )
+
+
+@cache
+def _kernels() -> ModuleType | None:
+    """Our own kernels for a GPU, where Triton is here and works."""
+    try:
+        from videostyle.perception import kernels
+    except ImportError:
+        return None
+    return kernels if kernels.work() else None
 
 
 @dataclass
@@ -91,6 +118,7 @@ class Trunk:
         backbone.check(layers, pooling)
         self.backbone, self.pooling = backbone, pooling
         self.device, self.dtype = torch.device(device), dtype
+        self.kernels = _kernels() if self.device.type == "cuda" else None
         names = [conv.name for conv in backbone.convs]
         self.layers = tuple(sorted(layers, key=names.index))
         depth = max(names.index(name) for name in layers) + 1
@@ -159,7 +187,7 @@ class Activations:
 
     def pool(self, h: torch.Tensor) -> torch.Tensor:
         if self.trunk.pooling == "average":
-            return F.avg_pool2d(h, 2)
+            return self.trunk.kernels.average_pool(h) if self.trunk.kernels else F.avg_pool2d(h, 2)
         pooled, indices = F.max_pool2d(h, 2, return_indices=True)
         self._max_indices.append(indices)
         return pooled
@@ -173,12 +201,16 @@ class Activations:
             )
         up = torch.empty_like(below)
         _clear_odd_edges(up)
+        if self.trunk.kernels:
+            return self.trunk.kernels.repeat(g, into=up)
         _row_pairs(up).copy_(_repeated(g))
         return up
 
     def _unpool_through_relu(self, g: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
         """``_unpool`` of the average and the ReLU's mask in one pass over memory, written over the features."""
         _clear_odd_edges(below)
+        if self.trunk.kernels:
+            return self.trunk.kernels.repeat(g, into=below, masked=True)
         features = _row_pairs(below)
         _mask(_repeated(g), features, into=features)
         return below

@@ -1,0 +1,235 @@
+"""A step of L-BFGS in four Triton kernels: what ``lbfgs.py`` says in ninety small ones, each 2 microseconds on a GPU.
+
+Imported where there is a GPU (or Triton's interpreter, in tests) only. The pairs are read twice a step, once for their
+products with what is new and once for the direction, as there.
+"""
+
+import torch
+import triton
+import triton.language as tl
+
+# Programs that share the pixels; each leaves one partial sum. Four for every multiprocessor of a large GPU.
+PROGRAMS = 512
+# Pixel values that a program takes at a time.
+VALUES = 1024
+
+
+def step(
+    tensors: list[torch.Tensor],
+    x: torch.Tensor,
+    g: torch.Tensor,
+    pair_angle: float,
+    first_step: float,
+    longest_step: float,
+) -> torch.Tensor:
+    """The picture to try next, not projected yet; ``tensors`` of an ``LBFGS``, all of which are brought up to date.
+
+    ``x``, ``g``: (1, 3, H, W) float32, contiguous. The last tensor says whether there was a step before this one.
+    """
+    pairs, products, valid, newest, last_x, last_g, begun = tensors
+    rows, count = pairs.shape
+    padded = triton.next_power_of_2(rows)
+    partial = x.new_empty(PROGRAMS, 3, padded)
+    coefficients = x.new_empty(rows + 2)
+    moved, lengths = torch.empty_like(x), x.new_empty(PROGRAMS)
+    block = max(16, 4096 // padded)
+    _remember[(PROGRAMS,)](
+        x, g, last_x, last_g, pairs, newest, begun, partial, count, rows // 2, padded, block, PROGRAMS
+    )
+    _recall[(1,)](
+        partial, products, valid, newest, begun, coefficients, rows // 2, padded, PROGRAMS, pair_angle, num_warps=1
+    )
+    _direction[(PROGRAMS,)](g, pairs, coefficients, moved, lengths, count, rows, VALUES, PROGRAMS)
+    _move[(triton.cdiv(count, VALUES),)](
+        x, moved, lengths, coefficients, count, rows, first_step, longest_step, VALUES, PROGRAMS
+    )
+    return moved
+
+
+@triton.jit
+def _remember(
+    x_at,
+    g_at,
+    last_x_at,
+    last_g_at,
+    pairs_at,
+    newest_at,
+    begun_at,
+    partial_at,
+    count,
+    M: tl.constexpr,
+    ROWS: tl.constexpr,
+    BLOCK: tl.constexpr,
+    PROGRAMS: tl.constexpr,
+):
+    """Write the new pair over the oldest (before the first step, the newest over itself); leave this program's part of
+    the products of all pairs with it and with the gradient, (3, ROWS)."""
+    begun = tl.load(begun_at) != 0
+    slot = ((tl.load(newest_at) + begun) % M).to(tl.int32)
+    row = tl.arange(0, ROWS)
+    others = (row < 2 * M) & (row != slot) & (row != slot + M)
+    with_s = tl.zeros((ROWS, BLOCK), tl.float32)
+    with_y = tl.zeros((ROWS, BLOCK), tl.float32)
+    with_g = tl.zeros((ROWS, BLOCK), tl.float32)
+    for start in range(tl.program_id(0) * BLOCK, count, PROGRAMS * BLOCK):
+        at = start + tl.arange(0, BLOCK)
+        inside = at < count
+        x = tl.load(x_at + at, mask=inside, other=0.0)
+        g = tl.load(g_at + at, mask=inside, other=0.0)
+        s_at = pairs_at + slot.to(tl.int64) * count + at
+        y_at = s_at + M * count.to(tl.int64)
+        s = tl.where(
+            begun,
+            x - tl.load(last_x_at + at, mask=inside, other=0.0),
+            tl.load(s_at, mask=inside & (begun == 0), other=0.0),
+        )
+        y = tl.where(
+            begun,
+            g - tl.load(last_g_at + at, mask=inside, other=0.0),
+            tl.load(y_at, mask=inside & (begun == 0), other=0.0),
+        )
+        known = tl.load(
+            pairs_at + row[:, None].to(tl.int64) * count + at[None, :],
+            mask=others[:, None] & inside[None, :],
+            other=0.0,
+        )
+        known = tl.where(row[:, None] == slot, s[None, :], known)
+        known = tl.where(row[:, None] == slot + M, y[None, :], known)
+        with_s += known * s[None, :]
+        with_y += known * y[None, :]
+        with_g += known * g[None, :]
+        tl.store(s_at, s, mask=inside)
+        tl.store(y_at, y, mask=inside)
+        tl.store(last_x_at + at, x, mask=inside)
+        tl.store(last_g_at + at, g, mask=inside)
+    into = partial_at + tl.program_id(0) * 3 * ROWS + row
+    tl.store(into, tl.sum(with_s, 1))
+    tl.store(into + ROWS, tl.sum(with_y, 1))
+    tl.store(into + 2 * ROWS, tl.sum(with_g, 1))
+
+
+@triton.jit
+def _recall(
+    partial_at,
+    products_at,
+    valid_at,
+    newest_at,
+    begun_at,
+    coefficients_at,
+    M: tl.constexpr,
+    ROWS: tl.constexpr,
+    PROGRAMS: tl.constexpr,
+    PAIR_ANGLE: tl.constexpr,
+):
+    """Bring the products up to date; then -H g as coefficients of the pairs, the gradient's, and whether any is valid.
+
+    One program: Nocedal and Wright's two loops (algorithm 7.4) on the products alone. What is nothing but a number
+    here, an element of a vector say, is a sum that has one term.
+    """
+    row = tl.arange(0, ROWS)
+    with_s = tl.zeros((ROWS,), tl.float64)
+    with_y = tl.zeros((ROWS,), tl.float64)
+    with_g = tl.zeros((ROWS,), tl.float64)
+    part = tl.arange(0, 16)
+    for first in range(0, PROGRAMS, 16):
+        at = partial_at + (first + part[:, None]) * 3 * ROWS + row[None, :]
+        with_s += tl.sum(tl.load(at).to(tl.float64), 0)
+        with_y += tl.sum(tl.load(at + ROWS).to(tl.float64), 0)
+        with_g += tl.sum(tl.load(at + 2 * ROWS).to(tl.float64), 0)
+    begun = tl.load(begun_at) != 0
+    slot = ((tl.load(newest_at) + begun) % M).to(tl.int32)
+    width: tl.constexpr = 2 * M
+    real = row < width
+    tl.store(products_at + slot * width + row, with_s, mask=real)
+    tl.store(products_at + row * width + slot, with_s, mask=real)
+    tl.store(products_at + (slot + M) * width + row, with_y, mask=real)
+    tl.store(products_at + row * width + slot + M, with_y, mask=real)
+    ss = tl.sum(tl.where(row == slot, with_s, 0.0))
+    sy = tl.sum(tl.where(row == slot + M, with_s, 0.0))
+    yy = tl.sum(tl.where(row == slot + M, with_y, 0.0))
+    bends = (sy > PAIR_ANGLE * tl.sqrt(ss) * tl.sqrt(yy)) & (begun | (tl.load(valid_at + slot) != 0))
+    tl.debug_barrier()  # everybody has read what is written now, and sees what was written above
+    tl.store(valid_at + slot, bends.to(tl.int1))
+    tl.store(newest_at, slot.to(tl.int64))
+    tl.store(begun_at, begun | True)
+    tl.debug_barrier()
+
+    found = tl.zeros((ROWS,), tl.float64)
+    alphas = tl.zeros((ROWS,), tl.float64)
+    gamma = tl.full((), 1.0, tl.float64)
+    any_valid = tl.full((), 0, tl.int32)
+    for age in range(M):
+        i = (slot - age + M) % M
+        valid = tl.load(valid_at + i) != 0
+        sy = tl.load(products_at + i * width + i + M)
+        yy = tl.load(products_at + (i + M) * width + i + M)
+        gamma = tl.where(valid & (any_valid == 0), sy / tl.maximum(yy, 2.3e-308), gamma)
+        any_valid = any_valid | valid.to(tl.int32)
+        products = tl.load(products_at + i * width + row, mask=real, other=0.0)
+        along = tl.sum(found * products) + tl.sum(tl.where(row == i, with_g, 0.0))
+        alpha = tl.where(valid, along / tl.where(valid, sy, 1.0), 0.0)
+        found = tl.where(row == i + M, -alpha, found)
+        alphas = tl.where(row == i, alpha, alphas)
+    found = found * gamma
+    for younger in range(M):
+        i = (slot + 1 + younger) % M
+        valid = tl.load(valid_at + i) != 0
+        sy = tl.load(products_at + i * width + i + M)
+        products = tl.load(products_at + (i + M) * width + row, mask=real, other=0.0)
+        along = tl.sum(found * products) + gamma * tl.sum(tl.where(row == i + M, with_g, 0.0))
+        alpha = tl.sum(tl.where(row == i, alphas, 0.0))
+        beta = tl.where(valid, along / tl.where(valid, sy, 1.0), 0.0)
+        found = tl.where(row == i, alpha - beta, found)
+    tl.store(coefficients_at + row, -found.to(tl.float32), mask=real)
+    tl.store(coefficients_at + width, -gamma.to(tl.float32))
+    tl.store(coefficients_at + width + 1, any_valid.to(tl.float32))
+
+
+@triton.jit
+def _direction(
+    g_at,
+    pairs_at,
+    coefficients_at,
+    direction_at,
+    lengths_at,
+    count,
+    ROWS: tl.constexpr,
+    BLOCK: tl.constexpr,
+    PROGRAMS: tl.constexpr,
+):
+    """The direction from its coefficients, and this program's part of the sum of its absolute values."""
+    length = tl.zeros((BLOCK,), tl.float32)
+    of_gradient = tl.load(coefficients_at + ROWS)
+    for start in range(tl.program_id(0) * BLOCK, count, PROGRAMS * BLOCK):
+        at = start + tl.arange(0, BLOCK)
+        inside = at < count
+        found = of_gradient * tl.load(g_at + at, mask=inside, other=0.0)
+        for row in tl.static_range(ROWS):
+            pair = tl.load(pairs_at + row * count.to(tl.int64) + at, mask=inside, other=0.0)
+            found += tl.load(coefficients_at + row) * pair
+        tl.store(direction_at + at, found, mask=inside)
+        length += tl.abs(found)
+    tl.store(lengths_at + tl.program_id(0), tl.sum(length))
+
+
+@triton.jit
+def _move(
+    x_at,
+    direction_at,
+    lengths_at,
+    coefficients_at,
+    count,
+    ROWS: tl.constexpr,
+    FIRST_STEP: tl.constexpr,
+    LONGEST_STEP: tl.constexpr,
+    BLOCK: tl.constexpr,
+    PROGRAMS: tl.constexpr,
+):
+    """Write x plus the limited direction over the direction (``LBFGS._limited``)."""
+    mean = tl.maximum(tl.sum(tl.load(lengths_at + tl.arange(0, PROGRAMS))) / count, 1.2e-38)
+    known = tl.load(coefficients_at + ROWS + 1) > 0
+    share = tl.where(known, tl.minimum(LONGEST_STEP / mean, 1.0), FIRST_STEP / mean)
+    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    inside = at < count
+    moved = tl.load(x_at + at, mask=inside) + share * tl.load(direction_at + at, mask=inside)
+    tl.store(direction_at + at, moved, mask=inside)

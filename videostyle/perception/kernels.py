@@ -1,0 +1,66 @@
+"""2x2 average pooling of channels-last maps and its way back on a GPU, each in one pass over memory.
+
+PyTorch's own kernels for them take as long as the convolutions between. Triton comes with PyTorch's CUDA builds for
+Linux, but wants a C compiler when a kernel is first used: where either is missing, the trunk does without.
+"""
+
+import torch
+import triton
+import triton.language as tl
+
+BLOCK = 1024  # values a program looks at
+
+
+def work() -> bool:
+    """Tries them on the GPU: what can be missing (a compiler, its headers, a folder to write to) has no common name."""
+    try:
+        average_pool(torch.zeros(1, 8, 2, 2, device="cuda").to(memory_format=torch.channels_last))
+    except Exception:
+        return False
+    return True
+
+
+def average_pool(x: torch.Tensor) -> torch.Tensor:
+    """As ``F.avg_pool2d(x, 2)``: (N, C, H, W) channels-last -> (N, C, H // 2, W // 2) channels-last."""
+    n, c, height, width = x.shape
+    h, w = height // 2, width // 2
+    out = torch.empty(n, c, h, w, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+    _pool[(triton.cdiv(w * c, BLOCK), n * h)](x, out, c, height, width, h, w, BLOCK=BLOCK)
+    return out
+
+
+def repeat(g: torch.Tensor, into: torch.Tensor, masked: bool = False) -> torch.Tensor:
+    """Every value of ``g`` (N, C, h, w) at the four places of ``into`` (N, C, H, W) that pooling took it from.
+
+    ``masked``: only where ``into`` is above zero, and 0 elsewhere. A last odd row or column is left as it is.
+    """
+    n, c, height, width = into.shape
+    h, w = g.shape[2:]
+    _repeat[(triton.cdiv(2 * w * c, BLOCK), n * h)](g, into, c, height, width, h, w, MASKED=masked, BLOCK=BLOCK)
+    return into
+
+
+@triton.jit
+def _pool(x, out, c, height, width, h, w, BLOCK: tl.constexpr):
+    row = tl.program_id(1).to(tl.int64)  # of the output, over all pictures
+    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)  # along the row: column * c + channel
+    inside = place < w * c
+    first = ((row // h) * height + 2 * (row % h)) * width * c + 2 * (place // c) * c + place % c
+    total = tl.load(x + first, inside).to(tl.float32) + tl.load(x + first + c, inside).to(tl.float32)
+    second = first + width * c
+    total += tl.load(x + second, inside).to(tl.float32) + tl.load(x + second + c, inside).to(tl.float32)
+    tl.store(out + row * w * c + place, (total * 0.25).to(out.dtype.element_ty), inside)
+
+
+@triton.jit
+def _repeat(g, into, c, height, width, h, w, MASKED: tl.constexpr, BLOCK: tl.constexpr):
+    row = tl.program_id(1).to(tl.int64)  # of g, over all pictures
+    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)  # along two rows of the output
+    inside = place < 2 * w * c
+    value = tl.load(g + row * w * c + (place // c // 2) * c + place % c, inside)
+    for k in tl.static_range(2):
+        there = into + ((row // h) * height + 2 * (row % h) + k) * width * c + place
+        kept = value
+        if MASKED:
+            kept = tl.where(tl.load(there, inside) > 0, value, 0.0)
+        tl.store(there, kept, inside)
