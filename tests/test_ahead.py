@@ -104,3 +104,30 @@ def test_a_flow_that_was_not_made_ahead_is_made_now():
     flow = FlowAhead(lambda current, previous: "now", wanted=False)
     list(flow.frames(flow.pairs([Frame(picture(16, 16)), Frame(picture(16, 16))])))
     assert flow(torch.empty(0), torch.empty(0)) == "now"
+
+
+def test_helpers_estimate_side_by_side_and_flows_come_in_order():
+    frames = [Frame(picture(16, 16, seed=i), pts=i, cut=i == 3) for i in range(6)]
+    together = threading.Barrier(2, timeout=20)  # is passed only by two at a time
+
+    def estimate(current, previous):
+        together.wait()
+        return [i for x in (current, previous) for i, f in enumerate(frames) if f.pixels is x]
+
+    flow, found = FlowAhead(estimate, helpers=2), []
+    with Ahead(flow.pairs(frames), 4) as pairs:
+        for _ in flow.frames(pairs):
+            found.append(flow._last)
+    assert found == [None, [1, 0], [2, 1], None, [4, 3], [5, 4]]
+    assert not worker_is_alive()
+    assert not [t for t in threading.enumerate() if t.name.startswith("flow")]
+
+
+def test_an_error_of_a_helper_comes_with_its_frame():
+    def estimate(current, previous):
+        raise ZeroDivisionError
+
+    flow = FlowAhead(estimate, helpers=2)
+    with pytest.raises(ZeroDivisionError), Ahead(flow.pairs([Frame(picture(16, 16))] * 5), 2) as pairs:
+        list(flow.frames(pairs))
+    assert not worker_is_alive()

@@ -1,8 +1,11 @@
-"""Decoding and optical flow ahead of the optimiser: one thread, a bounded queue."""
+"""Decoding and optical flow ahead of the optimiser: a thread, a bounded queue, and helpers for the flow."""
 
+import os
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -12,8 +15,10 @@ from videostyle.frame import Frame
 
 Made = TypeVar("Made")
 
-# Frames that are ready while one is optimised. The flow takes a fraction of a frame's time: more would only be memory.
+# Frames that are ready while one is optimised, where nothing else is said: more would only be memory.
 ROOM = 2
+# A GPU paints a small frame in less time than one core needs for its flow: so many are estimated side by side.
+MOST_HELPERS = 8
 # How often a thread that waits for room looks whether it is still wanted.
 WAIT_SECONDS = 0.1
 
@@ -65,7 +70,7 @@ class Ahead(Generic[Made]):
         return None
 
     def _work(self) -> None:
-        torch.set_num_threads(1)  # a second team of threads on the same cores would slow the optimiser several times
+        _on_one_core()  # a second team of threads on the same cores would slow the optimiser several times
         self._counted.set()
         try:
             for item in self._items:
@@ -73,6 +78,9 @@ class Ahead(Generic[Made]):
                     return
         except BaseException as e:
             self._error = e
+        finally:
+            if isinstance(self._items, Generator):
+                self._items.close()
         self._put(None)
 
     def _put(self, item: Made | None) -> bool:
@@ -88,31 +96,55 @@ class Ahead(Generic[Made]):
 Flow = TypeVar("Flow")
 
 
+def helpers_here() -> int:
+    """How many flows may be estimated at a time beside an accelerator: two cores are left to feed it."""
+    return max(1, min(MOST_HELPERS, (os.cpu_count() or 1) - 2))
+
+
 class FlowAhead(Generic[Flow]):
-    """Frames with the flow to the one before each, made together; nothing is estimated across a cut.
+    """Frames with the flow to the one before each; nothing is estimated across a cut.
 
     ``estimate(current, previous)`` is the estimator; ``wanted``: whether anybody is going to ask. Iterate over
     ``frames(pairs(...))``, with an `Ahead` around the pairs, and give this object to whoever asks for the flow between
-    the frame that was taken last and the one before.
+    the frame that was taken last and the one before. ``helpers``: threads that estimate as soon as a pair is made; with
+    0 a flow is estimated when its frame is taken.
     """
 
-    def __init__(self, estimate: Callable[[torch.Tensor, torch.Tensor], Flow], wanted: bool = True) -> None:
-        self._estimate, self._wanted = estimate, wanted
+    def __init__(
+        self, estimate: Callable[[torch.Tensor, torch.Tensor], Flow], wanted: bool = True, helpers: int = 0
+    ) -> None:
+        self._estimate, self._wanted, self._helpers = estimate, wanted, helpers
         self._last: Flow | None = None
 
-    def pairs(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Flow | None]]:
-        """Each frame with its flow, None for the first of a shot: what the thread does."""
+    def pairs(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Callable[[], Flow] | None]]:
+        """Each frame with what gives its flow, None for the first of a shot: what the thread does."""
+        pool = ThreadPoolExecutor(self._helpers, "flow", initializer=_on_one_core) if self._helpers else None
         previous: Frame | None = None
-        for frame in frames:
-            known = self._wanted and previous is not None and not frame.cut
-            yield frame, self._estimate(frame.pixels, previous.pixels) if known and previous else None
-            previous = frame
+        try:
+            for frame in frames:
+                flow: Callable[[], Flow] | None = None
+                if self._wanted and previous is not None and not frame.cut:
+                    flow = partial(self._estimate, frame.pixels, previous.pixels)
+                    flow = pool.submit(flow).result if pool else flow
+                yield frame, flow
+                previous = frame
+        except GeneratorExit:  # nobody is going to take what has not been begun
+            if pool:
+                pool.shutdown(cancel_futures=True)
+        finally:
+            if pool:
+                pool.shutdown()
 
-    def frames(self, pairs: Iterable[tuple[Frame, Flow | None]]) -> Iterator[Frame]:
+    def frames(self, pairs: Iterable[tuple[Frame, Callable[[], Flow] | None]]) -> Iterator[Frame]:
         """The frames alone, in the consumer's thread."""
-        for frame, self._last in pairs:
+        for frame, flow in pairs:
+            self._last = flow() if flow else None
             yield frame
 
     def __call__(self, current: torch.Tensor, previous: torch.Tensor) -> Flow:
         """The flow of the frame taken last; estimated now where it was not before (a run that is gone on with)."""
         return self._estimate(current, previous) if self._last is None else self._last
+
+
+def _on_one_core() -> None:
+    torch.set_num_threads(1)

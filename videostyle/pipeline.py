@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from videostyle import record
-from videostyle.ahead import Ahead, FlowAhead
+from videostyle.ahead import ROOM, Ahead, FlowAhead, helpers_here
 from videostyle.errors import DeviceError, MediaError, StoppedError, UsageError
 from videostyle.frame import Frame, StylisedFrame, VideoInfo
 from videostyle.journal import RunDirectory, States, directory_of, is_published
@@ -299,13 +299,15 @@ def _kept_frames(
         yield stored
     if run.partial:
         return
-    flow = FlowAhead(flow_named(painter.settings.flow, painter.settings.flow_size), painter.settings.init == "warped")
+    helpers = helpers_here() if painter.machine.accelerated else 0
+    estimator = flow_named(painter.settings.flow, painter.settings.flow_size)
+    flow = FlowAhead(estimator, painter.settings.init == "warped", helpers)
     # The last of the frames before is there for the flow from it, which must be what it would have been.
     before = [] if last is None else [last]
     pairs_in_line = flow.pairs(itertools.chain(before, frames))
     # Beside an optimiser on the CPU a second thread costs it 27 % (measured on two cores): OpenMP then lets its threads
     # sleep at every barrier. FFmpeg decodes and encodes in processes of its own anyway.
-    with Ahead(pairs_in_line) if painter.machine.accelerated else nullcontext(pairs_in_line) as pairs:
+    with Ahead(pairs_in_line, max(ROOM, helpers)) if helpers else nullcontext(pairs_in_line) as pairs:
         to_paint = itertools.islice(flow.frames(pairs), len(before), None)
         yield from _painted_frames(kept, painter, job, report, should_stop or (lambda: False), flow, to_paint)
 

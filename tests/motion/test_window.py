@@ -1,5 +1,7 @@
 """Means and maxima over windows, against torch's pooling."""
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from hypothesis import given
@@ -28,3 +30,12 @@ def test_maximum_is_that_of_the_pixels_inside(height, width, radius):
 
 def test_the_mean_of_ones_is_one_to_the_bit():
     assert (window.mean(torch.ones(1, 2, 30, 40), 8) == 1).all()
+
+
+@given(sides, sides, radii)
+def test_pooling_along_the_sides_is_the_same(height, width, radius):
+    """What other devices do."""
+    x = picture(height, width).double()
+    mean = window._pooled(x, radius, partial(F.avg_pool2d, count_include_pad=False))
+    torch.testing.assert_close(mean, window.mean(x, radius))
+    assert torch.equal(window._pooled(x, radius, F.max_pool2d), window.maximum(x, radius))

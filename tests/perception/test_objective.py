@@ -14,6 +14,7 @@ from videostyle.perception.objective import (
     Objective,
     Prior,
     StyleTarget,
+    _Part,
     mean_gram,
 )
 from videostyle.perception.trunk import Trunk
@@ -120,6 +121,22 @@ def test_a_part_has_its_own_gram_matrix(adapters):
     torch.testing.assert_close(found[0].total, whole[0].total + found[0].part)
     torch.testing.assert_close(found[1] - whole[1], gradient, rtol=1e-6, atol=1e-9 * gradient.abs().max().item())
     assert found[0].own == whole[0].own and found[0].style == whole[0].style
+
+
+@pytest.mark.parametrize(("dtype", "near"), [(torch.float32, 1e-5), (torch.bfloat16, 0.02)])
+def test_a_part_is_the_same_looked_at_densely(dtype, near):
+    """As a GPU does: all positions with their weights, in the network's own precision."""
+    x, content, style = (smooth_picture(64, 80, seed=s) for s in range(3))
+    mask = torch.zeros(1, 1, 64, 80)
+    mask[..., 10:50, 20:60] = smooth_picture(40, 40, seed=4)[:, :1]
+    trunk = Trunk(small_backbone(), WEIGHTS.layers, dtype=dtype)
+    target, grams = ContentTarget(trunk, content, CONTENT_LAYERS), StyleTarget(trunk, style, STYLE_LAYERS)
+    sparse, dense = (Objective(trunk, target, grams, WEIGHTS, part=mask) for _ in range(2))
+    dense._part = _Part(mask, WEIGHTS.style_layers, dense=True)
+    (expected, wanted), (losses_, g) = (o.value_and_gradient(x) for o in (sparse, dense))
+    assert expected.part > 0
+    assert losses_.part.item() == pytest.approx(expected.part.item(), rel=near)
+    assert (g - wanted).norm() < near * wanted.norm()
 
 
 def test_a_whole_picture_as_a_part_adds_to_the_style_and_an_empty_part_is_none():

@@ -1,13 +1,20 @@
 """Means and maxima over the square window around every pixel, on any device, the window cut off at the border.
 
-By shifted sums instead of pooling, which on a CPU takes four to fifty times as long.
+On a CPU by shifted sums instead of pooling, which takes four to fifty times as long there; elsewhere by pooling, whose
+few kernels take less time than launching many.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
+import torch.nn.functional as F
 
 
 def mean(x: torch.Tensor, radius: int) -> torch.Tensor:
     """Mean over a window of 2 radius + 1 pixels a side, (N, C, H, W) floats -> the same."""
+    if x.device.type != "cpu":
+        return _pooled(x, radius, partial(F.avg_pool2d, count_include_pad=False))
     for dim in (3, 2):
         total, size = x.clone(), x.shape[dim]
         for shift in _shifts(radius, size):
@@ -21,6 +28,8 @@ def mean(x: torch.Tensor, radius: int) -> torch.Tensor:
 
 def maximum(x: torch.Tensor, radius: int) -> torch.Tensor:
     """Maximum over a window of 2 radius + 1 pixels a side, (N, C, H, W) -> the same."""
+    if x.device.type != "cpu":
+        return _pooled(x, radius, F.max_pool2d)
     for dim in (3, 2):
         highest, size = x.clone(), x.shape[dim]
         for shift in _shifts(radius, size):
@@ -33,3 +42,10 @@ def maximum(x: torch.Tensor, radius: int) -> torch.Tensor:
 
 def _shifts(radius: int, size: int) -> range:
     return range(1, min(radius, size - 1) + 1)
+
+
+def _pooled(x: torch.Tensor, radius: int, pool: Callable[..., torch.Tensor]) -> torch.Tensor:
+    """The same by a pooling along each side in turn."""
+    side = 2 * radius + 1
+    across = pool(x, (1, side), stride=1, padding=(0, radius))
+    return pool(across, (side, 1), stride=1, padding=(radius, 0))

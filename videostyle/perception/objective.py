@@ -153,7 +153,7 @@ class Objective:
         part: torch.Tensor | None = None,
     ) -> None:
         self.trunk, self.content, self.style, self.weights, self.priors = trunk, content, style, weights, priors
-        self._part = None if part is None else _Part(part, weights.style_layers)
+        self._part = None if part is None else _Part(part, weights.style_layers, dense=part.device.type != "cpu")
         self._metrics = self._device_metrics()
 
     def _device_metrics(self) -> Mapping[str, torch.Tensor | None]:
@@ -281,16 +281,16 @@ class _Part:
     like the part.
     """
 
-    def __init__(self, mask: torch.Tensor, layers: tuple[str, ...]) -> None:
+    def __init__(self, mask: torch.Tensor, layers: tuple[str, ...], dense: bool) -> None:
         self.share = PART_WEIGHT * mask.mean()
-        # On a CPU only the part's own positions are looked at. A GPU looks at all, which costs it less than picking
-        # them, and a recording wants shapes that never change.
+        # On a CPU only the part's own positions are looked at. A GPU looks at all (dense), which costs it less than
+        # picking them, and a recording wants shapes that never change.
         self.index, self.weights = dict[str, torch.Tensor | None](), dict[str, torch.Tensor]()
         for name in layers:
             size = [side // layer_stride(name) for side in mask.shape[2:]]
             weights = F.interpolate(mask, size, mode="area").flatten()
             weights = weights / weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
-            self.index[name] = index = weights.nonzero().flatten() if mask.device.type == "cpu" else None
+            self.index[name] = index = None if dense else weights.nonzero().flatten()
             self.weights[name] = weights if index is None else weights[index]
 
     def tensors(self) -> list[torch.Tensor]:
