@@ -69,7 +69,8 @@ def convolutions_alone(trunk: Trunk, x: torch.Tensor) -> Callable[[], None]:
         n, _, h, w = output.shape
         side = 2 if i == 0 else 0  # the first one reads a picture that is padded already
         channels = trunk.backbone.convs[i].weight.shape[1]
-        given = torch.rand(n, channels, h + side, w + side).to(trunk.dtype, memory_format=torch.channels_last)
+        given = torch.rand(n, channels, h + side, w + side, device=x.device)
+        given = given.to(trunk.dtype, memory_format=torch.channels_last)
         jobs += [(stage.forward, given), (stage.backward, output)]
 
     def run() -> None:

@@ -30,10 +30,11 @@ class PlainObjective:
         assert not weights.tv, "the plain objective has content and style only"
         self.backbone, self.weights = backbone, weights
         self.pool = F.avg_pool2d if pooling == "average" else F.max_pool2d
-        self.parameters = [(c.weight.contiguous(), c.bias) for c in backbone.convs]
+        device = content.device
+        self.parameters = [(c.weight.contiguous().to(device), c.bias.to(device)) for c in backbone.convs]
         for weight, bias in self.parameters:
             assert not (weight.requires_grad or bias.requires_grad)
-        self.centre = torch.tensor(backbone.centre).view(1, 3, 1, 1)
+        self.centre = torch.tensor(backbone.centre, device=device).view(1, 3, 1, 1)
         with torch.no_grad():
             self.content = {name: f for name, f in self.features(content).items() if name in weights.content_layers}
             self.grams = {name: gram(f) for name, f in self.features(style).items() if name in weights.style_layers}
