@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from distillation.student import Student, cross, gram, objective_taps
 from distillation.walkers import Batch, WithParts
 from videostyle.perception.compact import LAYERS
+from videostyle.perception.losses import total_variation_gradient
 from videostyle.perception.objective import ContentTarget, LossWeights, StyleTarget, mean_gram
 from videostyle.perception.trunk import Activations, Trunk
 
@@ -105,7 +106,9 @@ def match(student: Student, batch: Batch, teaching: Teaching, weights: LossWeigh
     gram_loss = _gram_loss(student, grams, style_grams, teaching, log)
     content_loss = _content_loss(student, of_x, of_content, teaching, weights, log)
     taps = objective_taps(student, of_x, grams, of_content, style_grams, weights, parts)
-    g = student.input_gradient(outputs, taps)
+    smoothing = (weights.style * student.smoothness * parts[:, 1]).view(-1, 1, 1, 1)
+    g = student.input_gradient(outputs, taps) + smoothing * total_variation_gradient(batch.x)
+    log["smoothness"] = student.smoothness.detach().clone()
     gradient_loss = _gradient_loss(g, teaching.gradient, log)
     return Match(feature_loss, gram_loss, content_loss, gradient_loss, log, g.detach())
 

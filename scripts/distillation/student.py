@@ -17,6 +17,9 @@ from videostyle.perception.compact import LAYERS
 from videostyle.perception.losses import reference_positions
 from videostyle.perception.objective import LossWeights
 
+# Where it starts: a hundredth of the loss.
+SMOOTHNESS = 10.0
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -43,6 +46,7 @@ class Student(nn.Module):
         self.weights = nn.ParameterList(conv.weight.clone() for conv in backbone.convs)
         self.biases = nn.ParameterList(conv.bias.clone() for conv in backbone.convs)
         self.adapters = nn.ParameterDict({name: a.clone() for name, a in adapters.items()})
+        self.smoothness = nn.Parameter(torch.tensor(backbone.smoothness or SMOOTHNESS))
         self.dtype = dtype
         self.centre: torch.Tensor
         self.register_buffer("centre", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
@@ -100,7 +104,8 @@ class Student(nn.Module):
             layer: Nominal(channels=VGG19_LAYERS[layer][2], adapter=_triangle(self.adapters[layer].detach().cpu()))
             for layer in LAYERS
         }
-        return Backbone(name=name, convs=convs, nominal=nominal, poolings=("average",))
+        smoothness = self.smoothness.item()
+        return Backbone(name=name, convs=convs, nominal=nominal, poolings=("average",), smoothness=smoothness)
 
 
 def _triangle(adapter: torch.Tensor) -> torch.Tensor:

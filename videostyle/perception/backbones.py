@@ -79,6 +79,9 @@ class Backbone:
     centre: tuple[float, float, float] = (0.485, 0.456, 0.406)
     poolings: tuple[str, ...] = POOLINGS
     notices: tuple[str, ...] = field(default=())
+    # Total variation that belongs to a style loss of 1: what a network that sees less at the finest scale than the
+    # original has to be told of it, lest optimisers leave there what they like. 0 for the original.
+    smoothness: float = 0.0
 
     def check(self, layers: Collection[str], pooling: str) -> None:
         """Refuse layers and poolings that this network does not answer to, with a UsageError that says what to do."""

@@ -56,6 +56,17 @@ def total_variation(x: torch.Tensor) -> torch.Tensor:
     return (across + down) * (reference_positions(1) / (x.shape[2] * x.shape[3]))
 
 
+def total_variation_gradient(x: torch.Tensor) -> torch.Tensor:
+    """Gradient of ``total_variation``, (N, 3, H, W)."""
+    g = torch.zeros_like(x)
+    across, down = x[..., :, 1:] - x[..., :, :-1], x[..., 1:, :] - x[..., :-1, :]
+    g[..., :, 1:] += across
+    g[..., :, :-1] -= across
+    g[..., 1:, :] += down
+    g[..., :-1, :] -= down
+    return g.mul_(2 * reference_positions(1) / (x.shape[2] * x.shape[3]))
+
+
 def temporal_loss(x: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Mean over pixels of c (x - warp(x_prev))^2 (Ruder et al. 2016, eq. 7), per sample: -> (N,).
 

@@ -8,7 +8,12 @@ import torch
 import torch.nn.functional as F
 
 from videostyle.perception.backbones import layer_stride
-from videostyle.perception.losses import reference_positions, temporal_loss, total_variation
+from videostyle.perception.losses import (
+    reference_positions,
+    temporal_loss,
+    total_variation,
+    total_variation_gradient,
+)
 from videostyle.perception.trunk import Activations, Trunk
 
 
@@ -138,6 +143,8 @@ class ContentTarget:
 class Objective:
     """alpha L_content + beta L_style + tv L_tv + priors, with its gradient with respect to the picture.
 
+    tv is the weights' own and beta times the network's ``smoothness``.
+
     ``trunk``: the network. ``content``: the content's features, ``style``: the style's Gram matrices, ``weights``:
     alpha, beta, layers. ``priors``: targets of the temporal loss. ``part``: (1, 1, H, W) in [0, 1], pixels that are to
     have the style by themselves (see ``_Part``; one picture, no batch). Shapes are fixed by the content.
@@ -206,8 +213,8 @@ class Objective:
             if self._part is not None:
                 part = part + self._style_of_part(self._part, name, activations[name], taps)
         rest = self.weights.content * content
-        if self.weights.tv:
-            rest = rest + self.weights.tv * total_variation(x)
+        if self._smooths:
+            rest = rest + self._smoothing() * total_variation(x)
         own, total = rest + self.weights.style * style, rest + self.weights.style * held
         for prior in self.priors:
             total = total + prior.weight * temporal_loss(x, prior.target, prior.mask)
@@ -259,9 +266,18 @@ class Objective:
         taps.part[name] = index, weighted @ slope.to(weighted.dtype)
         return factor / 4 * part.share * (difference * pulled).sum()
 
+    @property
+    def _smooths(self) -> bool:
+        return bool(self.weights.tv or self.trunk.backbone.smoothness)
+
+    def _smoothing(self) -> float | torch.Tensor:
+        """The weight of the total variation: the settings' own, and what the network wants beside the style."""
+        return self.weights.tv + self.weights.style * self.trunk.backbone.smoothness
+
     def _add_pixel_gradients(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
-        if self.weights.tv:
-            g.add_(_total_variation_gradient(x), alpha=self.weights.tv)
+        if self._smooths:
+            weight = self._smoothing()
+            g.add_(total_variation_gradient(x) * (weight.view(-1, 1, 1, 1) if torch.is_tensor(weight) else weight))
         for prior in self.priors:
             g.add_(prior.mask * (x - prior.target), alpha=2 * prior.weight / x[0].numel())
         return g
@@ -349,14 +365,3 @@ def _square(a: torch.Tensor) -> torch.Tensor:
     """``_dot(a, a)`` in one pass over memory."""
     wide = torch.promote_types(a.dtype, torch.float32)
     return torch.linalg.vector_norm(a, dim=(1, 2), dtype=wide).square()
-
-
-def _total_variation_gradient(x: torch.Tensor) -> torch.Tensor:
-    """Gradient of ``losses.total_variation``."""
-    g = torch.zeros_like(x)
-    across, down = x[..., :, 1:] - x[..., :, :-1], x[..., 1:, :] - x[..., :-1, :]
-    g[..., :, 1:] += across
-    g[..., :, :-1] -= across
-    g[..., 1:, :] += down
-    g[..., :-1, :] -= down
-    return g.mul_(2 * reference_positions(1) / (x.shape[2] * x.shape[3]))
