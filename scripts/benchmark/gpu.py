@@ -11,6 +11,7 @@ Frames are cut from the middle of the clip's, to the shape wanted, and resized.
 """
 
 import argparse
+import copy
 import itertools
 import statistics
 import time
@@ -33,10 +34,12 @@ from videostyle import painter as painting
 from videostyle.ahead import ROOM, Ahead, FlowAhead, helpers_here
 from videostyle.frame import Frame
 from videostyle.motion.flow import dis_flow
+from videostyle.optimise import lbfgs
 from videostyle.optimise.lbfgs import History
 from videostyle.optimise.shot import ShotOptimiser
 from videostyle.optimise.steps import Descent, RecordedSteps, Recordings, record_graph, replayed
 from videostyle.painter import Painter, stylise_frames
+from videostyle.perception import objective, trunk
 from videostyle.perception.backbones import Backbone
 from videostyle.perception.objective import Objective, Prior
 from videostyle.perception.trunk import Trunk
@@ -49,6 +52,7 @@ REFERENCE = "plain autograd, fp32 (convolutions TF32)"
 CALLS = 5
 YARDSTICK_EVALUATIONS = 60
 PROFILE_ROWS = 25
+WAYS = ("forward", "forward_untried", "backward", "backward_untried")
 
 
 def timed(body: Callable[[], object], device: torch.device, rounds: int, calls: int = CALLS) -> Timing:
@@ -207,33 +211,46 @@ class Bench:
     # -- layer by layer
 
     def layers(self, network: str, width: int, height: int) -> list[dict[str, Any]]:
-        """Every convolution in both directions: as the trunk has it, and as cuDNN has it when it may try them all."""
+        """Every convolution in both directions: as the trunk has it, tried out, and as cuDNN would choose untried."""
         trunk = self.painter(network).trunk
         content = self.frames(width, height)[0].pixels.to(self.device)
-        activations = trunk.forward(content)
-        rows = []
-        say(f"{network} {width}x{height}: microseconds forward, the same tried out, backward, tried out (TFLOP/s)")
         given = torch.nn.functional.pad(content, (1,) * 4).to(trunk.dtype, memory_format=torch.channels_last)
-        for stage, output, work in zip(
-            trunk.stages, activations.outputs, multiplications(trunk, width, height), strict=True
-        ):
+        activations = trunk.forward(content)
+        work = multiplications(trunk, width, height)
+        rows = []
+        say(f"{network} {width}x{height}: microseconds (TFLOP/s) forward, as chosen untried, backward, untried")
+        for stage, output, flop in zip(trunk.stages, activations.outputs, work, strict=True):
             if stage.pool:
                 given = torch.nn.functional.avg_pool2d(given, 2)
-            row: dict[str, Any] = {"name": stage.name, "flop": work}
-            for way, convolution, x in (("forward", stage.forward, given), ("backward", stage.backward, output)):
-                if x.shape[1] < convolution.weight.shape[1]:
-                    x = torch.nn.functional.pad(x, (0, 0, 0, 0, 0, convolution.weight.shape[1] - x.shape[1]))
-                    x = x.contiguous(memory_format=torch.channels_last)
-                row[way] = self._many(partial(convolution, x))
-                row[way + "_tried"] = self._many(partial(tried_out, convolution, x))
-            rows.append(row)
-            times = ("forward", "forward_tried", "backward", "backward_tried")
-            cells = (f"{row[k] * 1e6:8.1f} ({work / row[k] / 1e12:4.0f})" for k in times)
-            say(f"  {stage.name} {output.shape[1]:4} x {output.shape[2]} x {output.shape[3]:<5} " + " ".join(cells))
+            rows.append(self._layer(stage.name, stage.forward, given, stage.backward, output, flop))
             given = output
-        for k in ("forward", "forward_tried", "backward", "backward_tried"):
+        first = trunk.stages[0]
+        for way, convolution, x in (
+            ("forward", first.forward, wider(content)),
+            ("backward", first.backward, activations.outputs[0]),
+        ):
+            eight = eight_channels(convolution)
+            seconds = self._many(partial(eight, x))
+            say(f"  {first.name} {way} with 3 channels widened to 8: {seconds * 1e6:.1f}")
+        for k in WAYS:
             say(f"  {k}: {sum(r[k] for r in rows) * 1e3:.3f} ms in all")
         return rows
+
+    def _layer(
+        self, name: str, forward: Any, given: torch.Tensor, backward: Any, output: torch.Tensor, flop: float
+    ) -> dict[str, Any]:
+        bodies = (
+            partial(forward, given),
+            partial(untried, forward, given),
+            partial(backward, output),
+            partial(untried, backward, output),
+        )
+        row: dict[str, Any] = dict(zip(WAYS, map(self._many, bodies), strict=True))
+        cells = (f"{row[k] * 1e6:8.1f} ({flop / row[k] / 1e12:4.0f})" for k in WAYS)
+        shape = f"{output.shape[1]} x {output.shape[2]} x {output.shape[3]}"
+        fused = "" if getattr(forward, "_fuses", {}).get(given.shape, True) else "  bias and ReLU apart"
+        say(f"  {name} {shape:16} " + " ".join(cells) + fused)
+        return row | {"name": name, "flop": flop}
 
     def _many(self, body: Callable[[], object], calls: int = 10) -> float:
         """Seconds of one call, of ten in one graph."""
@@ -417,18 +434,33 @@ class Loop:
         return again
 
 
-def tried_out(convolution: Any, x: torch.Tensor) -> torch.Tensor:
-    """A stage's convolution as cuDNN does it after trying its kernels out. The flag for TF32, which means nothing for
-    bf16, keeps what it chooses apart from what was chosen without trying."""
+def untried(convolution: Any, x: torch.Tensor) -> torch.Tensor:
+    """A stage's convolution as cuDNN's rules of thumb choose it. The flag for TF32, which means nothing for bf16, keeps
+    that apart from what the trunk had it try out."""
     if x.device.type != "cuda":
         return convolution(x)
     padding, ones = [convolution.padding] * 2, [1, 1]
-    with torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=True):
-        if convolution.relu and convolution.bias is not None:
+    if convolution.relu and convolution.bias is not None:
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=True):
             return torch.ops.aten.cudnn_convolution_relu(
                 x, convolution.weight, convolution.bias, ones, padding, ones, 1
             )
-        return torch.ops.aten.cudnn_convolution(x, convolution.weight, padding, ones, ones, 1, True, False, True)
+    return torch.ops.aten.cudnn_convolution(x, convolution.weight, padding, ones, ones, 1, False, False, True)
+
+
+def wider(content: torch.Tensor) -> torch.Tensor:
+    """The padded picture with 5 channels of zeros, (1, 8, H + 2, W + 2) bf16 channels-last."""
+    padded = torch.nn.functional.pad(content, (1, 1, 1, 1, 0, 5))
+    return padded.to(torch.bfloat16, memory_format=torch.channels_last)
+
+
+def eight_channels(convolution: Any) -> Any:
+    """A convolution from or to 3 channels with 5 more, of zeros."""
+    made, weight = copy.copy(convolution), convolution.weight
+    missing = (0, 5) if weight.shape[1] == 3 else (0, 0, 0, 5)
+    made.weight = torch.nn.functional.pad(weight, (0, 0, 0, 0, *missing)).contiguous(memory_format=torch.channels_last)
+    made._packed_for = None
+    return made
 
 
 def kernels_of(seen: Any, device: torch.device) -> list[dict[str, Any]]:
@@ -482,6 +514,8 @@ def about() -> Iterator[str]:
     yield f"{here.processor}, {here.cores} cores, torch {here.torch}, commit {here.commit}"
     if torch.cuda.is_available():
         yield f"{torch.cuda.get_device_name()}, cuDNN {torch.backends.cudnn.version()}, CUDA {torch.version.cuda}"
+        own = {room.__name__.rpartition(".")[2]: room._kernels() is not None for room in (trunk, objective, lbfgs)}
+        yield "kernels of our own: " + ", ".join(f"{k} {'yes' if v else 'NO'}" for k, v in own.items())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -498,11 +532,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--part", action="store_true", help="profile evaluations with a part that has a style by itself"
     )
     parser.add_argument("--yardstick", type=int, default=0, metavar="N", help="for every Nth frame (default: none)")
+    parser.add_argument("--plain", action="store_true", help="without the kernels of our own")
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every number to this file, after each part")
     arguments = parser.parse_args(argv)
     for line in about():
         say(line)
+    if arguments.plain:
+        for room in (lbfgs, objective, trunk):
+            vars(room)["_kernels"] = lambda: None
     bench = Bench(arguments)
     bench.run()
     return 1 if any("failed" in found for found in bench.results.values()) else 0

@@ -1,7 +1,7 @@
 """A step of L-BFGS in four Triton kernels: what ``lbfgs.py`` says in ninety small ones, each 2 microseconds on a GPU.
 
-Imported where there is a GPU (or Triton's interpreter, in tests) only. The pairs are read twice a step, once for their
-products with what is new and once for the direction, as there.
+The pairs are read twice a step, once for their products with what is new and once for the direction, as there. What
+Triton needs is said in ``perception/kernels.py``.
 """
 
 import torch
@@ -12,6 +12,22 @@ import triton.language as tl
 PROGRAMS = 512
 # Pixel values that a program takes at a time.
 VALUES = 1024
+
+
+def work(device: torch.device | str = "cuda") -> bool:
+    """Tries them on the device; why they might not work has no common name (``perception/kernels.py``)."""
+    try:
+        products = torch.zeros(16, 16, dtype=torch.float64, device=device)
+        flags, newest = (
+            torch.zeros(9, dtype=torch.bool, device=device),
+            torch.zeros((), dtype=torch.int64, device=device),
+        )
+        x, g, last_x, last_g = torch.ones(4, 1, 3, 16, 16, device=device)
+        pairs, last = torch.zeros(16, 768, device=device), (last_x.flatten(), last_g.flatten())
+        moved = step([pairs, products, flags[:8], newest, *last, flags[8]], x, g, 1e-8, 0.25, 0.5)
+        return bool((moved == 0.75).all())
+    except Exception:
+        return False
 
 
 def step(
@@ -36,8 +52,9 @@ def step(
     _remember[(PROGRAMS,)](
         x, g, last_x, last_g, pairs, newest, begun, partial, count, rows // 2, padded, block, PROGRAMS
     )
+    pieces = min(PROGRAMS, max(8, 2048 // padded))
     _recall[(1,)](
-        partial, products, valid, newest, begun, coefficients, rows // 2, padded, PROGRAMS, pair_angle, num_warps=1
+        partial, products, valid, newest, begun, coefficients, rows // 2, padded, pieces, PROGRAMS, pair_angle
     )
     _direction[(PROGRAMS,)](g, pairs, coefficients, moved, lengths, count, rows, VALUES, PROGRAMS)
     _move[(triton.cdiv(count, VALUES),)](
@@ -118,6 +135,7 @@ def _recall(
     coefficients_at,
     M: tl.constexpr,
     ROWS: tl.constexpr,
+    PIECES: tl.constexpr,
     PROGRAMS: tl.constexpr,
     PAIR_ANGLE: tl.constexpr,
 ):
@@ -130,9 +148,9 @@ def _recall(
     with_s = tl.zeros((ROWS,), tl.float64)
     with_y = tl.zeros((ROWS,), tl.float64)
     with_g = tl.zeros((ROWS,), tl.float64)
-    part = tl.arange(0, 16)
-    for first in range(0, PROGRAMS, 16):
-        at = partial_at + (first + part[:, None]) * 3 * ROWS + row[None, :]
+    piece = tl.arange(0, PIECES)
+    for first in range(0, PROGRAMS, PIECES):
+        at = partial_at + (first + piece[:, None]) * 3 * ROWS + row[None, :]
         with_s += tl.sum(tl.load(at).to(tl.float64), 0)
         with_y += tl.sum(tl.load(at + ROWS).to(tl.float64), 0)
         with_g += tl.sum(tl.load(at + 2 * ROWS).to(tl.float64), 0)

@@ -8,6 +8,8 @@ operations whatever the history holds. Nothing is read back to the host inside a
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
 
 import torch
 
@@ -90,6 +92,8 @@ class LBFGS:
 
     def step(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
         """The picture to try next, from the picture ``x`` and its gradient ``g``, both (1, 3, H, W) float32."""
+        if isinstance(self.begun, torch.Tensor) and x.is_cuda and (kernels := _kernels()):
+            return kernels.step(self.tensors(), x, g.contiguous(), PAIR_ANGLE, FIRST_STEP, LONGEST_STEP)
         flat = g.flatten()
         products = self._remember(x.flatten() - self.last_x, flat - self.last_g, flat)
         # In place, as everything here: buffers that a CUDA graph knows must not move.
@@ -167,6 +171,16 @@ class LBFGS:
         mean = d.abs().mean().clamp_min(torch.finfo(d.dtype).tiny)
         known = (LONGEST_STEP / mean).clamp_max(1.0)
         return d * torch.where(self.valid.any(), known, FIRST_STEP / mean)
+
+
+@cache
+def _kernels() -> ModuleType | None:
+    """A whole step in a few kernels of our own on a GPU, where Triton is here and works."""
+    try:
+        from videostyle.optimise import kernels
+    except ImportError:
+        return None
+    return kernels if kernels.work() else None
 
 
 # What a product over the pixels is cut into on a GPU, where one long sum would keep one multiprocessor busy.

@@ -1,8 +1,10 @@
 """The objective of Gatys et al. as a number and its gradient: what optimisers minimise and benchmarks time."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache, partial
+from types import ModuleType
 
 import torch
 import torch.nn.functional as F
@@ -180,7 +182,7 @@ class Objective:
         """The losses of ``x`` and the gradient of their total, (N, 3, H, W) float32; no host synchronisation."""
         activations = self.trunk.forward(x)
         losses, gradients = self._losses(x, activations)
-        g = activations.backward(gradients)
+        g = activations.backward(gradients, gradients.fused)
         return losses, self._add_pixel_gradients(x, g)
 
     def tensors(self) -> list[torch.Tensor]:
@@ -207,11 +209,14 @@ class Objective:
         for name in self.weights.content_layers:
             content = content + self._content(name, activations[name], taps)
         held, part = zero, zero
-        for name in self.weights.style_layers:
-            distance, minimised = self._style(name, activations[name], taps)
-            style, held = style + distance, held + minimised
-            if self._part is not None:
-                part = part + self._style_of_part(self._part, name, activations[name], taps)
+        if self._may_fuse(x):
+            style, held, part = self._fused_style(activations, taps)
+        else:
+            for name in self.weights.style_layers:
+                distance, minimised = self._style(name, activations[name], taps)
+                style, held = style + distance, held + minimised
+                if self._part is not None:
+                    part = part + self._style_of_part(self._part, name, activations[name], taps)
         rest = self.weights.content * content
         if self._smooths:
             rest = rest + self._smoothing() * total_variation(x)
@@ -220,6 +225,32 @@ class Objective:
             total = total + prior.weight * temporal_loss(x, prior.target, prior.mask)
         part = self.weights.style * part
         return Losses(total + part, content, style, own, part), taps
+
+    def _may_fuse(self, x: torch.Tensor) -> bool:
+        """Whether the GPU's own kernels do the style: for one picture in bf16, of a network without adapters."""
+        plain = (
+            len(x) == 1 and self.trunk.dtype == torch.bfloat16 and not any(map(torch.is_tensor, self._metrics.values()))
+        )
+        return plain and self.trunk.device.type == "cuda" and bool(self.weights.style_layers) and _kernels() is not None
+
+    def _fused_style(
+        self, activations: Activations, taps: "_TapGradients"
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """What ``_style`` and ``_style_of_part`` say, for all layers: (style, what is minimised of it, part)."""
+        kernels, k, part, sums = _kernels(), self.style.stiffness, self._part, list[torch.Tensor]()
+        assert kernels is not None
+        for name in self.weights.style_layers:
+            nominal, flat = self.trunk.backbone.nominal[name], positions_by_channels(activations[name])[0]
+            factor = nominal.scale**4 / (nominal.channels**2 * len(self.weights.style_layers))
+            scales = self.weights.style * k * factor / len(flat), k * factor / 4, factor / 4
+            weights = None if part is None else part.weights[name]
+            own = part and (weights, part.share, self.weights.style * factor, factor / 4)
+            targets = self.style.pull[name][0], self.style.grams[name][0]
+            slopes, losses = kernels.slope_and_loss(flat, *targets, scales, own)
+            taps.fused[name] = partial(kernels.add_style_through_relu, flat=flat, slopes=slopes, weights=weights)
+            sums.append(losses)
+        held, style, of_part = torch.cat(sums).sum(0).split(1)
+        return style, held, of_part
 
     def _content(self, name: str, features: torch.Tensor, taps: "_TapGradients") -> torch.Tensor:
         """1/2 sum (F - P)^2 at the reference size; its gradient is (F - P), masked by the ReLU on the way down."""
@@ -331,10 +362,12 @@ class _TapGradients:
         self.content: dict[str, tuple[torch.Tensor, float]] = {}
         self.style: dict[str, torch.Tensor] = {}
         self.part: dict[str, tuple[torch.Tensor | None, torch.Tensor]] = {}
+        # What a GPU's own kernel adds for the style, part and all, on the way through the layer's ReLU.
+        self.fused: dict[str, Callable[[torch.Tensor | None], torch.Tensor]] = {}
 
     def __call__(self, name: str, features: torch.Tensor, g: torch.Tensor | None) -> torch.Tensor | None:
         content, style = self.content.get(name), self.style.get(name)
-        if content is None and style is None:
+        if content is None and style is None and name not in self.fused:
             return g
         flat = positions_by_channels(features)
         out = None if g is None else positions_by_channels(g)
@@ -344,6 +377,8 @@ class _TapGradients:
         if content is not None:
             pulled, factor = content
             out = pulled * factor if out is None else out.add_(pulled, alpha=factor)
+        if name in self.fused:
+            out = self.fused[name](None if out is None else out[0])[None]
         assert out is not None
         if name in self.part:
             index, gradient = self.part[name]
@@ -353,6 +388,16 @@ class _TapGradients:
                 out[0].index_add_(0, index, gradient.to(out.dtype))
         n, c, h, w = features.shape
         return out.view(n, h, w, c).permute(0, 3, 1, 2)
+
+
+@cache
+def _kernels() -> ModuleType | None:
+    """Our own kernels for the style on a GPU, where Triton is here and works."""
+    try:
+        from videostyle.perception import style_kernels
+    except ImportError:
+        return None
+    return style_kernels if style_kernels.work() else None
 
 
 def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

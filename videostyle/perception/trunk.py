@@ -6,6 +6,7 @@ a stride-1 convolution is a convolution with the flipped kernel, so both directi
 weight gradient is ever formed.
 """
 
+import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cache
@@ -29,6 +30,7 @@ class _Convolution:
         self.bias, self.padding, self.relu, self.packable = bias, padding, relu, _can_pack(weight)
         self.weight = weight.contiguous(memory_format=CHANNELS_LAST)
         self._packed, self._packed_for = self.weight, torch.Size()
+        self._fuses = dict[torch.Size, bool]()  # by the input's shape
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         if not self.packable:
@@ -41,20 +43,44 @@ class _Convolution:
         )
 
     def _plain(self, x: torch.Tensor) -> torch.Tensor:
-        if x.is_cuda and torch.backends.cudnn.is_acceptable(x):
+        if x.is_cuda and torch.backends.cudnn.is_available():
             return self._cudnn(x)
         y = F.conv2d(x, self.weight, self.bias, padding=self.padding)
         return y.relu_() if self.relu else y
 
     def _cudnn(self, x: torch.Tensor) -> torch.Tensor:
-        """On a GPU: bias and ReLU inside the kernel, where they cost nothing; float32 is that, not TF32."""
-        where = [self.padding] * 2, [1, 1], [1, 1], 1
+        """On a GPU: bias and ReLU inside the kernel, where they cost nothing; float32 is that, not TF32.
+
+        Which of its kernels is the fastest cuDNN finds out in the first call for a shape, and remembers.
+        """
         if self.relu and self.bias is not None and x.dtype == torch.bfloat16:
-            return torch.ops.aten.cudnn_convolution_relu(x, self.weight, self.bias, where[1], where[0], *where[2:])
-        y = torch.ops.aten.cudnn_convolution(x, self.weight, *where, False, False, False)
+            if x.shape not in self._fuses:
+                self._fuses[x.shape] = self._try_fusing(x)
+            if self._fuses[x.shape]:
+                return self._fused(x)
+        where = [self.padding] * 2, [1, 1], [1, 1], 1
+        benchmark, deterministic, tf32 = True, False, False
+        y = torch.ops.aten.cudnn_convolution(x, self.weight, *where, benchmark, deterministic, tf32)
         if self.bias is not None:
             y += self.bias.view(1, -1, 1, 1)
         return y.relu_() if self.relu else y
+
+    def _fused(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False):
+            return torch.ops.aten.cudnn_convolution_relu(
+                x, self.weight, self.bias, [1, 1], [self.padding] * 2, [1, 1], 1
+            )
+
+    def _try_fusing(self, x: torch.Tensor) -> bool:
+        """Whether cuDNN can do all in one kernel, and does it right.
+
+        PyTorch has it add 0 times what the result's memory held before: that may have been no number.
+        """
+        try:
+            self._fused(x).fill_(math.nan)  # the next result of this size gets its memory
+            return bool(self._fused(x).isfinite().all())
+        except RuntimeError:
+            return False
 
     def _pack(self, shape: torch.Size) -> None:
         """Lay the weight out as the kernel for inputs of this shape wants it.
@@ -216,12 +242,13 @@ class Activations:
         return below
 
     @torch.no_grad()
-    def backward(self, tap: TapGradient) -> torch.Tensor:
+    def backward(self, tap: TapGradient, through_relu: Collection[str] = ()) -> torch.Tensor:
         """Gradient with respect to the picture, (N, 3, H, W) float32. May be called once: features are written over.
 
         ``tap(layer, features, g)`` is called for the trunk's layers, the deepest first. It returns ``g`` plus the
         gradient of the losses on that layer (it may change ``g`` in place; ``g`` is None where nothing came from above,
-        and stays None where there is nothing to add).
+        and stays None where there is nothing to add). ``through_relu``: layers where what it returns has gone through
+        the ReLU already.
         """
         g: torch.Tensor | None = None
         masked = False  # whether g went through this layer's ReLU already
@@ -229,6 +256,7 @@ class Activations:
             stage, output = self.trunk.stages[i], self.outputs[i]
             if stage.name in self.trunk.layers:
                 g = tap(stage.name, output, g)
+                masked = stage.name in through_relu
             if g is None:
                 continue
             g = stage.backward(g if masked else _mask(g, output, into=g))
