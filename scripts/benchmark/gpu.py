@@ -137,6 +137,7 @@ class Bench:
         self.device = torch.device(arguments.device)
         self.style = read_style(arguments.style)
         self.results: dict[str, Any] = {}
+        self._backbones: dict[str, Backbone] = {}
         self.peak_flops = float("nan")
 
     def painter(self, network: str, **changes: Any) -> Painter:
@@ -144,9 +145,10 @@ class Bench:
         return Painter(self.style, settings, backbone=self.backbone(network))
 
     def backbone(self, network: str) -> Backbone:
-        if network == "compact":
-            return load_backbone("compact")
-        return load_backbone("auto" if self.arguments.weights else network, self.arguments.weights)
+        if network not in self._backbones:
+            given = None if network == "compact" else self.arguments.weights
+            self._backbones[network] = load_backbone("auto" if given else network, given)
+        return self._backbones[network]
 
     def frames(self, width: int, height: int) -> list[Frame]:
         return clip_frames(self.arguments.clip, width, height, self.arguments.frames)
@@ -174,9 +176,7 @@ class Bench:
         loop = Loop(painter, self.frames(width, height)[:2])
         work = 2 * sum(multiplications(painter.trunk, width, height))
         rounds, rows = self.arguments.rounds, {}
-        say(
-            f"{network} {width}x{height}: {work / 1e9:.0f} GFLOP an evaluation, {work / width / height / 1e6:.3f} a Mpx"
-        )
+        say(f"{network} {width}x{height}: {work / 1e9:.0f} GFLOP, {work / width / height / 1e6:.3f} a Mpx")
         bodies: dict[str, Callable[[], object]] = {
             "evaluation and step": loop.body(part=False),
             "the same, with a part by itself": loop.body(part=True),
