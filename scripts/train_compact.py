@@ -30,7 +30,7 @@ from videostyle.perception.weights import from_file
 from videostyle.settings import Settings
 
 SHARED = Path(os.environ.get("VIDEOSTYLE_SHARED", "../shared"))
-PLAN = "1_1:16 2_1:48 2_2:48 3_1:96 3_2:96 3_3:96 4_1:192 4_2:256 5_1:64"
+PLAN = "1_1:16 1_2:32 2_1:48 2_2:48 3_1:96 3_2:96 3_3:96 4_1:192 4_2:256 5_1:32"
 HELD_OUT = ("kandinsky", "hokusai", "matisse", "mondrian")  # the paintings that judge the result
 CROWD = 4  # walkers per picture of a batch
 WARM_UP_STEPS = 60
@@ -40,13 +40,12 @@ PUPIL_EVERY = 10  # steps after which walkers follow the new weights
 MEASURE_EVERY = 9  # steps between measurements of the gradient term's weight
 MOST_WEIGHT = 5.0
 CLIP = 3.0  # times the running norm
-LOG_EVERY, SAVE_SECONDS = 20, 60
+LOG_EVERY, SAVE_SECONDS = 20, 30
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     torch.set_num_threads(args.threads)
-    torch.backends.cudnn.benchmark = True  # every step has the same shapes
     torch.manual_seed(args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
     Training(args).run()
@@ -171,7 +170,7 @@ class Training:
         follows = self.walkers.follows_student[picked]
         chosen = torch.from_numpy(follows).to(self.device).view(-1, 1, 1, 1)
         self.walkers.step(picked, torch.where(chosen, students, teachers))
-        self.walkers.run(picked[follows])
+        self.walkers.run(picked, follows)
 
     def _probed(self, picked: np.ndarray) -> torch.Tensor:
         """(N, 2) factors of alpha and beta that look at content or style alone, instead of the walkers' own.

@@ -6,7 +6,7 @@ ordinary convolutions with flipped kernels, so that one ordinary ``backward`` go
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -17,8 +17,8 @@ from videostyle.perception.compact import LAYERS
 from videostyle.perception.losses import reference_positions
 from videostyle.perception.objective import LossWeights
 
-# Where it starts: a hundredth of the loss.
-SMOOTHNESS = 10.0
+# The layer that makes up most of the style loss, and where its smoothness starts: a hundredth of that loss.
+SMOOTHED, SMOOTHNESS = "conv4_1", 50.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ class Student(nn.Module):
         self.weights = nn.ParameterList(conv.weight.clone() for conv in backbone.convs)
         self.biases = nn.ParameterList(conv.bias.clone() for conv in backbone.convs)
         self.adapters = nn.ParameterDict({name: a.clone() for name, a in adapters.items()})
-        self.smoothness = nn.Parameter(torch.tensor(backbone.smoothness or SMOOTHNESS))
+        given = backbone.nominal.get(SMOOTHED)
+        self.smoothness = nn.Parameter(torch.tensor((given and given.smoothness) or SMOOTHNESS))
         self.dtype = dtype
         self.centre: torch.Tensor
         self.register_buffer("centre", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
@@ -104,8 +105,8 @@ class Student(nn.Module):
             layer: Nominal(channels=VGG19_LAYERS[layer][2], adapter=_triangle(self.adapters[layer].detach().cpu()))
             for layer in LAYERS
         }
-        smoothness = self.smoothness.item()
-        return Backbone(name=name, convs=convs, nominal=nominal, poolings=("average",), smoothness=smoothness)
+        nominal[SMOOTHED] = replace(nominal[SMOOTHED], smoothness=self.smoothness.item())
+        return Backbone(name=name, convs=convs, nominal=nominal, poolings=("average",))
 
 
 def _triangle(adapter: torch.Tensor) -> torch.Tensor:

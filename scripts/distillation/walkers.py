@@ -45,7 +45,7 @@ class WithParts(Objective):
         return value * self.parts[:, 1], minimised * self.parts[:, 1]
 
     def _smoothing(self):
-        return self.weights.tv + self.weights.style * self.trunk.backbone.smoothness * self.parts[:, 1]
+        return self.weights.tv + self.weights.style * self._smoothness * self.parts[:, 1]
 
 
 @dataclass
@@ -113,7 +113,7 @@ class Walkers:
         self._begin(everybody)
         ages = (self.life * rng.random(count)).astype(int) * self.follows_student  # they differ from the first round on
         for age in range(0, LONGEST_LIFE, STRIDE):
-            self.run(everybody[ages > age])
+            self.run(everybody, ages > age)
 
     def draw(self, count: int) -> np.ndarray:
         """Numbers of some walkers, the finished ones among them replaced first."""
@@ -138,10 +138,11 @@ class Walkers:
         self.x[rows] = self.descents.step(rows, self.x[rows], gradients).clamp(0, 1)
         self.age[picked] += 1
 
-    def run(self, picked: np.ndarray, evaluations: int = STRIDE) -> None:
-        """Some evaluations further by the small network alone."""
-        if not len(picked):
-            return
+    def run(self, picked: np.ndarray, who: np.ndarray) -> None:
+        """Some evaluations further by the small network alone, those of ``picked`` that the mask ``who`` shows.
+
+        The others are looked at with them: libraries choose their kernels anew for every number of pictures.
+        """
         rows = self._rows(picked)
         objective = WithParts(
             self.pupil,
@@ -151,8 +152,9 @@ class Walkers:
         )
         beta = self.beta[rows]
         objective.parts = torch.stack((torch.ones_like(beta), beta), 1)
-        for _ in range(evaluations):
-            self.step(picked, objective.value_and_gradient(self.x[rows])[1])
+        for _ in range(STRIDE):
+            gradients = objective.value_and_gradient(self.x[rows])[1]
+            self.step(picked[who], gradients[self._rows(np.flatnonzero(who))])
 
     def fallen(self, picked: np.ndarray, losses: torch.Tensor) -> dict[str, torch.Tensor]:
         """How far VGG-19's ``losses`` (N,) have fallen on a long way, by whose gradient it followed."""

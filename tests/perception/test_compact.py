@@ -10,7 +10,7 @@ from videostyle.errors import UsageError, WeightsError
 from videostyle.optimise.lbfgs import LBFGS, History
 from videostyle.perception import compact
 from videostyle.perception.backbones import VGG19_LAYERS
-from videostyle.perception.losses import content_loss, gram, style_loss
+from videostyle.perception.losses import content_loss, gram, style_loss, total_variation
 from videostyle.perception.objective import ContentTarget, LossWeights, Objective, StyleTarget
 from videostyle.perception.trunk import Trunk
 from videostyle.perception.weights import from_file
@@ -102,6 +102,8 @@ def test_gradient_equals_autograd_in_float64(backbone):
     for name in STYLE:
         n = VGG19_LAYERS[name][2]
         total = total + 2000.0 / 5 * style_loss(gram(own[name]), gram(of_style[name]), n)
+    assert backbone.nominal["conv4_1"].smoothness > 0
+    total = total + 2000.0 / 5 * backbone.nominal["conv4_1"].smoothness * total_variation(x)
     total.sum().backward()
     assert losses.total.item() == pytest.approx(total.item(), rel=1e-6)
     # The metric A'A is kept in float32, hence not closer than this.

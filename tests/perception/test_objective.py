@@ -1,5 +1,7 @@
 """The objective's value and gradient against autograd through the plain definitions, and what its numbers mean."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -95,6 +97,22 @@ def test_equals_autograd_when_layers_are_shared_or_missing():
     assert_equals_autograd(small_backbone(), (20, 24), weights=shared)
     for weights in (content_only, style_only):
         assert_equals_autograd(small_backbone(), (20, 24), weights=weights)
+
+
+def test_a_network_may_want_smoothness_beside_a_layer_of_the_style():
+    """The same as total variation of that weight: beta w_l times the layer's own."""
+    plain = small_backbone()
+    nominal = plain.nominal | {"conv3_1": replace(plain.nominal["conv3_1"], smoothness=3.0)}
+    x, content, style = (picture(24, 30, seed=s, dtype=torch.float64) for s in range(3))
+    wanting = objective(replace(plain, nominal=nominal), content, style)
+    assert "conv3_1" in STYLE_LAYERS
+    tv = WEIGHTS.style * 3.0 / len(STYLE_LAYERS)
+    told = objective(plain, content, style, replace(WEIGHTS, tv=WEIGHTS.tv + tv))
+    (found, g), (expected, wanted) = (o.value_and_gradient(x) for o in (wanting, told))
+    torch.testing.assert_close(found.total, expected.total)
+    torch.testing.assert_close(g, wanted)
+    others = replace(WEIGHTS, style_layers=("conv1_1",), tv=0.0)
+    assert not objective(replace(plain, nominal=nominal), content, style, others)._smooths
 
 
 @pytest.mark.parametrize("adapters", [False, True])

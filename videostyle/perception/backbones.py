@@ -56,11 +56,14 @@ class Nominal:
     """What a layer's features stand for: those of the original VGG-19 (Caffe weights, input 0-255).
 
     Nominal features are ``scale * adapter @ F``: the losses are defined on these. ``channels`` is N_l of VGG-19.
+    ``smoothness``: the total variation that belongs to the layer's style loss. A network that sees less at the finest
+    scale than the original has to be told of it, lest optimisers leave there what they like; 0 for the original.
     """
 
     channels: int
     scale: float = 1.0
     adapter: torch.Tensor | None = None  # (c, C) float32; None: the identity
+    smoothness: float = 0.0
 
     def metric(self) -> torch.Tensor | None:
         """Q with |scale * A F|^2 = scale^2 F' Q F: (C, C), or None for the identity."""
@@ -79,9 +82,6 @@ class Backbone:
     centre: tuple[float, float, float] = (0.485, 0.456, 0.406)
     poolings: tuple[str, ...] = POOLINGS
     notices: tuple[str, ...] = field(default=())
-    # Total variation that belongs to a style loss of 1: what a network that sees less at the finest scale than the
-    # original has to be told of it, lest optimisers leave there what they like. 0 for the original.
-    smoothness: float = 0.0
 
     def check(self, layers: Collection[str], pooling: str) -> None:
         """Refuse layers and poolings that this network does not answer to, with a UsageError that says what to do."""

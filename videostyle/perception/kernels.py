@@ -40,26 +40,26 @@ def repeat(g: torch.Tensor, into: torch.Tensor, masked: bool = False) -> torch.T
     return into
 
 
-@triton.jit
-def _pool(x, out, c, height, width, h, w, BLOCK: tl.constexpr):
+@triton.jit(do_not_specialize=["height", "width", "h", "w"])
+def _pool(x, out, C: tl.constexpr, height, width, h, w, BLOCK: tl.constexpr):
     row = tl.program_id(1).to(tl.int64)  # of the output, over all pictures
-    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)  # along the row: column * c + channel
-    inside = place < w * c
-    first = ((row // h) * height + 2 * (row % h)) * width * c + 2 * (place // c) * c + place % c
-    total = tl.load(x + first, inside).to(tl.float32) + tl.load(x + first + c, inside).to(tl.float32)
-    second = first + width * c
-    total += tl.load(x + second, inside).to(tl.float32) + tl.load(x + second + c, inside).to(tl.float32)
-    tl.store(out + row * w * c + place, (total * 0.25).to(out.dtype.element_ty), inside)
+    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)  # along the row: column * C + channel
+    inside = place < w * C
+    first = ((row // h) * height + 2 * (row % h)) * width * C + 2 * (place // C) * C + place % C
+    total = tl.load(x + first, inside).to(tl.float32) + tl.load(x + first + C, inside).to(tl.float32)
+    second = first + width * C
+    total += tl.load(x + second, inside).to(tl.float32) + tl.load(x + second + C, inside).to(tl.float32)
+    tl.store(out + row * w * C + place, (total * 0.25).to(out.dtype.element_ty), inside)
 
 
-@triton.jit
-def _repeat(g, into, c, height, width, h, w, MASKED: tl.constexpr, BLOCK: tl.constexpr):
+@triton.jit(do_not_specialize=["height", "width", "h", "w"])
+def _repeat(g, into, C: tl.constexpr, height, width, h, w, MASKED: tl.constexpr, BLOCK: tl.constexpr):
     row = tl.program_id(1).to(tl.int64)  # of g, over all pictures
     place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)  # along two rows of the output
-    inside = place < 2 * w * c
-    value = tl.load(g + row * w * c + (place // c // 2) * c + place % c, inside)
+    inside = place < 2 * w * C
+    value = tl.load(g + row * w * C + (place // C // 2) * C + place % C, inside)
     for k in tl.static_range(2):
-        there = into + ((row // h) * height + 2 * (row % h) + k) * width * c + place
+        there = into + ((row // h) * height + 2 * (row % h) + k) * width * C + place
         kept = value
         if MASKED:
             kept = tl.where(tl.load(there, inside) > 0, value, 0.0)

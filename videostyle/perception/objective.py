@@ -145,7 +145,7 @@ class ContentTarget:
 class Objective:
     """alpha L_content + beta L_style + tv L_tv + priors, with its gradient with respect to the picture.
 
-    tv is the weights' own and beta times the network's ``smoothness``.
+    tv is the weights' own and what the network wants beside its style layers (``Nominal.smoothness``).
 
     ``trunk``: the network. ``content``: the content's features, ``style``: the style's Gram matrices, ``weights``:
     alpha, beta, layers. ``priors``: targets of the temporal loss. ``part``: (1, 1, H, W) in [0, 1], pixels that are to
@@ -164,6 +164,8 @@ class Objective:
         self.trunk, self.content, self.style, self.weights, self.priors = trunk, content, style, weights, priors
         self._part = None if part is None else _Part(part, weights.style_layers, dense=part.device.type != "cpu")
         self._metrics = self._device_metrics()
+        wanted = [trunk.backbone.nominal[name].smoothness for name in weights.style_layers]
+        self._smoothness = sum(wanted) / len(wanted) if wanted else 0.0  # w_l = 1 / number of style layers
 
     def _device_metrics(self) -> Mapping[str, torch.Tensor | None]:
         nominal = self.trunk.backbone.nominal
@@ -299,11 +301,11 @@ class Objective:
 
     @property
     def _smooths(self) -> bool:
-        return bool(self.weights.tv or self.trunk.backbone.smoothness)
+        return bool(self.weights.tv or self._smoothness)
 
     def _smoothing(self) -> float | torch.Tensor:
         """The weight of the total variation: the settings' own, and what the network wants beside the style."""
-        return self.weights.tv + self.weights.style * self.trunk.backbone.smoothness
+        return self.weights.tv + self.weights.style * self._smoothness
 
     def _add_pixel_gradients(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
         if self._smooths:

@@ -2,7 +2,8 @@
 
 One safetensors file next to this module holds the convolutions (``conv1_1.weight``, ``.bias``; float16 and float32)
 and, for each layer that it answers to, an upper triangular ``conv1_1.adapter`` R (c, c): the losses are defined on R F,
-whose distances and Gram matrices stand for those of the original VGG-19's features. ``smoothness`` is the backbone's.
+whose distances and Gram matrices stand for those of the original VGG-19's features. ``conv4_1.smoothness``
+is the layer's (``Nominal``).
 """
 
 import hashlib
@@ -40,22 +41,24 @@ def from_tensors(tensors: Mapping[str, torch.Tensor], sha256: str = "") -> Backb
         for before, name in zip([names[0], *names], names, strict=False)
     )
     nominal = {
-        name: Nominal(channels=VGG19_LAYERS[name][2], adapter=tensors[f"{name}.adapter"].float())
+        name: Nominal(
+            channels=VGG19_LAYERS[name][2],
+            adapter=tensors[f"{name}.adapter"].float(),
+            smoothness=float(tensors.get(f"{name}.smoothness", 0.0)),
+        )
         for name in names
         if f"{name}.adapter" in tensors
     }
-    smoothness = float(tensors["smoothness"]) if "smoothness" in tensors else 0.0
-    return Backbone(
-        name="compact", convs=convs, nominal=nominal, sha256=sha256, poolings=("average",), smoothness=smoothness
-    )
+    return Backbone(name="compact", convs=convs, nominal=nominal, sha256=sha256, poolings=("average",))
 
 
 def to_bytes(backbone: Backbone) -> bytes:
     """The file's content for a compact backbone: convolutions in float16, biases and adapters in float32."""
     tensors = {f"{conv.name}.weight": conv.weight.half().contiguous() for conv in backbone.convs}
     tensors |= {f"{conv.name}.bias": conv.bias.float().contiguous() for conv in backbone.convs}
-    tensors["smoothness"] = torch.tensor(backbone.smoothness)
     for name, nominal in backbone.nominal.items():
         assert nominal.adapter is not None
         tensors[f"{name}.adapter"] = (nominal.scale * nominal.adapter).float().contiguous()
+        if nominal.smoothness:
+            tensors[f"{name}.smoothness"] = torch.tensor(nominal.smoothness)
     return save_tensors(tensors)
