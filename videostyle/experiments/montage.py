@@ -1,10 +1,11 @@
-"""The demo video as one FFmpeg graph: scenes of exact length, one after the other, with the clip's sound.
+"""The demo video by FFmpeg: scenes of exact length, one after the other, with the clip's sound.
 
 Every scene is a video stream of the canvas's size and rate and, where there is sound, a sound stream of its length.
 """
 
 import contextlib
 import itertools
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,7 +20,7 @@ from videostyle.media.ffmpeg import Ffmpeg, file_argument, find_ffmpeg, has, run
 BACKGROUND = "0x141311"
 SAMPLE_RATE = 48000
 TIME_LIMIT = 1800.0  # seconds
-PATIENCE, PATIENCE_PER_FRAME = 20.0, 0.25  # seconds for a composed video
+PATIENCE, PATIENCE_PER_FRAME, PATIENCES = 8.0, 0.25, (1, 1, 2, 4, 8)  # seconds for a scene, and times as much
 _numbers = itertools.count(64)
 LINE = 4  # pixels, the width of a wipe's edge
 ANIMATIONS = ((640, 12, 60), (560, 12, 50), (480, 10, 45), (400, 10, 35), (320, 8, 25))  # width, frames/s, quality
@@ -61,16 +62,29 @@ class Scene:
 
 
 def compose(scenes: Sequence[Scene], canvas: Canvas, output: Path) -> None:
-    """Write all scenes to an mp4 that browsers and slides play. Raises MediaError with FFmpeg's words."""
-    pieces = [piece for scene in scenes for piece in _streams(scene, canvas)]
-    kinds = {"v": 1, "a": 1 if canvas.sound else 0}
-    joined = ffmpeg.concat(*pieces, **kinds).node
-    streams = [joined[0].filter("format", "yuv420p")]
+    """Write all scenes to an mp4 that browsers and slides play. Raises MediaError with FFmpeg's words.
+
+    Each scene by itself, then joined without encoding the pictures again: FFmpeg 9 waits for itself for ever in half of
+    all runs of a graph with as many inputs as the whole has.
+    """
+    with tempfile.TemporaryDirectory(dir=output.absolute().parent) as name:
+        folder = Path(name)
+        for number, scene in enumerate(scenes):
+            _compose_scene(scene, canvas, folder / f"{number}.mov")
+        listed = folder / "scenes.txt"
+        listed.write_text("".join(f"file {number}.mov\n" for number in range(len(scenes))), encoding="ascii")
+        joined = ffmpeg.input(file_argument(listed), format="concat")
+        sound = {"acodec": "aac", "audio_bitrate": "160k"} if canvas.sound else {}
+        _execute(
+            ffmpeg.output(joined, file_argument(output), format="mp4", vcodec="copy", movflags="+faststart", **sound)
+        )
+
+
+def _compose_scene(scene: Scene, canvas: Canvas, output: Path) -> None:
     options = {
         "vcodec": "libx264",
         "crf": 19,
         "preset": "medium",
-        "movflags": "+faststart",
         "r": str(canvas.rate),
         "colorspace": "bt709",
         "color_primaries": "bt709",
@@ -78,15 +92,14 @@ def compose(scenes: Sequence[Scene], canvas: Canvas, output: Path) -> None:
         "color_range": "tv",
     }
     if canvas.sound:
-        streams.append(joined[1])
-        options |= {"acodec": "aac", "audio_bitrate": "160k", "ar": SAMPLE_RATE}
-    graph = ffmpeg.output(*streams, file_argument(output), format="mp4", **options)
-    patience = PATIENCE + PATIENCE_PER_FRAME * sum(scene.frames for scene in scenes)
-    # FFmpeg 9 now and then waits for itself in a graph of many inputs; on a slow machine it may also just be busy.
-    for longer in (1, 3):
+        options |= {"acodec": "pcm_s16le", "ar": SAMPLE_RATE}
+    graph = ffmpeg.output(*_streams(scene, canvas), file_argument(output), format="mov", pix_fmt="yuv420p", **options)
+    # It may also just be busy, on a slow machine: its time grows from try to try.
+    patience = PATIENCE + PATIENCE_PER_FRAME * scene.frames
+    for longer in PATIENCES:
         with contextlib.suppress(StalledError):
             return _execute(graph, seconds=longer * patience)
-    _execute(graph, seconds=10 * patience)
+    _execute(graph)
 
 
 def _streams(scene: Scene, canvas: Canvas) -> list[Any]:
