@@ -22,6 +22,7 @@ from distillation.student import Plan, Student
 from distillation.walkers import Walkers, walks
 
 from videostyle.ahead import Ahead
+from videostyle.machine import choose_machine
 from videostyle.perception import compact
 from videostyle.perception.compact import LAYERS
 from videostyle.perception.objective import LossWeights
@@ -77,7 +78,8 @@ class Training:
     """A run: the networks, the crowd of walkers, the optimiser and the clock."""
 
     def __init__(self, args: argparse.Namespace) -> None:
-        self.args, self.device = args, torch.device(args.device)
+        machine = choose_machine(Settings(device=args.device))
+        self.args, self.device, self.dtype = args, machine.device, machine.dtype
         self.rng = np.random.default_rng(args.seed)
         s = Settings()
         self.weights = LossWeights(s.content_weight, s.style_weight, 0.0, s.content_layers, s.style_layers)
@@ -86,7 +88,7 @@ class Training:
         share = len(shallow) / len(s.style_layers)
         self.shallow = LossWeights(s.content_weight, s.style_weight * share, 0.0, s.content_layers, shallow)
         self.teacher_backbone = from_file(args.teacher)
-        self.teacher = Recording(self.teacher_backbone, LAYERS, device=self.device, dtype=torch.bfloat16)
+        self.teacher = Recording(self.teacher_backbone, LAYERS, device=self.device, dtype=self.dtype)
         folders = [*args.data, *([args.paintings] if args.paintings.is_dir() else [])]
         self.pictures = Pictures(folders, HELD_OUT, args.out / "pictures.pt")
         self.folder_count = len(folders)
@@ -103,8 +105,8 @@ class Training:
     def _begin(self) -> Student:
         crops = torch.cat([crop(self.pictures.any(self.rng), 160, self.rng) for _ in range(48)])
         if self.args.init:
-            return from_backbone(compact.load(self.args.init), self.teacher_backbone, crops, torch.bfloat16)
-        student = from_teacher(self.teacher_backbone, Plan.parse(self.args.plan), crops, torch.bfloat16)
+            return from_backbone(compact.load(self.args.init), self.teacher_backbone, crops, self.dtype)
+        student = from_teacher(self.teacher_backbone, Plan.parse(self.args.plan), crops, self.dtype)
         (self.args.out / "start.safetensors").write_bytes(compact.to_bytes(student.export()))
         return student
 
@@ -183,7 +185,7 @@ class Training:
 
     def _pupil(self) -> Trunk:
         """The small network as the product runs it."""
-        return Trunk(self.student.export(), self.weights.layers, device=self.device, dtype=torch.bfloat16)
+        return Trunk(self.student.export(), self.weights.layers, device=self.device, dtype=self.dtype)
 
     def _backward(self, found: Match) -> None:
         """Sum of the terms; the gradient term's weight keeps its pull below ``--share`` of the others'."""

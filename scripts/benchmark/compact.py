@@ -28,6 +28,7 @@ import cv2
 import numpy as np
 import torch
 
+from videostyle.machine import bf16_is_fast, choose_machine
 from videostyle.optimise.lbfgs import LBFGS, History
 from videostyle.optimise.shot import loss_weights
 from videostyle.perception import compact
@@ -113,14 +114,16 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     p.add_argument("--start", choices=("content", "noise"), default="content")
     p.add_argument("--pairs", type=int, default=None, metavar="N", help="only the first N pairs")
     p.add_argument("--every", type=int, default=1, metavar="N", help="only every Nth pair")
-    p.add_argument("--precision", choices=tuple(DTYPES), default="bf16")
+    p.add_argument("--precision", choices=("auto", *DTYPES), default="auto", help="as the product's")
     p.add_argument("--device", default="cpu", help="where to optimise and to judge (the cost is the CPU's)")
     p.add_argument("--threads", type=int, default=torch.get_num_threads())
     p.add_argument("--cost", action="store_true", help="measure the time per evaluation too")
     p.add_argument("--cache", type=Path, metavar="DIR", help="keep VGG-19's own runs here, to compare several networks")
     p.add_argument("--json", type=Path, metavar="FILE")
     p.add_argument("--sheet", type=Path, metavar="FILE", help="PNG: content, style, VGG-19, the embedded network")
-    return p.parse_args(argv)
+    args = p.parse_args(argv)
+    args.precision = choose_machine(Settings(device=args.device, precision=args.precision)).precision
+    return args
 
 
 def vars_of(args: argparse.Namespace) -> dict[str, object]:
@@ -300,6 +303,8 @@ def cost(args: argparse.Namespace, settings: Settings) -> dict[str, dict[str, An
     x, style = torch.rand(1, 3, *COST_SIZE), torch.rand(1, 3, *COST_SIZE)
     backbones: list[Backbone] = [from_file(args.teacher), compact.load(args.weights)]
     for precision, dtype in DTYPES.items():
+        if dtype == torch.bfloat16 and not bf16_is_fast(torch.device("cpu")):
+            continue
         trunks = [Trunk(b, loss_weights(settings).layers, dtype=dtype) for b in backbones]
         targets = [objective(t, x, style, settings) for t in trunks]
         times: list[list[float]] = [[], []]

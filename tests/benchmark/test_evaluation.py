@@ -74,9 +74,9 @@ def test_evaluation_from_end_to_end(monkeypatch, tmp_path, capsys):
     written = json.loads(file.read_text())
     assert written["settings"]["size"] == [48, 32]
     assert written["machine"]["torch"] == torch.__version__
-    assert list(written["results"]) == [evaluation.REFERENCE, *evaluation.PRECISIONS, evaluation.CONVOLUTIONS]
+    assert list(written["results"]) == [evaluation.REFERENCE, *evaluation.precisions(), evaluation.CONVOLUTIONS]
     plain = written["results"][evaluation.REFERENCE]
-    for name in evaluation.PRECISIONS:
+    for name in evaluation.precisions():
         row = written["results"][name]
         assert row["loss"] == pytest.approx(plain["loss"], rel=0.05)
         assert row["gradient_cosine"] > 0.98

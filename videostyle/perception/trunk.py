@@ -24,15 +24,25 @@ TapGradient = Callable[[str, torch.Tensor, torch.Tensor | None], torch.Tensor | 
 
 
 class _Convolution:
-    """One convolution with a fixed weight in a fixed precision, on the CPU through a prepacked oneDNN kernel."""
+    """One convolution with a fixed weight in a fixed precision, on the CPU through a prepacked oneDNN kernel.
+
+    A CPU without AVX-512 has no bf16 of its own, and PyTorch's stand-in takes 15 times as long as float32: there it is
+    done in float32, between numbers that are rounded to bf16.
+    """
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, padding: int, relu: bool) -> None:
+        self.widens = weight.dtype == torch.bfloat16 and weight.device.type == "cpu" and not _has_bf16()
+        if self.widens:
+            weight, bias = weight.float(), None if bias is None else bias.float()
         self.bias, self.padding, self.relu, self.packable = bias, padding, relu, _can_pack(weight)
         self.weight = weight.contiguous(memory_format=CHANNELS_LAST)
         self._packed, self._packed_for = self.weight, torch.Size()
         self._fuses = dict[torch.Size, bool]()  # by the input's shape
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        return self._run(x.float()).to(x.dtype) if self.widens else self._run(x)
+
+    def _run(self, x: torch.Tensor) -> torch.Tensor:
         if not self.packable:
             return self._plain(x)
         if x.shape != self._packed_for:
@@ -103,6 +113,12 @@ def _can_pack(weight: torch.Tensor) -> bool:
         and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
         and hasattr(torch.ops.mkldnn, "_reorder_convolution_weight")
     )
+
+
+def _has_bf16() -> bool:
+    """Whether oneDNN computes bf16 on this CPU: on x86 it does from AVX-512 on."""
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return torch.backends.mkldnn.is_available() and supported is not None and supported()
 
 
 @cache
