@@ -1,18 +1,24 @@
 """Work ahead: order, bounds, errors and ends; the flow of the right pair."""
 
+import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 from networks import picture
 
-from videostyle.ahead import Ahead, FlowAhead
+from videostyle.ahead import MOST_HELPERS, Ahead, FlowAhead, helpers_here
 from videostyle.frame import Frame
 
 
 def worker_is_alive() -> bool:
     return any(t.name == "ahead" for t in threading.enumerate())
+
+
+def flow_threads() -> list[str]:
+    return [t.name for t in threading.enumerate() if t.name.startswith("flow")]
 
 
 def wait_until(condition) -> None:
@@ -70,16 +76,41 @@ def test_an_error_here_ends_the_thread():
     assert not worker_is_alive()
 
 
-def test_the_thread_computes_on_one_core_and_leaves_ours_alone():
-    before, there = torch.get_num_threads(), []
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
     torch.set_num_threads(2)
-    try:
-        with Ahead(there.append(torch.get_num_threads()) or i for i in range(1)) as ahead:
-            list(ahead)
-            assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_the_thread_computes_on_one_core_and_leaves_ours_alone(two_threads):
+    there = []
+    with Ahead(there.append(torch.get_num_threads()) or i for i in range(1)) as ahead:
+        list(ahead)
+        assert torch.get_num_threads() == 2
     assert there == [1]
+
+
+def test_threads_begun_after_it_compute_on_as_many_cores_as_before(two_threads):
+    frames = [Frame(picture(16, 16, seed=i), pts=i) for i in range(3)]
+    flow, there = FlowAhead(lambda current, previous: torch.get_num_threads(), helpers=1), []
+    with Ahead(flow.pairs(frames)) as pairs:
+        there += [flow._last for _ in flow.frames(pairs)]
+    assert there == [None, 1, 1]
+    with ThreadPoolExecutor(1) as another:
+        assert another.submit(torch.get_num_threads).result() == 2
+
+
+@pytest.mark.parametrize(("cores", "helpers"), [(1, 1), (3, 1), (6, 4), (128, MOST_HELPERS)])
+@pytest.mark.parametrize("told", [True, False])
+def test_helpers_are_counted_by_the_cores_that_are_ours(monkeypatch, cores, helpers, told):
+    if told:
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)), raising=False)
+    else:
+        monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64 if told else cores)
+    assert helpers_here() == helpers
 
 
 def test_each_frame_has_the_flow_to_the_one_before_and_none_across_a_cut():
@@ -120,7 +151,27 @@ def test_helpers_estimate_side_by_side_and_flows_come_in_order():
             found.append(flow._last)
     assert found == [None, [1, 0], [2, 1], None, [4, 3], [5, 4]]
     assert not worker_is_alive()
-    assert not [t for t in threading.enumerate() if t.name.startswith("flow")]
+    assert not flow_threads()
+
+
+def test_leaving_early_begins_no_more_flows_and_ends_the_helpers():
+    frames = [Frame(picture(16, 16, seed=i), pts=i) for i in range(8)]
+    begun, finish = [], threading.Event()
+
+    def estimate(current, previous):
+        begun.append(current)
+        finish.wait(10)
+
+    flow = FlowAhead(estimate, helpers=1)
+    with Ahead(flow.pairs(frames), 4) as pairs:
+        next(flow.frames(pairs))
+        wait_until(lambda: begun and pairs._ready.full())
+        assert flow_threads()
+        _, result = pairs._ready.queue[-1]
+        result.__self__.add_done_callback(lambda _: finish.set())  # the first ends when the fourth is given up
+    assert not worker_is_alive()
+    assert not flow_threads()
+    assert 1 <= len(begun) <= 2  # that for which there was no room yet may come just before it is given up
 
 
 def test_an_error_of_a_helper_comes_with_its_frame():

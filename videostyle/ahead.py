@@ -1,6 +1,5 @@
 """Decoding and optical flow ahead of the optimiser: a thread, a bounded queue, and helpers for the flow."""
 
-import os
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -12,6 +11,7 @@ from typing import Generic, Self, TypeVar
 import torch
 
 from videostyle.frame import Frame
+from videostyle.machine import cores
 
 Made = TypeVar("Made")
 
@@ -34,16 +34,12 @@ class Ahead(Generic[Made]):
         self._items = items
         self._ready: queue.Queue[Made | None] = queue.Queue(room)
         self._unwanted = threading.Event()
-        self._counted = threading.Event()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="ahead", daemon=True)
 
     def __enter__(self) -> Self:
-        threads = torch.get_num_threads()
+        self._cores = torch.get_num_threads()  # asking settles it for this thread, whatever others set after that
         self._thread.start()
-        self._counted.wait()
-        # Of torch's two settings the OpenMP one belongs to a thread, MKL's to the process: ours is put back.
-        torch.set_num_threads(threads)
         return self
 
     def __exit__(
@@ -51,6 +47,8 @@ class Ahead(Generic[Made]):
     ) -> None:
         self._unwanted.set()
         self._thread.join()
+        # What a thread sets for itself torch also keeps for threads that are begun later: ours is put back.
+        torch.set_num_threads(self._cores)
 
     def __iter__(self) -> Iterator[Made]:
         while True:
@@ -71,7 +69,6 @@ class Ahead(Generic[Made]):
 
     def _work(self) -> None:
         _on_one_core()  # a second team of threads on the same cores would slow the optimiser several times
-        self._counted.set()
         try:
             for item in self._items:
                 if not self._put(item):
@@ -97,8 +94,8 @@ Flow = TypeVar("Flow")
 
 
 def helpers_here() -> int:
-    """How many flows may be estimated at a time beside an accelerator: two cores are left to feed it."""
-    return max(1, min(MOST_HELPERS, (os.cpu_count() or 1) - 2))
+    """How many flows may be estimated at a time beside an accelerator: two of our cores are left to feed it."""
+    return max(1, min(MOST_HELPERS, cores() - 2))
 
 
 class FlowAhead(Generic[Flow]):

@@ -143,6 +143,11 @@ def keep_freed_memory() -> None:
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
+def cores() -> int:
+    """The CPU's cores that this process may use: a container may have few of its host's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def encoder_threads() -> int | None:
     """Threads for FFmpeg beside an optimiser on the CPU: one where there are few cores, as it likes otherwise."""
-    return 1 if (os.cpu_count() or 1) <= 4 else None
+    return 1 if cores() <= 4 else None

@@ -33,6 +33,10 @@ class WithParts(Objective):
 
     parts: torch.Tensor
 
+    def _may_fuse(self, x):
+        """The GPU's kernels for the style know one beta, and would pass ``_style`` by."""
+        return False
+
     def _content(self, name, features, taps):
         value = super()._content(name, features, taps)
         pulled, factor = taps.content[name]

@@ -72,6 +72,18 @@ def test_a_clip_without_sound_that_is_square_and_one_style(tmp_path, stub):
     assert made["frames"] == 5 * 6
 
 
+@pytest.mark.parametrize("relative", [False, True])
+def test_a_folder_whose_name_means_something_to_ffmpeg(tmp_path, monkeypatch, relative):
+    """The list of scenes knows quotes, and names in it are URLs."""
+    folder = tmp_path / "a #1 it's 50%?"
+    folder.mkdir()
+    monkeypatch.chdir(tmp_path)
+    output = (folder.relative_to(tmp_path) if relative else folder) / "demo.mp4"
+    scenes = [montage.Scene(n, (montage.Part(sample("clip.mp4"), n),)) for n in (6, 3)]
+    montage.compose(scenes, montage.Canvas((64, 36), Fraction(24)), output)
+    assert streams(output)["frames"] == 9
+
+
 def test_composing_is_tried_once_more_when_ffmpeg_hangs(tmp_path, monkeypatch):
     ways: list[float] = []
     real = montage.run

@@ -7,7 +7,7 @@ import torch
 from networks import picture, small_backbone, smooth_picture
 
 from videostyle.optimise.shot import LOOK_ON_GPU, ShotOptimiser, loss_weights
-from videostyle.optimise.steps import WARM_UP, Recordings, record_graph, replayed
+from videostyle.optimise.steps import STYLE, TOTAL, WARM_UP, Descent, Recordings, record_graph, replayed
 from videostyle.perception.objective import Prior, StyleTarget
 from videostyle.perception.trunk import Trunk
 from videostyle.settings import Settings
@@ -23,13 +23,13 @@ SETTINGS = Settings(
     history_size=5,
 )
 CONTENTS = [smooth_picture(*SIZE, seed=i) for i in (1, 2, 3)]
-STYLE = picture(20, 26, seed=2).square()
+PAINTING = picture(20, 26, seed=2).square()
 
 
-def optimiser(device="cpu", **changes) -> ShotOptimiser:
+def optimiser(device="cpu", dtype=torch.float32, **changes) -> ShotOptimiser:
     settings = SETTINGS.but(**changes)
-    trunk = Trunk(small_backbone(), loss_weights(settings).layers, device=device)
-    return ShotOptimiser(trunk, StyleTarget(trunk, STYLE, settings.style_layers), settings)
+    trunk = Trunk(small_backbone(), loss_weights(settings).layers, device=device, dtype=dtype)
+    return ShotOptimiser(trunk, StyleTarget(trunk, PAINTING, settings.style_layers), settings)
 
 
 def recorded(record, **changes) -> ShotOptimiser:
@@ -130,35 +130,41 @@ def test_adam_is_not_recorded():
     assert history is None
 
 
-def test_a_cuda_graph_follows_the_cpu(cuda):
-    made = optimiser(device="cuda")
-    assert made._recordings is not None and made._recordings._record is record_graph
+# In bf16 on a CPU the curves are 2 % off where a shot begins and 9 % in later frames, the last loss up to 6 %.
+@pytest.mark.parametrize(
+    ("dtype", "curves", "last"), [(torch.float32, 1e-3, 0.05), (torch.bfloat16, 0.2, 0.2)], ids=("float32", "bf16")
+)
+def test_a_cuda_graph_follows_the_cpu(cuda, dtype, curves, last):
+    made = optimiser(device="cuda", dtype=dtype)
+    assert made._recordings is not None and made._recordings._record.func is record_graph
+    assert first_descent(made).objective._may_fuse(CONTENTS[0].cuda()) is (dtype == torch.bfloat16)
     expected, _ = paint(optimiser())
     found, _ = paint(made)
     for a, b in zip(expected, found, strict=True):
         assert b.evaluations == a.evaluations
         assert b.pixels.device.type == "cuda"
-        torch.testing.assert_close(b.curve[:3], a.curve[:3], rtol=1e-3, atol=0)
-        assert b.losses.own.item() == pytest.approx(a.losses.own.item(), rel=0.05)
+        for column in (TOTAL, STYLE):
+            torch.testing.assert_close(b.curve[:3, column], a.curve[:3, column], rtol=curves, atol=0)
+        assert b.losses.own.item() == pytest.approx(a.losses.own.item(), rel=last)
 
 
-def test_nothing_is_read_back_between_two_looks_on_a_gpu(cuda):
-    made = optimiser(device="cuda", iterations=4)
-    made.run(CONTENTS[0].cuda(), CONTENTS[0].cuda())
-    steps = made._steps(*frame_on_gpu(made))
-    steps.advance(3)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=("float32", "bf16"))
+def test_nothing_is_read_back_in_an_evaluation_on_a_gpu(cuda, dtype):
+    """The body as it is: a replay has no host to read back to."""
+    own = first_descent(optimiser(device="cuda", dtype=dtype)).owning()
+    own.evaluate()
+    own.again()  # kernels are tried out and chosen
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that this mode is a prototype
         torch.cuda.set_sync_debug_mode("error")
     try:
-        steps.advance(1)
+        own.again()
     finally:
         torch.cuda.set_sync_debug_mode("default")
 
 
-def frame_on_gpu(made: ShotOptimiser):
-    from videostyle.perception.objective import ContentTarget, Objective
-
-    content = CONTENTS[0].cuda()
-    target = ContentTarget(made.trunk, content, made.weights.content_layers)
-    return Objective(made.trunk, target, made.style, made.weights), content, None, None
+def first_descent(made: ShotOptimiser) -> Descent:
+    """A shot's first frame where it begins."""
+    content = CONTENTS[0].to(made.trunk.device)
+    objective, _ = made._objective(content, (), made.style, None)
+    return Descent(objective, made._stepper(content, None), content, None, made.settings.iterations)

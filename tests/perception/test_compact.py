@@ -60,6 +60,8 @@ def test_the_file_format_goes_there_and_back(backbone):
     assert [(c.name, c.pool) for c in again.convs] == [(c.name, c.pool) for c in backbone.convs]
     assert all(torch.equal(a.weight, b.weight) for a, b in zip(again.convs, backbone.convs, strict=True))
     assert all(torch.equal(again.nominal[n].adapter, backbone.nominal[n].adapter) for n in compact.LAYERS)
+    assert all(again.nominal[n].smoothness == backbone.nominal[n].smoothness for n in compact.LAYERS)
+    assert any(backbone.nominal[n].smoothness > 0 for n in compact.LAYERS)
     assert len(backbone.sha256) == 64
 
 

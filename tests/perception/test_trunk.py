@@ -140,9 +140,11 @@ def test_an_unknown_layer_and_an_unknown_name_of_an_activation():
 
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch has no oneDNN here")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_no_weight_is_laid_out_anew_in_every_call(dtype, capfd):
+@pytest.mark.parametrize("relu", [True, False], ids=["forward", "backward"])
+def test_no_weight_is_laid_out_anew_in_every_call(dtype, relu, capfd):
     """oneDNN wants another layout of 192 channels for one picture than for another; each is made once."""
-    convolution = _Convolution(torch.randn(192, 96, 3, 3).to(dtype), None, 1, relu=False)
+    bias = torch.randn(192).to(dtype) if relu else None
+    convolution = _Convolution(torch.randn(192, 96, 3, 3).to(dtype), bias, 1, relu)
     if not convolution.packable:
         pytest.skip("this torch has no prepacked convolutions here")
     for height, width in ((36, 64), (36, 63), (24, 40), (36, 64)):

@@ -72,8 +72,10 @@ def compose(scenes: Sequence[Scene], canvas: Canvas, output: Path) -> None:
         for number, scene in enumerate(scenes):
             _compose_scene(scene, canvas, folder / f"{number}.mov")
         listed = folder / "scenes.txt"
-        listed.write_text("".join(f"file {number}.mov\n" for number in range(len(scenes))), encoding="ascii")
-        joined = ffmpeg.input(file_argument(listed), format="concat")
+        # Absolute: FFmpeg takes other names from the list's own URL, which ends for it at a # or a ?.
+        quoted = (file_argument(folder / f"{n}.mov").replace("'", r"'\''") for n in range(len(scenes)))
+        listed.write_text("".join(f"file '{name}'\n" for name in quoted), encoding="utf-8")
+        joined = ffmpeg.input(file_argument(listed), format="concat", safe=0)
         sound = {"acodec": "aac", "audio_bitrate": "160k"} if canvas.sound else {}
         _execute(
             ffmpeg.output(joined, file_argument(output), format="mp4", vcodec="copy", movflags="+faststart", **sound)

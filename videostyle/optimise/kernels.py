@@ -24,8 +24,11 @@ def work(device: torch.device | str = "cuda") -> bool:
         )
         x, g, last_x, last_g = torch.ones(4, 1, 3, 16, 16, device=device)
         pairs, last = torch.zeros(16, 768, device=device), (last_x.flatten(), last_g.flatten())
-        moved = step([pairs, products, flags[:8], newest, *last, flags[8]], x, g, 1e-8, 0.25, 0.5)
-        return bool((moved == 0.75).all())
+        tensors, limits = [pairs, products, flags[:8], newest, *last, flags[8]], (1e-8, 0.25, 2.0)
+        without_pairs = step(tensors, x, g, *limits)
+        g[:, :, :8] = 0.5  # s = -1/4; y = -1/2 in one half and 0 in the other: H g = 2 g - 1/4
+        with_one = step(tensors, without_pairs, g, *limits)
+        return bool((without_pairs == 0.75).all() and torch.allclose(with_one, 1 - 2 * g, atol=1e-5))
     except Exception:
         return False
 
@@ -40,8 +43,9 @@ def step(
 ) -> torch.Tensor:
     """The picture to try next, not projected yet; ``tensors`` of an ``LBFGS``, all of which are brought up to date.
 
-    ``x``, ``g``: (1, 3, H, W) float32, contiguous. The last tensor says whether there was a step before this one.
+    ``x``, ``g``: (1, 3, H, W) float32. The last tensor says whether there was a step before this one.
     """
+    x, g = x.contiguous(), g.contiguous()  # the kernels walk memory, and pairs lie as a contiguous picture does
     pairs, products, valid, newest, last_x, last_g, begun = tensors
     rows, count = pairs.shape
     padded = triton.next_power_of_2(rows)
@@ -95,16 +99,8 @@ def _remember(
         g = tl.load(g_at + at, mask=inside, other=0.0)
         s_at = pairs_at + slot.to(tl.int64) * count + at
         y_at = s_at + M * count.to(tl.int64)
-        s = tl.where(
-            begun,
-            x - tl.load(last_x_at + at, mask=inside, other=0.0),
-            tl.load(s_at, mask=inside & (begun == 0), other=0.0),
-        )
-        y = tl.where(
-            begun,
-            g - tl.load(last_g_at + at, mask=inside, other=0.0),
-            tl.load(y_at, mask=inside & (begun == 0), other=0.0),
-        )
+        s = _new(x, last_x_at + at, s_at, begun, inside)
+        y = _new(g, last_g_at + at, y_at, begun, inside)
         known = tl.load(
             pairs_at + row[:, None].to(tl.int64) * count + at[None, :],
             mask=others[:, None] & inside[None, :],
@@ -126,6 +122,13 @@ def _remember(
 
 
 @triton.jit
+def _new(now, last_at, kept_at, begun, inside):
+    """The new pair's s or y: what has changed since the last step; before the first one, what is in its place."""
+    change = now - tl.load(last_at, mask=inside, other=0.0)
+    return tl.where(begun, change, tl.load(kept_at, mask=inside & (begun == 0), other=0.0))
+
+
+@triton.jit
 def _recall(
     partial_at,
     products_at,
@@ -141,9 +144,32 @@ def _recall(
 ):
     """Bring the products up to date; then -H g as coefficients of the pairs, the gradient's, and whether any is valid.
 
-    One program: Nocedal and Wright's two loops (algorithm 7.4) on the products alone. What is nothing but a number
-    here, an element of a vector say, is a sum that has one term.
+    One program. What is nothing but a number here, an element of a vector say, is a sum that has one term.
     """
+    row = tl.arange(0, ROWS)
+    with_s, with_y, with_g = _totals(partial_at, ROWS, PIECES, PROGRAMS)
+    begun = tl.load(begun_at) != 0
+    slot = ((tl.load(newest_at) + begun) % M).to(tl.int32)
+    _write_products(products_at, with_s, with_y, slot, M, ROWS)
+    ss = tl.sum(tl.where(row == slot, with_s, 0.0))
+    sy = tl.sum(tl.where(row == slot + M, with_s, 0.0))
+    yy = tl.sum(tl.where(row == slot + M, with_y, 0.0))
+    bends = (sy > PAIR_ANGLE * tl.sqrt(ss) * tl.sqrt(yy)) & (begun | (tl.load(valid_at + slot) != 0))
+    tl.debug_barrier()  # everybody has read what is written now, and sees what was written above
+    tl.store(valid_at + slot, bends.to(tl.int1))
+    tl.store(newest_at, slot.to(tl.int64))
+    tl.store(begun_at, begun | True)
+    tl.debug_barrier()
+    found, gamma, any_valid = _two_loops(products_at, valid_at, with_g, slot, M, ROWS)
+    width: tl.constexpr = 2 * M
+    tl.store(coefficients_at + row, -found.to(tl.float32), mask=row < width)
+    tl.store(coefficients_at + width, -gamma.to(tl.float32))
+    tl.store(coefficients_at + width + 1, any_valid.to(tl.float32))
+
+
+@triton.jit
+def _totals(partial_at, ROWS: tl.constexpr, PIECES: tl.constexpr, PROGRAMS: tl.constexpr):
+    """The products of all pairs with the new pair's two halves and with the gradient, summed over the programs."""
     row = tl.arange(0, ROWS)
     with_s = tl.zeros((ROWS,), tl.float64)
     with_y = tl.zeros((ROWS,), tl.float64)
@@ -154,24 +180,28 @@ def _recall(
         with_s += tl.sum(tl.load(at).to(tl.float64), 0)
         with_y += tl.sum(tl.load(at + ROWS).to(tl.float64), 0)
         with_g += tl.sum(tl.load(at + 2 * ROWS).to(tl.float64), 0)
-    begun = tl.load(begun_at) != 0
-    slot = ((tl.load(newest_at) + begun) % M).to(tl.int32)
+    return with_s, with_y, with_g
+
+
+@triton.jit
+def _write_products(products_at, with_s, with_y, slot, M: tl.constexpr, ROWS: tl.constexpr):
+    """The new pair's two rows and columns of the matrix of products."""
+    row = tl.arange(0, ROWS)
     width: tl.constexpr = 2 * M
     real = row < width
     tl.store(products_at + slot * width + row, with_s, mask=real)
     tl.store(products_at + row * width + slot, with_s, mask=real)
     tl.store(products_at + (slot + M) * width + row, with_y, mask=real)
     tl.store(products_at + row * width + slot + M, with_y, mask=real)
-    ss = tl.sum(tl.where(row == slot, with_s, 0.0))
-    sy = tl.sum(tl.where(row == slot + M, with_s, 0.0))
-    yy = tl.sum(tl.where(row == slot + M, with_y, 0.0))
-    bends = (sy > PAIR_ANGLE * tl.sqrt(ss) * tl.sqrt(yy)) & (begun | (tl.load(valid_at + slot) != 0))
-    tl.debug_barrier()  # everybody has read what is written now, and sees what was written above
-    tl.store(valid_at + slot, bends.to(tl.int1))
-    tl.store(newest_at, slot.to(tl.int64))
-    tl.store(begun_at, begun | True)
-    tl.debug_barrier()
 
+
+@triton.jit
+def _two_loops(products_at, valid_at, with_g, slot, M: tl.constexpr, ROWS: tl.constexpr):
+    """H g by Nocedal and Wright's algorithm 7.4 on the products alone: (coefficients of the pairs, gamma, whether any
+    pair is valid)."""
+    row = tl.arange(0, ROWS)
+    width: tl.constexpr = 2 * M
+    real = row < width
     found = tl.zeros((ROWS,), tl.float64)
     alphas = tl.zeros((ROWS,), tl.float64)
     gamma = tl.full((), 1.0, tl.float64)
@@ -198,9 +228,7 @@ def _recall(
         alpha = tl.sum(tl.where(row == i, alphas, 0.0))
         beta = tl.where(valid, along / tl.where(valid, sy, 1.0), 0.0)
         found = tl.where(row == i, alpha - beta, found)
-    tl.store(coefficients_at + row, -found.to(tl.float32), mask=real)
-    tl.store(coefficients_at + width, -gamma.to(tl.float32))
-    tl.store(coefficients_at + width + 1, any_valid.to(tl.float32))
+    return found, gamma, any_valid
 
 
 @triton.jit

@@ -8,10 +8,11 @@ operations whatever the history holds. Nothing is read back to the host inside a
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from types import ModuleType
+from functools import partial
 
 import torch
+
+from videostyle.kernels import working
 
 # A pair (s, y) says something about the curvature only if s.y > PAIR_ANGLE |s||y|. The rule has no scale of its own:
 # torch's absolute 1e-10 drops every pair of a loss of small scale, and then L-BFGS stalls.
@@ -93,7 +94,7 @@ class LBFGS:
     def step(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
         """The picture to try next, from the picture ``x`` and its gradient ``g``, both (1, 3, H, W) float32."""
         if isinstance(self.begun, torch.Tensor) and x.is_cuda and (kernels := _kernels()):
-            return kernels.step(self.tensors(), x, g.contiguous(), PAIR_ANGLE, FIRST_STEP, LONGEST_STEP)
+            return kernels.step(self.tensors(), x, g, PAIR_ANGLE, FIRST_STEP, LONGEST_STEP)
         flat = g.flatten()
         products = self._remember(x.flatten() - self.last_x, flat - self.last_g, flat)
         # In place, as everything here: buffers that a CUDA graph knows must not move.
@@ -103,7 +104,7 @@ class LBFGS:
             self.begun.fill_(True)
         else:
             self.begun = True
-        return x + self._limited(self.direction(flat, products), flat).view_as(x)
+        return x + self._limited(self.direction(flat, products)).view_as(x)
 
     def _remember(self, s: torch.Tensor, y: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
         """Write a pair over the oldest one and bring the products up to date. Returns those of the pairs with ``g``.
@@ -166,21 +167,15 @@ class LBFGS:
         )
         return (sy / yy.clamp_min(torch.finfo(torch.float64).tiny)).masked_fill(~self.valid.any(), 1.0)
 
-    def _limited(self, d: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
+    def _limited(self, d: torch.Tensor) -> torch.Tensor:
         """The direction as a step: as it is with curvature known, FIRST_STEP without, never above LONGEST_STEP."""
         mean = d.abs().mean().clamp_min(torch.finfo(d.dtype).tiny)
         known = (LONGEST_STEP / mean).clamp_max(1.0)
         return d * torch.where(self.valid.any(), known, FIRST_STEP / mean)
 
 
-@cache
-def _kernels() -> ModuleType | None:
-    """A whole step in a few kernels of our own on a GPU, where Triton is here and works."""
-    try:
-        from videostyle.optimise import kernels
-    except ImportError:
-        return None
-    return kernels if kernels.work() else None
+# A whole step in a few kernels of our own on a GPU.
+_kernels = partial(working, "videostyle.optimise.kernels")
 
 
 # What a product over the pixels is cut into on a GPU, where one long sum would keep one multiprocessor busy.

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -60,7 +61,7 @@ class ShotOptimiser:
         self.trunk, self.style, self.settings = trunk, style, settings
         self.weights = loss_weights(settings)
         on_gpu = trunk.device.type == "cuda"
-        self._recordings = Recordings(record_graph) if on_gpu else None
+        self._recordings = _graphs() if on_gpu else None
         self.look = LOOK_ON_GPU if on_gpu else 1
 
     def run(
@@ -153,6 +154,15 @@ class ShotOptimiser:
         if goal is None or s.tolerance == 0 or done < (floor or s.min_iterations):
             return False
         return own <= goal
+
+
+def _graphs() -> Recordings:
+    """CUDA graphs that share memory: up to six, and each would keep a whole evaluation's temporaries to itself.
+
+    None writes over what another still needs: a body's results are copied to the descent's own buffers before it ends,
+    and replays follow one another in one stream.
+    """
+    return Recordings(partial(record_graph, pool=torch.cuda.graph_pool_handle()))
 
 
 def as_goal(loss: float, untouched: float) -> float:

@@ -9,6 +9,7 @@ every few evaluations.
 import copy
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -157,8 +158,12 @@ class Recordings:
         return recording
 
 
-def record_graph(body: Body, tensors: Sequence[torch.Tensor]) -> Body:
-    """``body`` as a CUDA graph. Its tensors are left as a few calls made them: the caller fills them anew."""
+def record_graph(body: Body, tensors: Sequence[torch.Tensor], pool: Any = None) -> Body:
+    """``body`` as a CUDA graph. Its tensors are left as a few calls made them: the caller fills them anew.
+
+    ``pool``: from ``torch.cuda.graph_pool_handle``, memory for what a body makes and drops. Graphs may share it as long
+    as no two of them run at once; None gives each its own.
+    """
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
@@ -166,7 +171,7 @@ def record_graph(body: Body, tensors: Sequence[torch.Tensor]) -> Body:
             body()
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with torch.cuda.graph(graph, pool=pool):
         body()
     return graph.replay
 

@@ -11,13 +11,15 @@ import triton.language as tl
 BLOCK = 1024  # values a program looks at
 
 
-def work() -> bool:
-    """Tries them on the GPU: what can be missing (a compiler, its headers, a folder to write to) has no common name."""
+def work(device: torch.device | str = "cuda") -> bool:
+    """Tries them there: what can be missing (a compiler, its headers, a folder to write to) has no common name."""
     try:
-        average_pool(torch.zeros(1, 8, 2, 2, device="cuda").to(memory_format=torch.channels_last))
+        x = torch.tensor([-1.0, 3.0], device=device).expand(1, 8, 2, 2).contiguous(memory_format=torch.channels_last)
+        pooled = average_pool(x)
+        everywhere, masked = repeat(pooled, into=x.clone()), repeat(pooled, into=x.clone(), masked=True)
+        return bool((pooled == 1).all() and (everywhere == 1).all() and (masked == (x > 0)).all())
     except Exception:
         return False
-    return True
 
 
 def average_pool(x: torch.Tensor) -> torch.Tensor:

@@ -3,12 +3,12 @@
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache, partial
-from types import ModuleType
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 
+from videostyle.kernels import working
 from videostyle.perception.backbones import layer_stride
 from videostyle.perception.losses import (
     reference_positions,
@@ -181,7 +181,10 @@ class Objective:
 
     @torch.no_grad()
     def value_and_gradient(self, x: torch.Tensor) -> tuple[Losses, torch.Tensor]:
-        """The losses of ``x`` and the gradient of their total, (N, 3, H, W) float32; no host synchronisation."""
+        """The losses of ``x`` and the gradient of their total, (N, 3, H, W) float32.
+
+        Nothing is read back to the host, except in the first call for a shape, which tries kernels out.
+        """
         activations = self.trunk.forward(x)
         losses, gradients = self._losses(x, activations)
         g = activations.backward(gradients, gradients.fused)
@@ -392,14 +395,8 @@ class _TapGradients:
         return out.view(n, h, w, c).permute(0, 3, 1, 2)
 
 
-@cache
-def _kernels() -> ModuleType | None:
-    """Our own kernels for the style on a GPU, where Triton is here and works."""
-    try:
-        from videostyle.perception import style_kernels
-    except ImportError:
-        return None
-    return style_kernels if style_kernels.work() else None
+# Our own kernels for the style on a GPU.
+_kernels = partial(working, "videostyle.perception.style_kernels")
 
 
 def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

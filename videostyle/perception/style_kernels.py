@@ -163,7 +163,7 @@ def add_style_through_relu(
     out = torch.empty_like(flat) if g is None else g
     side = 64 if c <= 64 else 128
     weighted = weights is not None
-    _add_style[(triton.cdiv(c, side), triton.cdiv(m, 128))](
+    _add_style[(triton.cdiv(c, side) * triton.cdiv(m, 128),)](
         out,
         flat,
         slopes,
@@ -195,8 +195,10 @@ def _add_style(
     ADD: tl.constexpr,
     WEIGHTED: tl.constexpr,
 ):
-    channel = tl.program_id(0) * SIDE + tl.arange(0, SIDE)
-    position = tl.program_id(1) * POSITIONS + tl.arange(0, POSITIONS)
+    # Only the grid's first axis has room for a large picture's positions; programs that share them lie side by side.
+    tiles: tl.constexpr = (C + SIDE - 1) // SIDE
+    channel = tl.program_id(0) % tiles * SIDE + tl.arange(0, SIDE)
+    position = tl.program_id(0) // tiles * POSITIONS + tl.arange(0, POSITIONS)
     inside = (position < m)[:, None]
     rows = flat_at + position[:, None].to(tl.int64) * C
     found = tl.zeros((POSITIONS, SIDE), tl.float32)

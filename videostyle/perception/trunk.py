@@ -9,12 +9,12 @@ weight gradient is ever formed.
 import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from functools import cache
-from types import ModuleType
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 
+from videostyle.kernels import working
 from videostyle.perception.backbones import Backbone, layer_stride
 
 CHANNELS_LAST = torch.channels_last
@@ -53,13 +53,15 @@ class _Convolution:
         )
 
     def _plain(self, x: torch.Tensor) -> torch.Tensor:
-        if x.is_cuda and torch.backends.cudnn.is_available():
+        # AMD's GPUs, which PyTorch calls CUDA too, say that they have cuDNN and cannot run its convolutions.
+        if x.is_cuda and torch.version.hip is None and torch.backends.cudnn.is_available():
             return self._cudnn(x)
         y = F.conv2d(x, self.weight, self.bias, padding=self.padding)
         return y.relu_() if self.relu else y
 
     def _cudnn(self, x: torch.Tensor) -> torch.Tensor:
-        """On a GPU: bias and ReLU inside the kernel, where they cost nothing; float32 is that, not TF32.
+        """On an NVIDIA GPU: float32 is that, not TF32. On the way forward in bf16, bias and ReLU are done inside the
+        kernel where cuDNN can, and cost nothing there; everywhere else they take passes of their own.
 
         Which of its kernels is the fastest cuDNN finds out in the first call for a shape, and remembers.
         """
@@ -121,14 +123,8 @@ def _has_bf16() -> bool:
     return torch.backends.mkldnn.is_available() and supported is not None and supported()
 
 
-@cache
-def _kernels() -> ModuleType | None:
-    """Our own kernels for a GPU, where Triton is here and works."""
-    try:
-        from videostyle.perception import kernels
-    except ImportError:
-        return None
-    return kernels if kernels.work() else None
+# Our own kernels for pooling on a GPU.
+_kernels = partial(working, "videostyle.perception.kernels")
 
 
 @dataclass
