@@ -25,7 +25,7 @@ ARROWS: dict[str, set[str]] = {
     "perception": set(),
     "optimise": {"perception"},
     "journal": set(),
-    "ahead": set(),
+    "ahead": {"machine"},
     "samples": set(),
     # the pipeline; the painter is its half without files, machine and record are what it asks and leaves behind
     "machine": set(),

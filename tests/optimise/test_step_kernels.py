@@ -10,8 +10,12 @@ CASES = pytest.mark.parametrize(
     ("runs", "programs", "shape", "memory_format"),  # runs: history's size, steps
     [
         ([(1, 5), (3, 9), (8, 19)], 4, (11, 13), "contiguous_format"),
-        ([(3, 5)], 2, (31, 33), "contiguous_format"),  # more values than all programs take at a time
-        ([(65, 3)], 16, (11, 13), "contiguous_format"),  # more partial sums than are added up at a time
+        pytest.param(
+            [(3, 5)], 2, (31, 33), "contiguous_format", marks=pytest.mark.slow
+        ),  # more values than all programs take at a time
+        pytest.param(
+            [(65, 3)], 16, (11, 13), "contiguous_format", marks=pytest.mark.slow
+        ),  # more partial sums than are added up at a time
         ([(3, 5)], 2, (11, 13), "channels_last"),
     ],
     ids=("small", "several passes", "several pieces", "channels last"),

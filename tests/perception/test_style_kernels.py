@@ -89,6 +89,7 @@ def test_it_is_on_a_gpu(cuda):
     passes(same_style, "cuda", "bfloat16", 3e-2)
 
 
+@pytest.mark.slow
 @TILES
 def test_a_layer_of_several_tiles_is_the_same(m, c):
     passes(same_layer, "cpu", "float32", 1e-5, m, c)

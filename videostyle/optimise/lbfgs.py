@@ -12,7 +12,7 @@ from functools import partial
 
 import torch
 
-from videostyle.kernels import working
+from videostyle.perception.kernel_loader import working
 
 # A pair (s, y) says something about the curvature only if s.y > PAIR_ANGLE |s||y|. The rule has no scale of its own:
 # torch's absolute 1e-10 drops every pair of a loss of small scale, and then L-BFGS stalls.

@@ -8,8 +8,8 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 
-from videostyle.kernels import working
 from videostyle.perception.backbones import layer_stride
+from videostyle.perception.kernel_loader import working
 from videostyle.perception.losses import (
     reference_positions,
     temporal_loss,

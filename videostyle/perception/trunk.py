@@ -14,8 +14,8 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 
-from videostyle.kernels import working
 from videostyle.perception.backbones import Backbone, layer_stride
+from videostyle.perception.kernel_loader import working
 
 CHANNELS_LAST = torch.channels_last
 
