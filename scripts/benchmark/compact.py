@@ -92,7 +92,8 @@ def main(argv: list[str] | None = None) -> int:
     if args.cost:
         report["load_seconds"] = load_seconds(args)
         report["cost"] = found = cost(args, settings)
-        report["leads_for_vgg19_evaluations"] = leads(results, found[args.precision]["ratio"])
+        if args.precision in found:  # bf16 on a GPU, beside a CPU that is slow at it
+            report["leads_for_vgg19_evaluations"] = leads(results, found[args.precision]["ratio"])
     print(table(report))
     if args.json:
         args.json.write_text(json.dumps(report | {"pairs": [asdict(r) for r in results]}, indent=1))

@@ -10,12 +10,9 @@ CASES = pytest.mark.parametrize(
     ("runs", "programs", "shape", "memory_format"),  # runs: history's size, steps
     [
         ([(1, 5), (3, 9), (8, 19)], 4, (11, 13), "contiguous_format"),
-        pytest.param(
-            [(3, 5)], 2, (31, 33), "contiguous_format", marks=pytest.mark.slow
-        ),  # more values than all programs take at a time
-        pytest.param(
-            [(65, 3)], 16, (11, 13), "contiguous_format", marks=pytest.mark.slow
-        ),  # more partial sums than are added up at a time
+        # more values than all programs take at a time; more partial sums than are added up at a time
+        pytest.param([(3, 5)], 2, (31, 33), "contiguous_format", marks=pytest.mark.slow),
+        pytest.param([(65, 3)], 16, (11, 13), "contiguous_format", marks=pytest.mark.slow),
         ([(3, 5)], 2, (11, 13), "channels_last"),
     ],
     ids=("small", "several passes", "several pieces", "channels last"),

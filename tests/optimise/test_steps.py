@@ -7,7 +7,7 @@ import torch
 from networks import picture, small_backbone, smooth_picture
 
 from videostyle.optimise.shot import LOOK_ON_GPU, ShotOptimiser, loss_weights
-from videostyle.optimise.steps import STYLE, TOTAL, WARM_UP, Descent, Recordings, record_graph, replayed
+from videostyle.optimise.steps import CONTENT, STYLE, TOTAL, WARM_UP, Descent, Recordings, record_graph, replayed
 from videostyle.perception.objective import Prior, StyleTarget
 from videostyle.perception.trunk import Trunk
 from videostyle.settings import Settings
@@ -140,10 +140,12 @@ def test_a_cuda_graph_follows_the_cpu(cuda, dtype, curves, last):
     assert first_descent(made).objective._may_fuse(CONTENTS[0].cuda()) is (dtype == torch.bfloat16)
     expected, _ = paint(optimiser())
     found, _ = paint(made)
+    # A shot's first content loss is exactly 0, and in bf16 another way to compute the same features misses that.
+    columns = (TOTAL, CONTENT, STYLE) if dtype == torch.float32 else (TOTAL, STYLE)
     for a, b in zip(expected, found, strict=True):
         assert b.evaluations == a.evaluations
         assert b.pixels.device.type == "cuda"
-        for column in (TOTAL, STYLE):
+        for column in columns:
             torch.testing.assert_close(b.curve[:3, column], a.curve[:3, column], rtol=curves, atol=0)
         assert b.losses.own.item() == pytest.approx(a.losses.own.item(), rel=last)
 

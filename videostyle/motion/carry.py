@@ -231,5 +231,5 @@ def temporal_weight(coherence: float) -> float:
 # Weight of the temporal loss at coherence 0.5, and what is left of it where a pixel moves. Paint that stands still is
 # copied, not resampled: held this firmly a webcam clip does not darken (``temporal_drift.py``). A moving wolf held so
 # would be a tenth worse than its frames by themselves; held a fifth as firmly its worst frame is 2 % worse, and held a
-# tenth as firmly 1 % (``frame.py``, 192 px, 16 frames), but then true flow finds up to twice the warp error.
+# tenth as firmly 1 % (``frame.py``, 192 px, 16 frames), but on true flow the warp error is then larger.
 GAMMA, HELD_MOVING = 1e14, 0.2
