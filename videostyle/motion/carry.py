@@ -20,9 +20,9 @@ from videostyle.motion import window
 from videostyle.motion.flow import CAMERA_SHARE, REST_FLOOR
 from videostyle.motion.warp import Warp, sample, shorter
 
-# What a pixel lacks of its paint falls by the factor e in this many evaluations. With half of that a webcam's arms have
-# 1 % more of the style's loss to lose when they are called finished, and go on losing it for a second or two.
-EVALUATIONS_TO_PAINT = 60.0
+# What a pixel lacks of its paint falls by the factor e in this many evaluations. With 30 a webcam's arms are called
+# finished too early: they go on losing style for seconds after (1 % of the picture's). With 60 they gain too much of it.
+EVALUATIONS_TO_PAINT = 45.0
 # A pixel that lacks less than this is finished.
 FINISHED = 0.1
 # What stood still may lag this far behind a motion before it follows, as a share of the picture's longer side.
