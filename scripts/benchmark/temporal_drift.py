@@ -2,9 +2,10 @@
 
     python scripts/benchmark/temporal_drift.py --weights FILE --clip WEBCAM --still PHOTO --style PAINTING -o OUT
 
-Asked, over 300 frames: mean luma runs by less than 0.5 %; where the source's luma deviates by less than 3/255 over
-time, that of the picture does by less than 1/255 (medians over the pixels, after the first second); the style loss of
-the last frame is within 3 % of the 30th's: a picture that freezes or fades would pass the others.
+Asked, over 300 frames: mean luma runs by less than 0.5 % (the source's own run is said beside it); where the source's
+luma deviates by less than 3/255 over time, that of the picture does by less than 1/255 (medians over the pixels, after
+the first second); the style loss of the last frame is within 3 % of the 30th's: a picture that freezes or fades would
+pass the others.
 Writes ``OUT/drift.json``, and for each run a sheet of six frames and an x-t slice, the source above the picture.
 """
 
@@ -39,6 +40,7 @@ class Drift:
     """What is asked, in the units that it is asked in; ``evaluations``: a frame, from the second on."""
 
     luma_percent: float
+    source_luma_percent: float
     style_ratio: float
     deviation_of_255: float
     source_deviation_of_255: float
@@ -105,12 +107,14 @@ def noisy(still: torch.Tensor) -> Iterator[torch.Tensor]:
 def drift(source: list[torch.Tensor], painter: Painter, path: Path) -> Drift:
     """Paint the frames and measure; ``path`` is where the pictures go, without an ending."""
     of_source, of_picture = Variation(), Variation()
-    lumas, costs, shown, lines = list[float](), list[StylisedFrame](), list[torch.Tensor](), list[torch.Tensor]()
+    lumas, lumas_of_source = list[float](), list[float]()
+    costs, shown, lines = list[StylisedFrame](), list[torch.Tensor](), list[torch.Tensor]()
     for f in stylise_frames((Frame(p, pts=i) for i, p in enumerate(source)), painter.style, painter=painter):
         if f.index >= SETTLED:
             of_source.add(luma(source[f.index]))
             of_picture.add(luma(f.pixels))
         lumas.append(mean_colour(f.pixels)[0])
+        lumas_of_source.append(mean_colour(source[f.index])[0])
         costs.append(f.without_pixels())
         both = torch.cat((source[f.index], f.pixels), dim=2)
         row = source[f.index].shape[2] // 2
@@ -121,7 +125,8 @@ def drift(source: list[torch.Tensor], painter: Painter, path: Path) -> Drift:
     save(torch.stack(lines, dim=2), path.with_name(path.name + "-xt.png"))
     still = of_source.deviation < STILL
     return Drift(
-        100 * slope(lumas) / lumas[0],
+        percent_run(lumas),
+        percent_run(lumas_of_source),
         costs[-1].style_loss / costs[min(SETTLED, len(costs) - 1)].style_loss,
         255 * of_picture.deviation[still].median().item(),
         255 * of_source.deviation[still].median().item(),
@@ -129,6 +134,11 @@ def drift(source: list[torch.Tensor], painter: Painter, path: Path) -> Drift:
         sum(f.evaluations for f in costs[1:]) / (len(costs) - 1),
         sum(f.wall_seconds for f in costs),
     )
+
+
+def percent_run(values: list[float]) -> float:
+    """How far the line through the values runs, in percent of the first."""
+    return 100 * slope(values) / values[0]
 
 
 def save(picture: torch.Tensor, path: Path) -> None:

@@ -34,6 +34,7 @@ def test_a_drift_is_found(tmp_path, gain, percent):
     scene = 0.5 * smooth_picture(32, 40)
     found = temporal_drift.drift([scene * (1 + gain * t / 39) for t in range(40)], painter, tmp_path / "run")
     assert found.luma_percent == pytest.approx(percent, abs=0.01)
+    assert found.source_luma_percent == pytest.approx(percent, abs=0.01)
     assert found.evaluations == 1
     assert found.deviation_of_255 == pytest.approx(found.source_deviation_of_255, abs=1e-4)
     assert {p.name for p in tmp_path.iterdir()} == {"run-sheet.png", "run-xt.png"}
