@@ -13,7 +13,16 @@ from videostyle.frame import Frame, StylisedFrame
 from videostyle.motion.carry import HELD_MOVING
 from videostyle.motion.warp import Warp
 from videostyle.optimise.shot import as_goal
-from videostyle.painter import Beginning, Painter, Position, fit_style, noise, resized, stylise_frames
+from videostyle.painter import (
+    ANCHOR_STIFFNESS,
+    Beginning,
+    Painter,
+    Position,
+    fit_style,
+    noise,
+    resized,
+    stylise_frames,
+)
 from videostyle.perception.backbones import Backbone
 from videostyle.settings import Settings
 
@@ -53,7 +62,7 @@ def test_every_frame_comes_out_with_its_time_and_cost(backbone: Backbone) -> Non
 
 
 @pytest.mark.parametrize(("name", "evaluations"), [("vgg19", 60), ("compact", 45)])
-def test_a_shots_goal_is_where_its_first_frame_was_after_so_many_evaluations(
+def test_a_shots_goal_and_anchor_are_what_its_first_frame_was_after_so_many_evaluations(
     backbone: Backbone, name: str, evaluations: int
 ) -> None:
     positions: list[Position] = []
@@ -64,6 +73,11 @@ def test_a_shots_goal_is_where_its_first_frame_was_after_so_many_evaluations(
     assert positions[0].state is not None
     assert positions[0].state.goal == pytest.approx(as_goal(then.losses.own.item(), then.untouched), rel=1e-5)
     assert then.losses.own < then.untouched
+    style = painter(network).style_target(content)
+    at_goal, unanchored = style.anchored(painter(network).trunk, then.pixels, ANCHOR_STIFFNESS).pull, style.pull
+    for name, pull in positions[0].state.style.pull.items():
+        assert torch.allclose(pull, at_goal[name], rtol=1e-5, atol=1e-6)
+        assert not torch.allclose(pull, unanchored[name], rtol=1e-2)
 
 
 def test_what_is_kept_of_every_frame_has_no_tensor_of_its_own() -> None:

@@ -37,8 +37,9 @@ NOISE_MEAN, NOISE_DEVIATION = 0.5, 0.25
 # webcam clip darken. What the compact network gains late is less by VGG-19's measure (its model card): 60 instead of 45
 # took twice the evaluations on the sample clip's first 24 frames at 384 px, for 4 % less of VGG-19's loss.
 GOAL_EVALUATIONS, GOAL_OF_COMPACT = 60, 45
-# How much more firmly than the style's own loss a shot is held at what its first frame reached of the style.
-# More would let the content pay for it: the balance of style and content rightly changes with what is to be seen.
+# How much more firmly than the style's own loss a shot is held at what its first frame had reached of the style by
+# then. Held at what that converges to, the style of frames that are taken less far is pulled on for seconds. More would
+# let the content pay for it: the balance of style and content rightly changes with what is to be seen.
 ANCHOR_STIFFNESS = 2.0
 # A frame of which less than this share is unfinished may stop after this many evaluations: it has little left to do,
 # and what is done to it again and again adds up.
@@ -56,7 +57,7 @@ class ShotState:
 
     ``source`` and ``stylised``: (1, 3, H, W) float32 in [0, 1]. ``history``: the optimiser's curvature pairs.
     ``painted``: what is known of every pixel. ``goal``: how far the others are to be taken (``as_goal``). ``style``:
-    the style, anchored at what the shot's first frame reached of it.
+    the style, anchored at what the shot's first frame had reached of it when it was as good as that.
     """
 
     source: torch.Tensor
@@ -100,6 +101,7 @@ class Beginning:
     style: StyleTarget | None = None
     part: torch.Tensor | None = None
     painted: Painted | None = None
+    note_at: int | None = None
 
 
 class Painter:
@@ -157,6 +159,7 @@ class Painter:
         return replace(
             outcome,
             pixels=exact.pixels,
+            on_the_way=exact.pixels,
             losses=self.losses(content, exact.pixels),
             evaluations=outcome.evaluations + exact.evaluations,
             seconds=outcome.seconds + exact.seconds,
@@ -177,6 +180,7 @@ class Painter:
             floor=begin.floor,
             style=begin.style,
             part=begin.part,
+            note_at=begin.note_at,
         )
 
     def losses(self, content: torch.Tensor, pixels: torch.Tensor) -> Losses:
@@ -309,14 +313,18 @@ def _after(
 ) -> ShotState:
     """What a finished frame leaves to the next one. The first of a shot sets its goal and its anchor."""
     if state is None:
-        style = painter.style_target(content).anchored(painter.trunk, outcome.pixels, ANCHOR_STIFFNESS)
-        goal = _goal(outcome, GOAL_OF_COMPACT if painter.backbone.name == "compact" else GOAL_EVALUATIONS)
+        style = painter.style_target(content).anchored(painter.trunk, outcome.on_the_way, ANCHOR_STIFFNESS)
+        goal = _goal(outcome, _evaluations_to_goal(painter))
     else:
         style, goal = state.style, state.goal
     painted = Painted.whole(content)
     if begin.painted is not None and begin.free is not None:
         painted = begin.painted.after(content, begin.free, outcome.evaluations)
     return ShotState(content, outcome.pixels, history, painted, goal, style)
+
+
+def _evaluations_to_goal(painter: Painter) -> int:
+    return GOAL_OF_COMPACT if painter.backbone.name == "compact" else GOAL_EVALUATIONS
 
 
 def _goal(first: Outcome, evaluations: int) -> float:
@@ -342,7 +350,7 @@ def _begin(
 def _first(painter: Painter, content: torch.Tensor) -> Beginning:
     """From nothing but the source and the settings."""
     name = painter.settings.first_init
-    return Beginning(name, painter.start(name, content))
+    return Beginning(name, painter.start(name, content), note_at=_evaluations_to_goal(painter))
 
 
 def _follow(settings: Settings, content: torch.Tensor, state: ShotState, warp: Warp) -> Beginning:

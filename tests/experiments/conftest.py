@@ -48,7 +48,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
         curve = torch.stack([1e6 / torch.arange(1, count + 1)] * 3, 1)
         if report:
             report(count, 1.0)
-        return Outcome(0.5 * (start + content), Losses(*[zero] * len(fields(Losses))), count, 0.01, curve, 0.0)
+        pixels = 0.5 * (start + content)
+        return Outcome(pixels, Losses(*[zero] * len(fields(Losses))), count, 0.01, curve, 0.0, on_the_way=pixels)
 
     monkeypatch.setattr(running, "_paint", paint)
     return seen

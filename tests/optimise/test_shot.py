@@ -205,6 +205,23 @@ def test_a_goal_is_for_another_content_by_the_root_of_what_it_costs():
     assert found.losses.own <= expected < found.curve[-2, 0]
 
 
+@pytest.mark.parametrize("look", [1, 4])
+def test_the_picture_on_the_way_is_what_so_many_evaluations_give(look: int):
+    made = optimiser(tolerance=0.0, iterations=12)
+    made.look = look
+    whole, _ = made.run(CONTENT, CONTENT, note_at=7)
+    short, _ = optimiser(tolerance=0.0, iterations=7).run(CONTENT, CONTENT)
+    assert torch.equal(whole.on_the_way, short.pixels)
+    assert not torch.equal(whole.on_the_way, whole.pixels)
+    assert whole.evaluations == 12
+
+
+@pytest.mark.parametrize("note_at", [None, 12, 20])
+def test_a_picture_that_is_done_before_is_its_own_on_the_way(note_at: int | None):
+    outcome, _ = optimiser(tolerance=0.0, iterations=12).run(CONTENT, CONTENT, note_at=note_at)
+    assert torch.equal(outcome.on_the_way, outcome.pixels)
+
+
 def test_what_the_untouched_content_costs():
     outcome, _ = optimiser(iterations=3).run(CONTENT, torch.rand(1, 3, *SIZE))
     assert outcome.untouched == pytest.approx(optimiser().losses(CONTENT, CONTENT).own.item(), rel=1e-6)

@@ -39,7 +39,8 @@ class Outcome:
     """One optimised picture in [0, 1], with the losses of exactly these pixels and what they cost.
 
     ``curve``: (evaluations, 3) float32 on the CPU, the total, content and style loss of every evaluation.
-    ``untouched``: what the content itself would cost as the picture, without priors.
+    ``untouched``: what the content itself would cost as the picture, without priors. ``on_the_way``: the picture as it
+    was at the evaluation that was asked for; ``pixels`` where none was, or where the frame ended before.
     """
 
     pixels: torch.Tensor
@@ -48,6 +49,7 @@ class Outcome:
     seconds: float
     curve: torch.Tensor
     untouched: float
+    on_the_way: torch.Tensor
 
 
 class ShotOptimiser:
@@ -76,6 +78,7 @@ class ShotOptimiser:
         floor: int | None = None,
         style: StyleTarget | None = None,
         part: torch.Tensor | None = None,
+        note_at: int | None = None,
     ) -> tuple[Outcome, History | None]:
         """Optimise one frame: ``content`` and ``start`` are (1, 3, H, W) float32 in [0, 1].
 
@@ -84,7 +87,8 @@ class ShotOptimiser:
         ``on_evaluation(evaluation, loss)`` is called after each. ``free``: (1, 1, H, W), 0 where the start is to stay
         as it is. ``goal``: a loss without priors that is low enough (``as_goal``): it ends the frame once the floor is
         reached. ``floor``: the fewest evaluations, if not ``min_iterations``. ``style``: as this shot has it, if not as
-        it is. ``part``: (1, 1, H, W), pixels that are to have the style by themselves.
+        it is. ``part``: (1, 1, H, W), pixels that are to have the style by themselves. ``note_at``: the evaluation
+        after which the picture is noted as ``Outcome.on_the_way``.
 
         Every iterate is projected onto [0, 1]. Optimised freely and clamped at the end, the picture that is kept has a
         4 to 10 % higher loss, which costs L-BFGS about half of its evaluations; projected, it falls as fast as free.
@@ -96,10 +100,13 @@ class ShotOptimiser:
         # Where everything is to stay as it is, one look tells what it costs.
         ceiling = self.settings.iterations if free is None or bool(free.any()) else 1
         steps = self._steps(objective, start.to(self.trunk.device), free, history)
-        done = False
+        done, on_the_way = False, None
         while not done and steps.taken < ceiling:
             before = steps.taken
-            steps.advance(min(self.look, ceiling - before))
+            pause = note_at if note_at is not None and before < note_at < ceiling else ceiling
+            steps.advance(min(self.look, pause - before))
+            if steps.taken == note_at:
+                on_the_way = steps.descent.kept.clone()
             rows = steps.descent.rows[: steps.taken].cpu()
             if on_evaluation:
                 for evaluation in range(before, steps.taken):
@@ -109,7 +116,9 @@ class ShotOptimiser:
         best = rows[steps.descent.best.item()]
         losses = Losses(*(best[i : i + 1].clone() for i in (TOTAL, CONTENT, STYLE, OWN, PART)))
         pixels, curve = steps.descent.kept.clone(), rows[:, :OWN].float().clone()
-        return Outcome(pixels, losses, steps.taken, time.perf_counter() - began, curve, untouched), steps.history()
+        on_the_way = pixels if on_the_way is None else on_the_way
+        seconds = time.perf_counter() - began
+        return Outcome(pixels, losses, steps.taken, seconds, curve, untouched, on_the_way), steps.history()
 
     def _objective(
         self, content: torch.Tensor, priors: tuple[Prior, ...], style: StyleTarget, part: torch.Tensor | None
