@@ -61,6 +61,15 @@ def test_every_frame_comes_out_with_its_time_and_cost(backbone: Backbone) -> Non
         assert frame.loss == pytest.approx(frame.content_loss + Settings().style_weight * frame.style_loss, rel=1e-4)
 
 
+def assert_anchored(position: Position, painter: Painter, pixels: torch.Tensor) -> None:
+    """The shot is held at what ``pixels`` have of the style."""
+    assert position.state is not None
+    anchored = painter.style_target(pixels).anchored(painter.trunk, pixels, ANCHOR_STIFFNESS)
+    for layer, pull in position.state.style.pull.items():
+        assert torch.allclose(pull, anchored.pull[layer], rtol=1e-5, atol=1e-6)
+        assert not torch.allclose(pull, anchored.grams[layer], rtol=1e-2)
+
+
 @pytest.mark.parametrize(("name", "evaluations"), [("vgg19", 60), ("compact", 45)])
 def test_a_shots_goal_and_anchor_are_what_its_first_frame_was_after_so_many_evaluations(
     backbone: Backbone, name: str, evaluations: int
@@ -73,11 +82,7 @@ def test_a_shots_goal_and_anchor_are_what_its_first_frame_was_after_so_many_eval
     assert positions[0].state is not None
     assert positions[0].state.goal == pytest.approx(as_goal(then.losses.own.item(), then.untouched), rel=1e-5)
     assert then.losses.own < then.untouched
-    style = painter(network).style_target(content)
-    at_goal, unanchored = style.anchored(painter(network).trunk, then.pixels, ANCHOR_STIFFNESS).pull, style.pull
-    for name, pull in positions[0].state.style.pull.items():
-        assert torch.allclose(pull, at_goal[name], rtol=1e-5, atol=1e-6)
-        assert not torch.allclose(pull, unanchored[name], rtol=1e-2)
+    assert_anchored(positions[0], painter(network), then.pixels)
 
 
 def test_what_is_kept_of_every_frame_has_no_tensor_of_its_own() -> None:
@@ -121,9 +126,16 @@ def test_polish_takes_each_shots_first_frame_further_with_the_exact_network(
     exact = small_backbone(seed=7)
     monkeypatch.setattr("videostyle.painter.load_backbone", lambda *_args, **_kinds: exact)
     frames = [replace(frame, cut=i == 2) for i, frame in enumerate(clip(4))]
+    positions: list[Position] = []
     plain, polished = (
-        list(stylise_frames(frames, picture(9), painter=painter(backbone, QUICK.but(polish=n)))) for n in (0, 5)
+        list(
+            stylise_frames(
+                frames, picture(9), painter=painter(backbone, QUICK.but(polish=n)), on_position=positions.append
+            )
+        )
+        for n in (0, 5)
     )
+    assert_anchored(positions[4], painter(backbone), polished[0].pixels)
     assert [f.evaluations for f in polished[::2]] == [8, 8] and max(f.evaluations for f in polished[1::2]) <= 3
     judge = painter(exact)
     for i in (0, 2):

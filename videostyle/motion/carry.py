@@ -20,8 +20,9 @@ from videostyle.motion import window
 from videostyle.motion.flow import CAMERA_SHARE, REST_FLOOR
 from videostyle.motion.warp import Warp, sample, shorter
 
-# What a pixel lacks of its paint falls by the factor e in this many evaluations. With 30 a webcam's arms are called
-# finished too early: for seconds after the picture goes on losing 1 % of the style's loss. With 60 it is gained back.
+# What a pixel lacks of its paint falls by the factor e in this many evaluations. On a webcam clip the style loss of the
+# last of 300 frames over the 30th's is 0.972, 0.997 and 1.023 in three styles; with 60 it is 0.984, 0.997 and 1.031,
+# for up to 7 % more evaluations (``temporal_drift.py``).
 EVALUATIONS_TO_PAINT = 45.0
 # A pixel that lacks less than this is finished.
 FINISHED = 0.1
