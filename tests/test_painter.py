@@ -10,6 +10,7 @@ from networks import small_backbone
 
 from videostyle.errors import UsageError, WeightsError
 from videostyle.frame import Frame, StylisedFrame
+from videostyle.motion import carry
 from videostyle.motion.carry import HELD_MOVING
 from videostyle.motion.warp import Warp
 from videostyle.optimise.shot import as_goal
@@ -83,6 +84,33 @@ def test_a_shots_goal_and_anchor_are_what_its_first_frame_was_after_so_many_eval
     assert positions[0].state.goal == pytest.approx(as_goal(then.losses.own.item(), then.untouched), rel=1e-5)
     assert then.losses.own < then.untouched
     assert_anchored(positions[0], painter(network), then.pixels)
+
+
+def mean_colour(pixels: torch.Tensor) -> torch.Tensor:
+    return pixels.mean((2, 3), keepdim=True)
+
+
+def test_a_shot_keeps_to_the_mean_colours_of_its_first_frame(
+    backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dark style and nothing that holds a moving picture: it would get darker and darker."""
+    settings = QUICK.but(iterations=12, min_iterations=12, tolerance=0.0, temporal_weight=0.0)
+    frames = [replace(frame, cut=i == 8) for i, frame in enumerate([*clip(8), Frame(1 - picture(0), pts=8)])]
+    positions: list[Position] = []
+
+    def painted() -> list[torch.Tensor]:
+        made = Painter(picture(9) ** 3, settings, backbone=backbone)
+        out = stylise_frames(frames, made.style, painter=made, on_position=positions.append)
+        return [mean_colour(f.pixels) for f in out]
+
+    held = painted()
+    colours = [p.state.colours.stylised for p in positions if p.state is not None]
+    assert all(torch.equal(c, held[0]) for c in colours[:8]) and torch.equal(colours[8], held[8])
+    assert not torch.equal(held[8], held[0])
+    monkeypatch.setattr(carry, "GAMMA", 0.0)
+    free = painted()
+    darker = [(found[0] - found[7]).mean().item() for found in (held, free)]
+    assert abs(darker[0]) < 1 / 255 and darker[1] > 5 / 255
 
 
 def test_what_is_kept_of_every_frame_has_no_tensor_of_its_own() -> None:
@@ -202,7 +230,7 @@ def test_a_frame_begins_in_its_own_light_and_is_held_less_where_it_moves(backbon
     first, _ = stylise_frames(frames, picture(9), flow=lambda *_: warp, painter=p)
     darker = (p.begun[1].start - first.pixels)[..., :32].mean().item()
     assert darker == pytest.approx(-0.1 * picture(0)[..., :32].mean().item(), rel=0.3)
-    (prior,) = p.begun[1].priors
+    prior, _ = p.begun[1].priors
     assert prior.mask[..., 32:].max() <= HELD_MOVING < 0.5 < prior.mask[..., :32].max()
 
 

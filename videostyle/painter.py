@@ -17,13 +17,13 @@ from videostyle.errors import UsageError
 from videostyle.frame import Frame, StylisedFrame
 from videostyle.machine import Machine, choose_machine
 from videostyle.motion import carry
-from videostyle.motion.carry import Painted
+from videostyle.motion.carry import Colours, Painted
 from videostyle.motion.flow import FlowEstimator, flow_named
 from videostyle.motion.warp import Warp, sample
 from videostyle.optimise.lbfgs import History
 from videostyle.optimise.shot import Outcome, ShotOptimiser, as_goal, loss_weights
 from videostyle.perception.backbones import Backbone
-from videostyle.perception.objective import Losses, Prior, StyleTarget
+from videostyle.perception.objective import ColourPrior, Losses, Prior, StyleTarget, TemporalPrior
 from videostyle.perception.trunk import Trunk
 from videostyle.perception.weights import Progress as DownloadProgress
 from videostyle.perception.weights import load_backbone, weights_are_here
@@ -57,7 +57,8 @@ class ShotState:
 
     ``source`` and ``stylised``: (1, 3, H, W) float32 in [0, 1]. ``history``: the optimiser's curvature pairs.
     ``painted``: what is known of every pixel. ``goal``: how far the others are to be taken (``as_goal``). ``style``:
-    the style, anchored at what the shot's first frame had reached of it when it was as good as that.
+    the style, anchored at what the shot's first frame had reached of it when it was as good as that. ``colours``: of
+    the shot's first frame.
     """
 
     source: torch.Tensor
@@ -66,6 +67,7 @@ class ShotState:
     painted: Painted
     goal: float
     style: StyleTarget
+    colours: Colours
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class Position:
 
 
 # Everything that a position is made of, for whoever stores it.
-POSITION_PARTS = (Position, ShotState, History, Painted, StyleTarget)
+POSITION_PARTS = (Position, ShotState, History, Painted, StyleTarget, Colours)
 
 
 @dataclass(frozen=True)
@@ -311,16 +313,16 @@ def _after(
     begin: Beginning,
     state: ShotState | None,
 ) -> ShotState:
-    """What a finished frame leaves to the next one. The first of a shot sets its goal and its anchor."""
+    """What a finished frame leaves to the next one. The first of a shot sets its goal, its anchor and its colours."""
     if state is None:
         style = painter.style_target(content).anchored(painter.trunk, outcome.on_the_way, ANCHOR_STIFFNESS)
-        goal = _goal(outcome, _evaluations_to_goal(painter))
+        goal, colours = _goal(outcome, _evaluations_to_goal(painter)), Colours.of(outcome.pixels, content)
     else:
-        style, goal = state.style, state.goal
+        style, goal, colours = state.style, state.goal, state.colours
     painted = Painted.whole(content)
     if begin.painted is not None and begin.free is not None:
         painted = begin.painted.after(content, begin.free, outcome.evaluations)
-    return ShotState(content, outcome.pixels, history, painted, goal, style)
+    return ShotState(content, outcome.pixels, history, painted, goal, style, colours)
 
 
 def _evaluations_to_goal(painter: Painter) -> int:
@@ -369,10 +371,12 @@ def _follow(settings: Settings, content: torch.Tensor, state: ShotState, warp: W
     start = carry.start(state.stylised, state.source, content, warp, painted.source, free)
     weight = settings.temporal_weight
     weight = carry.temporal_weight(settings.coherence) if weight is None else weight
-    prior = Prior(start, carry.hold(warp, painted), weight)
+    priors: tuple[Prior, ...] = (TemporalPrior(weight, start, carry.hold(warp, painted)),)
+    if not settings.no_anchor:
+        priors += (ColourPrior(carry.GAMMA, *state.colours.between(content)),)
     history = _carried(state.history, warp, warp.visible_before * free)
     floor = _fewest(settings, warp, painted)
-    return Beginning("warped", start, history, (prior,), free, state.goal, floor, style, part, painted)
+    return Beginning("warped", start, history, priors, free, state.goal, floor, style, part, painted)
 
 
 def _fewest(settings: Settings, warp: Warp, painted: Painted) -> int:

@@ -41,7 +41,7 @@ from videostyle.optimise.steps import Descent, RecordedSteps, Recordings, record
 from videostyle.painter import Painter, stylise_frames
 from videostyle.perception import objective, trunk
 from videostyle.perception.backbones import Backbone
-from videostyle.perception.objective import Objective, Prior
+from videostyle.perception.objective import ColourPrior, Objective, TemporalPrior
 from videostyle.perception.trunk import Trunk
 from videostyle.perception.weights import load_backbone
 from videostyle.settings import Settings
@@ -410,7 +410,8 @@ class Loop:
     def objective(self, prior: bool, part: bool = False) -> Objective:
         """``prior``: with all of a later frame; else content and style alone."""
         whole = torch.ones_like(self.start[:, :1])
-        priors = (Prior(self.start, whole, 1e13),) if prior else ()
+        bounds = self.start.mean((2, 3), keepdim=True).repeat(2, 1, 1, 1).split(1)
+        priors = (TemporalPrior(1e13, self.start, whole), ColourPrior(1e14, *bounds)) if prior else ()
         style = self.style if prior else self.optimiser.style
         return self.optimiser._objective(self.content, priors, style, whole if part else None)[0]
 

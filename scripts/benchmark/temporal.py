@@ -30,7 +30,7 @@ from videostyle.measure import masked_style_distance, warp_error
 from videostyle.media.still import read_picture
 from videostyle.optimise.lbfgs import LBFGS, History
 from videostyle.optimise.shot import loss_weights
-from videostyle.perception.objective import ContentTarget, Objective, Prior
+from videostyle.perception.objective import ContentTarget, Objective, Prior, TemporalPrior
 from videostyle.perception.weights import load_backbone
 
 INDEPENDENT = {"init": "content", "iterations": 60, "tolerance": 0.0, "coherence": 0.0}
@@ -174,7 +174,7 @@ def ruder(scene: Scene, painter: Painter, weight: float) -> Iterator[StylisedFra
             warp = scene.flow(content, scene.frames[t - 1])
             grey = content.new_tensor(GREY).view(1, 3, 1, 1).expand_as(content)
             start = torch.lerp(grey, warp(previous), warp.mask)
-            priors = (Prior(start, warp.mask, weight),)
+            priors = (TemporalPrior(weight, start, warp.mask),)
         x, losses, evaluations = optimise(painter, content, start, priors)
         previous = x
         yield StylisedFrame(

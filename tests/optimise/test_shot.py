@@ -6,7 +6,7 @@ from networks import picture, small_backbone, smooth_picture
 
 from videostyle.optimise.lbfgs import History
 from videostyle.optimise.shot import WINDOW, ShotOptimiser, as_goal, loss_weights
-from videostyle.perception.objective import ContentTarget, Objective, Prior, StyleTarget
+from videostyle.perception.objective import ContentTarget, Objective, StyleTarget, TemporalPrior
 from videostyle.perception.trunk import Trunk
 from videostyle.settings import Settings
 
@@ -141,9 +141,9 @@ def test_priors_hold_the_picture():
     made = optimiser(iterations=15)
     target, mask = picture(*SIZE, seed=8), torch.ones(1, 1, *SIZE)
     free, _ = made.run(CONTENT, CONTENT)
-    held, _ = made.run(CONTENT, CONTENT, priors=(Prior(target, mask, weight=1e9),))
+    held, _ = made.run(CONTENT, CONTENT, priors=(TemporalPrior(1e9, target, mask),))
     assert (held.pixels - target).abs().mean() < 0.1 * (free.pixels - target).abs().mean()
-    off, _ = made.run(CONTENT, CONTENT, priors=(Prior(target, 0 * mask, weight=1e9),))
+    off, _ = made.run(CONTENT, CONTENT, priors=(TemporalPrior(1e9, target, 0 * mask),))
     torch.testing.assert_close(off.pixels, free.pixels)
 
 

@@ -8,7 +8,7 @@ from networks import picture, small_backbone, smooth_picture
 
 from videostyle.optimise.shot import LOOK_ON_GPU, ShotOptimiser, loss_weights
 from videostyle.optimise.steps import CONTENT, STYLE, TOTAL, WARM_UP, Descent, Recordings, record_graph, replayed
-from videostyle.perception.objective import Prior, StyleTarget
+from videostyle.perception.objective import ColourPrior, StyleTarget, TemporalPrior
 from videostyle.perception.trunk import Trunk
 from videostyle.settings import Settings
 
@@ -39,7 +39,7 @@ def recorded(record, **changes) -> ShotOptimiser:
 
 
 def paint(made: ShotOptimiser):
-    """A shot of three frames: history, an anchored style, a prior, a still part and a bare one are carried."""
+    """A shot of three frames: history, an anchored style, priors, a still part and a bare one are carried."""
     device = made.trunk.device
     outcomes, history, prior, free, style, bare = [], None, (), None, None, None
     for content in (c.to(device) for c in CONTENTS):
@@ -50,7 +50,8 @@ def paint(made: ShotOptimiser):
             style = made.style.anchored(made.trunk, outcome.pixels, 2.0)
         free = torch.ones(1, 1, *SIZE, device=device)
         free[..., :8, :] = 0
-        prior = (Prior(outcome.pixels, free.clone(), 1e3),)
+        mean = outcome.pixels.mean((2, 3), keepdim=True)
+        prior = (TemporalPrior(1e3, outcome.pixels, free.clone()), ColourPrior(1e5, mean + 0.01, mean + 0.02))
         bare = torch.zeros_like(free)
         bare[..., 10:15, 4:20] = len(outcomes) / 3
     return outcomes, history

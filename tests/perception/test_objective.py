@@ -11,11 +11,12 @@ from videostyle.perception import losses
 from videostyle.perception.backbones import layer_stride
 from videostyle.perception.objective import (
     PART_WEIGHT,
+    ColourPrior,
     ContentTarget,
     LossWeights,
     Objective,
-    Prior,
     StyleTarget,
+    TemporalPrior,
     _Part,
     mean_gram,
 )
@@ -44,7 +45,7 @@ def plain_losses(backbone, x, content, style, weights, *, pooling="average", pri
         style_loss = style_loss + losses.style_loss(*grams, backbone.nominal[n].channels) / len(weights.style_layers)
     total = weights.content * content_loss + weights.style * style_loss + weights.tv * losses.total_variation(x)
     for prior in priors:
-        total = total + prior.weight * losses.temporal_loss(x, prior.target, prior.mask)
+        total = total + prior.weight * prior.value(x)
     return total, content_loss, style_loss
 
 
@@ -56,9 +57,12 @@ def assert_equals_autograd(backbone, size, *, count=1, pooling="average", weight
     if with_priors:
         masks = (picture(*size, seed=s, dtype=double)[:, :1].round() for s in (4, 5))
         priors = tuple(
-            Prior(picture(*size, seed=6 + i, dtype=double), mask, weight=100.0 * (i + 1))
+            TemporalPrior(100.0 * (i + 1), picture(*size, seed=6 + i, dtype=double), mask)
             for i, mask in enumerate(masks)
         )
+        mean = x.mean((2, 3), keepdim=True)  # below, within and above in the three channels
+        away = torch.tensor([0.1, 0.0, -0.2], dtype=double).view(1, 3, 1, 1)
+        priors += (ColourPrior(1e4, mean[:1] + away - 0.02, mean[:1] + away + 0.02),)
     made = objective(backbone, content, style, weights, pooling=pooling, priors=priors)
     found, gradient = made.value_and_gradient(x)
     leaf = x.clone().requires_grad_()
@@ -201,16 +205,32 @@ def test_a_prior_pulls_only_where_its_mask_is():
     mask = torch.zeros(1, 1, 24, 24)
     mask[..., :10, :] = 1
     none = LossWeights(0.0, 0.0, 0.0, CONTENT_LAYERS, STYLE_LAYERS)
-    prior = Prior(target=picture(24, 24, seed=1), mask=mask, weight=5.0)
+    prior = TemporalPrior(5.0, target=picture(24, 24, seed=1), mask=mask)
     made = objective(small_backbone(), content, content, none, dtype=torch.float32, priors=(prior,))
     _, gradient = made.value_and_gradient(content)
     assert not gradient[..., 10:, :].any()
     assert gradient[..., :10, :].abs().min() > 0
-    switched_off = Prior(prior.target, torch.zeros_like(mask), weight=5.0)
+    switched_off = TemporalPrior(5.0, prior.target, torch.zeros_like(mask))
     made = objective(small_backbone(), content, content, none, dtype=torch.float32, priors=(switched_off,))
     losses_, gradient = made.value_and_gradient(content)
     assert losses_.total.item() == 0
     assert not gradient.any()
+
+
+def test_a_mean_colour_is_free_between_its_bounds_and_pulled_back_from_beyond():
+    content = picture(24, 24)
+    mean = content.mean((2, 3), keepdim=True)
+    none = LossWeights(0.0, 0.0, 0.0, CONTENT_LAYERS, STYLE_LAYERS)
+    away = torch.tensor([0.05, 0.0, -0.05]).view(1, 3, 1, 1)  # too dark in the first channel, too bright in the last
+    prior = ColourPrior(2.0, mean + away - 0.01, mean + away + 0.01)
+    made = objective(small_backbone(), content, content, none, dtype=torch.float32, priors=(prior,))
+    found, gradient = made.value_and_gradient(content)
+    assert found.total.item() == pytest.approx(2 * 2 * 0.04**2 / 3, rel=1e-4)
+    darker, within, brighter = gradient.unbind(1)
+    assert not within.any()
+    torch.testing.assert_close(brighter, -darker)
+    torch.testing.assert_close(brighter.mean(), torch.tensor(2 * 2 * 0.04 / (3 * 24 * 24)), rtol=1e-4, atol=0)
+    assert found.own.item() == 0
 
 
 @pytest.mark.parametrize("adapters", [False, True])

@@ -207,6 +207,34 @@ def palette(stylised: torch.Tensor, source: torch.Tensor) -> tuple[torch.Tensor,
     return slope, wanted - slope * mean
 
 
+@dataclass(frozen=True)
+class Colours:
+    """The mean colours of a shot's first frame, which the others keep to: what is measured once cannot run away.
+
+    What comes into view is painted again and again, and the style makes it a little paler or darker every time.
+    ``source``, ``stylised``: means over the frame. ``slope``: of its palette. All (1, 3, 1, 1).
+    """
+
+    source: torch.Tensor
+    stylised: torch.Tensor
+    slope: torch.Tensor
+
+    @classmethod
+    def of(cls, stylised: torch.Tensor, source: torch.Tensor) -> "Colours":
+        """``stylised``: the picture, ``source``: what it was painted from, both (1, 3, H, W)."""
+        of_source, of_picture = (picture.mean((2, 3), keepdim=True) for picture in (source, stylised))
+        return cls(of_source, of_picture, palette(stylised, source)[0])
+
+    def between(self, content: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the mean colours of the picture of ``content`` may lie between, (1, 3, 1, 1) twice.
+
+        Those of the first frame, and those with what has changed in the source added in its palette: a style has its
+        own colours, and how far they go with the source's is for the other losses to say.
+        """
+        along = self.stylised + self.slope * (content.mean((2, 3), keepdim=True) - self.source)
+        return torch.minimum(along, self.stylised), torch.maximum(along, self.stylised)
+
+
 def light(content: torch.Tensor, before: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
     """How much lighter every channel has become since ``before``, (1, 3, H, W).
 

@@ -74,3 +74,16 @@ def temporal_loss(x: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> 
     all D = 3 H W values, trusted or not, as in the paper. Departure: pixels in [0, 1], not 0-255.
     """
     return (mask * (x - target).square()).mean((1, 2, 3))
+
+
+def colour_loss(x: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
+    """Squared distance of the mean colour of ``x`` (N, 3, H, W) from ``low`` to ``high``, a mean of channels: -> (N,).
+
+    ``low``, ``high``: (N or 1, 3, 1, 1), what every channel's mean may lie between.
+    """
+    return outside(x.mean((2, 3), keepdim=True), low, high).square().mean((1, 2, 3))
+
+
+def outside(x: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
+    """How far ``x`` lies beyond ``low`` (negative) or ``high``; 0 between them."""
+    return x - torch.minimum(torch.maximum(x, low), high)

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from videostyle.perception.backbones import layer_stride
 from videostyle.perception.kernel_loader import working
 from videostyle.perception.losses import (
+    colour_loss,
+    outside,
     reference_positions,
     temporal_loss,
     total_variation,
@@ -53,14 +55,58 @@ class Losses:
 
 @dataclass(frozen=True)
 class Prior:
-    """Where the world held still, so should the picture: weight * mean of mask (x - target)^2 (see temporal_loss).
+    """What is wanted of the pixels themselves, whatever the network sees in them: ``weight`` times ``value``."""
+
+    weight: float
+
+    def value(self, x: torch.Tensor) -> torch.Tensor:
+        """Of ``x`` (N, 3, H, W), (N,)."""
+        raise NotImplementedError
+
+    def add_gradient(self, x: torch.Tensor, g: torch.Tensor) -> None:
+        """Add the gradient of ``weight * value(x)`` to ``g``, shaped like ``x``."""
+        raise NotImplementedError
+
+    def tensors(self) -> list[torch.Tensor]:
+        """Its own tensors, in a fixed order."""
+        return [t for t in vars(self).values() if torch.is_tensor(t)]
+
+    def owning(self) -> "Prior":
+        """The same on copies of them."""
+        made = copy.copy(self)
+        vars(made).update({name: t.clone() for name, t in vars(self).items() if torch.is_tensor(t)})
+        return made
+
+
+@dataclass(frozen=True)
+class TemporalPrior(Prior):
+    """Where the world held still, so should the picture (see temporal_loss).
 
     ``target``: (N, 3, H, W) in [0, 1]. ``mask``: (N, 1, H, W) in [0, 1]; a zero mask switches the prior off.
     """
 
     target: torch.Tensor
     mask: torch.Tensor
-    weight: float
+
+    def value(self, x: torch.Tensor) -> torch.Tensor:
+        return temporal_loss(x, self.target, self.mask)
+
+    def add_gradient(self, x: torch.Tensor, g: torch.Tensor) -> None:
+        g.add_(self.mask * (x - self.target), alpha=2 * self.weight / x[0].numel())
+
+
+@dataclass(frozen=True)
+class ColourPrior(Prior):
+    """The mean colour of the picture should lie from ``low`` to ``high``, (N or 1, 3, 1, 1) (see colour_loss)."""
+
+    low: torch.Tensor
+    high: torch.Tensor
+
+    def value(self, x: torch.Tensor) -> torch.Tensor:
+        return colour_loss(x, self.low, self.high)
+
+    def add_gradient(self, x: torch.Tensor, g: torch.Tensor) -> None:
+        g.add_(outside(x.mean((2, 3), keepdim=True), self.low, self.high), alpha=2 * self.weight / x[0].numel())
 
 
 def positions_by_channels(features: torch.Tensor) -> torch.Tensor:
@@ -148,7 +194,7 @@ class Objective:
     tv is the weights' own and what the network wants beside its style layers (``Nominal.smoothness``).
 
     ``trunk``: the network. ``content``: the content's features, ``style``: the style's Gram matrices, ``weights``:
-    alpha, beta, layers. ``priors``: targets of the temporal loss. ``part``: (1, 1, H, W) in [0, 1], pixels that are to
+    alpha, beta, layers. ``priors``: what is wanted of the pixels. ``part``: (1, 1, H, W) in [0, 1], pixels that are to
     have the style by themselves (see ``_Part``; one picture, no batch). Shapes are fixed by the content.
     """
 
@@ -194,7 +240,7 @@ class Objective:
         """Everything that it was given and that may change from frame to frame, in a fixed order."""
         targets = [*self.content.features.values(), *self.style.grams.values(), *self.style.pull.values()]
         part = [] if self._part is None else self._part.tensors()
-        return [*targets, *(t for prior in self.priors for t in (prior.target, prior.mask)), *part]
+        return [*targets, *(t for prior in self.priors for t in prior.tensors()), *part]
 
     def owning(self) -> "Objective":
         """The same on copies of its tensors, which may be written over."""
@@ -202,7 +248,7 @@ class Objective:
         content.features = {name: f.clone() for name, f in self.content.features.items()}
         style.grams = {name: g.clone() for name, g in self.style.grams.items()}
         style.pull = {name: g.clone() for name, g in self.style.pull.items()}
-        priors = tuple(replace(p, target=p.target.clone(), mask=p.mask.clone()) for p in self.priors)
+        priors = tuple(prior.owning() for prior in self.priors)
         made = Objective(self.trunk, content, style, self.weights, priors)
         made._part = None if self._part is None else self._part.owning()
         return made
@@ -227,7 +273,7 @@ class Objective:
             rest = rest + self._smoothing() * total_variation(x)
         own, total = rest + self.weights.style * style, rest + self.weights.style * held
         for prior in self.priors:
-            total = total + prior.weight * temporal_loss(x, prior.target, prior.mask)
+            total = total + prior.weight * prior.value(x)
         part = self.weights.style * part
         return Losses(total + part, content, style, own, part), taps
 
@@ -315,7 +361,7 @@ class Objective:
             weight = self._smoothing()
             g.add_(total_variation_gradient(x) * (weight.view(-1, 1, 1, 1) if torch.is_tensor(weight) else weight))
         for prior in self.priors:
-            g.add_(prior.mask * (x - prior.target), alpha=2 * prior.weight / x[0].numel())
+            prior.add_gradient(x, g)
         return g
 
 
