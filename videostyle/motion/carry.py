@@ -45,6 +45,8 @@ REST_SHARE, STRAY_SHARE = 1.25, 4.0
 # rocks of a mountain run into its snow. The steepest slope of a palette, and what is nothing but noise in a source.
 LIGHT_RADIUS, SEEN_LEAST = 1 / 64, 1e-3
 MOST_CONTRAST, LEAST_DEVIATION = 2.0, 1 / 255
+# So much of a change of the source's mean colour is sure to be followed.
+FOLLOWED = 4 / 255
 # Lai et al. 2018: alpha of the visibility mask, for pixels in [0, 1].
 LIKENESS = 50.0
 
@@ -228,11 +230,12 @@ class Colours:
     def between(self, content: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """What the mean colours of the picture of ``content`` may lie between, (1, 3, 1, 1) twice.
 
-        Those of the first frame, and those with what has changed in the source added in its palette: a style has its
-        own colours, and how far they go with the source's is for the other losses to say.
+        Those of the first frame with what has changed in the source added in its palette: all of it, or no more than
+        FOLLOWED. A style has its own colours, and how far they go with the source's is for the other losses to say.
         """
-        along = self.stylised + self.slope * (content.mean((2, 3), keepdim=True) - self.source)
-        return torch.minimum(along, self.stylised), torch.maximum(along, self.stylised)
+        change = content.mean((2, 3), keepdim=True) - self.source
+        whole, least = (self.stylised + self.slope * c for c in (change, change.clamp(-FOLLOWED, FOLLOWED)))
+        return torch.minimum(whole, least), torch.maximum(whole, least)
 
 
 def light(content: torch.Tensor, before: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
