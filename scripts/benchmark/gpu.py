@@ -410,8 +410,8 @@ class Loop:
     def objective(self, prior: bool, part: bool = False) -> Objective:
         """``prior``: with all of a later frame; else content and style alone."""
         whole = torch.ones_like(self.start[:, :1])
-        bounds = self.start.mean((2, 3), keepdim=True).repeat(2, 1, 1, 1).split(1)
-        priors = (TemporalPrior(1e13, self.start, whole), ColourPrior(1e14, *bounds)) if prior else ()
+        mean = self.start.mean((2, 3), keepdim=True)
+        priors = (TemporalPrior(1e13, self.start, whole), ColourPrior(1e14, mean, mean)) if prior else ()
         style = self.style if prior else self.optimiser.style
         return self.optimiser._objective(self.content, priors, style, whole if part else None)[0]
 

@@ -45,7 +45,12 @@ def plain_losses(backbone, x, content, style, weights, *, pooling="average", pri
         style_loss = style_loss + losses.style_loss(*grams, backbone.nominal[n].channels) / len(weights.style_layers)
     total = weights.content * content_loss + weights.style * style_loss + weights.tv * losses.total_variation(x)
     for prior in priors:
-        total = total + prior.weight * prior.value(x)
+        if isinstance(prior, TemporalPrior):
+            wanted = losses.temporal_loss(x, prior.target, prior.mask)
+        else:
+            mean = x.mean((2, 3), keepdim=True)
+            wanted = ((prior.low - mean).relu() + (mean - prior.high).relu()).square().mean((1, 2, 3))
+        total = total + prior.weight * wanted
     return total, content_loss, style_loss
 
 

@@ -21,8 +21,8 @@ from videostyle.motion.flow import CAMERA_SHARE, REST_FLOOR
 from videostyle.motion.warp import Warp, sample, shorter
 
 # What a pixel lacks of its paint falls by the factor e in this many evaluations. On a webcam clip the style loss of the
-# last of 300 frames over the 30th's is 0.972, 0.997 and 1.023 in three styles; with 60 it is 0.984, 0.997 and 1.031,
-# for up to 7 % more evaluations (``temporal_drift.py``).
+# last of 300 frames over the 30th's is 0.972, 0.992 and 1.024 in three styles (``temporal_drift.py``). With 60 it was
+# 0.984, 0.997 and 1.031 for up to 7 % more evaluations, and 0.972, 0.997 and 1.023 with 45, before colours were held.
 EVALUATIONS_TO_PAINT = 45.0
 # A pixel that lacks less than this is finished.
 FINISHED = 0.1
@@ -263,8 +263,9 @@ def temporal_weight(coherence: float) -> float:
     return GAMMA * 100.0 ** (2 * coherence - 1) if coherence > 0 else 0.0
 
 
-# Weight of the temporal loss at coherence 0.5, and what is left of it where a pixel moves. Paint that stands still is
-# copied, not resampled: held this firmly a webcam clip does not darken (``temporal_drift.py``). A moving wolf held so
-# would be a tenth worse than its frames by themselves; held a fifth as firmly its worst frame is 2 % worse, and held a
-# tenth as firmly 1 % (``frame.py``, 192 px, 16 frames), but on true flow the warp error is then larger.
+# Weight of the temporal loss at coherence 0.5 (and, whatever the coherence, of a shot's mean colours), and what is left
+# of it where a pixel moves. Paint that stands still is copied, not resampled: held this firmly a webcam clip does not
+# darken (``temporal_drift.py``). A moving wolf held so would be a tenth worse than its frames by themselves; held a
+# fifth as firmly its worst frame is 2 % worse, and held a tenth as firmly 1 % (``frame.py``, 192 px, 16 frames), but on
+# true flow the warp error is then larger.
 GAMMA, HELD_MOVING = 1e14, 0.2
