@@ -13,18 +13,20 @@ from videostyle.frame import Frame, StylisedFrame
 from videostyle.motion import carry
 from videostyle.motion.carry import HELD_MOVING
 from videostyle.motion.warp import Warp
-from videostyle.optimise.shot import as_goal
+from videostyle.optimise.shot import COST_POWER, as_goal
 from videostyle.painter import (
     ANCHOR_STIFFNESS,
     Beginning,
     Painter,
     Position,
+    firmness_after,
     fit_style,
     noise,
     resized,
     stylise_frames,
 )
 from videostyle.perception.backbones import Backbone
+from videostyle.perception.objective import TemporalPrior
 from videostyle.settings import Settings
 
 QUICK = Settings(iterations=3, min_iterations=1, precision="fp32", device="cpu")
@@ -232,6 +234,64 @@ def test_a_frame_begins_in_its_own_light_and_is_held_less_where_it_moves(backbon
     assert darker == pytest.approx(-0.1 * picture(0)[..., :32].mean().item(), rel=0.3)
     prior, _ = p.begun[1].priors
     assert prior.mask[..., 32:].max() <= HELD_MOVING < 0.5 < prior.mask[..., :32].max()
+
+
+@pytest.mark.parametrize(
+    ("loss", "evaluations", "floor", "before", "after"),
+    [
+        (1.01, 40, 1, 1.0, 1 / 4),  # did not get to its goal
+        (1.01, 40, 1, 1 / 16, 1 / 16),
+        (0.99, 40, 1, 1 / 4, 1 / 4),  # there, with some trouble
+        (0.99, 12, 1, 1 / 16, 1 / 4),  # there at once
+        (0.99, 20, 20, 1 / 4, 1.0),  # there at once, as far as the settings allow
+        (0.99, 12, 1, 1.0, 1.0),
+    ],
+)
+def test_a_shot_is_held_less_firmly_after_a_frame_that_missed_its_goal(
+    backbone: Backbone, loss: float, evaluations: int, floor: int, before: float, after: float
+) -> None:
+    p, positions, content = painter(backbone), list[Position](), picture(0)
+    next(stylise_frames(clip(1), picture(9), painter=p, on_position=positions.append))
+    state = positions[0].state
+    assert state is not None and state.firmness == 1
+    outcome, _ = p.paint(content, Beginning("content", content))
+    own = torch.tensor([loss * state.goal * outcome.untouched**COST_POWER])
+    outcome = replace(outcome, losses=replace(outcome.losses, own=own), evaluations=evaluations)
+    assert (
+        firmness_after(QUICK.but(iterations=40, min_iterations=floor), replace(state, firmness=before), outcome)
+        == after
+    )
+
+
+def test_a_loosely_held_frame_is_held_less_where_it_moves_and_to_its_anchor(backbone: Backbone) -> None:
+    warp, positions = Warp(torch.ones(1, 2, 48, 64), torch.ones(1, 1, 48, 64)), list[Position]()
+    masks, stiffnesses = [], []
+    for firmness in (1.0, 0.25):
+        p = Watched(backbone, QUICK)
+        next(stylise_frames(clip(1), picture(9), painter=p, on_position=positions.append))
+        position = positions[-1]
+        assert position.state is not None
+        begin = replace(position, state=replace(position.state, firmness=firmness))
+        next(stylise_frames(clip(2)[1:], picture(9), flow=lambda *_: warp, painter=p, begin=begin))
+        style, (prior, _) = p.begun[1].style, p.begun[1].priors
+        assert style is not None and isinstance(prior, TemporalPrior)
+        masks.append(prior.mask)
+        stiffnesses.append(style.stiffness - 1)
+    assert masks[0].max() > 0
+    assert torch.allclose(masks[1], masks[0] / 4) and stiffnesses[1] == stiffnesses[0] / 4
+
+
+def test_frames_that_cannot_get_to_their_goal_are_held_ever_less_until_they_can(backbone: Backbone) -> None:
+    p, positions = painter(backbone), list[Position]()
+    next(stylise_frames(clip(1), picture(9), painter=p, on_position=positions.append))
+    reached = positions[0].state.goal if positions[0].state else 0.0
+    for goal in (0.5, 2.0):
+        state = positions[-1].state
+        assert state is not None
+        begin = replace(positions[-1], index=1, state=replace(state, goal=goal * reached))
+        list(stylise_frames(clip(4)[1:], picture(9), painter=p, begin=begin, on_position=positions.append))
+    found = [position.state.firmness for position in positions if position.state]
+    assert found == [1, 1 / 4, 1 / 16, 1 / 16, 1 / 4, 1, 1]
 
 
 def test_a_picture_as_start(backbone: Backbone) -> None:

@@ -21,7 +21,7 @@ from videostyle.motion.carry import Colours, Painted
 from videostyle.motion.flow import FlowEstimator, flow_named
 from videostyle.motion.warp import Warp, sample
 from videostyle.optimise.lbfgs import History
-from videostyle.optimise.shot import Outcome, ShotOptimiser, as_goal, loss_weights
+from videostyle.optimise.shot import COST_POWER, Outcome, ShotOptimiser, as_goal, loss_weights
 from videostyle.perception.backbones import Backbone
 from videostyle.perception.objective import ColourPrior, Losses, Prior, StyleTarget, TemporalPrior
 from videostyle.perception.trunk import Trunk
@@ -47,6 +47,9 @@ UNFINISHED_SHARE, FEWEST_EVALUATIONS = 0.005, 3
 # A frame of which more than this share has just come into view is given this many: the rest of it is so good already
 # that the whole would be good enough before the new part is painted.
 REVEALED_SHARE, REVEALED_EVALUATIONS = 0.04, 20
+# How firmly a shot is held, where it moves to the frame before and everywhere to its anchor: so much less after a frame
+# that did not get to its goal, but never less than LOOSEST, and as much more after one that was there so soon.
+LOOSER, LOOSEST, EASY_EVALUATIONS = 1 / 4, 1 / 16, 12
 
 OnEvaluation = Callable[[int, float], None]  # evaluation within the frame, its loss
 
@@ -68,6 +71,7 @@ class ShotState:
     goal: float
     style: StyleTarget
     colours: Colours
+    firmness: float
 
 
 @dataclass(frozen=True)
@@ -317,12 +321,23 @@ def _after(
     if state is None:
         style = painter.style_target(content).anchored(painter.trunk, outcome.on_the_way, ANCHOR_STIFFNESS)
         goal, colours = _goal(outcome, _evaluations_to_goal(painter)), Colours.of(outcome.pixels, content)
+        firmness = 1.0
     else:
         style, goal, colours = state.style, state.goal, state.colours
+        firmness = firmness_after(painter.settings, state, outcome)
     painted = Painted.whole(content)
     if begin.painted is not None and begin.free is not None:
         painted = begin.painted.after(content, begin.free, outcome.evaluations)
-    return ShotState(content, outcome.pixels, history, painted, goal, style, colours)
+    return ShotState(content, outcome.pixels, history, painted, goal, style, colours, firmness)
+
+
+def firmness_after(settings: Settings, state: ShotState, outcome: Outcome) -> float:
+    """How firmly the next frame is held; less after one that was held too firmly to get to its goal."""
+    if outcome.losses.own.item() > state.goal * outcome.untouched**COST_POWER:
+        return max(LOOSEST, state.firmness * LOOSER)
+    if outcome.evaluations <= max(EASY_EVALUATIONS, settings.min_iterations):
+        return min(1.0, state.firmness / LOOSER)
+    return state.firmness
 
 
 def _evaluations_to_goal(painter: Painter) -> int:
@@ -365,13 +380,13 @@ def _follow(settings: Settings, content: torch.Tensor, state: ShotState, warp: W
     painted = painted.moved(warp)
     free = painted.to_paint(content, warp)
     part = painted.part if painted.unfinished.any() else None
-    style: StyleTarget | None = state.style
+    style: StyleTarget | None = state.style.loosened(state.firmness)
     if settings.no_anchor:
         free, part, style = torch.ones_like(free), None, None
     start = carry.start(state.stylised, state.source, content, warp, painted.source, free)
     weight = settings.temporal_weight
     weight = carry.temporal_weight(settings.coherence) if weight is None else weight
-    priors: tuple[Prior, ...] = (TemporalPrior(weight, start, carry.hold(warp, painted)),)
+    priors: tuple[Prior, ...] = (TemporalPrior(weight, start, carry.hold(warp, painted, state.firmness)),)
     if not settings.no_anchor:
         priors += (ColourPrior(carry.GAMMA, *state.colours.between(content)),)
     history = _carried(state.history, warp, warp.visible_before * free)

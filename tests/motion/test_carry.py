@@ -243,9 +243,11 @@ def test_what_stands_still_is_held_most_and_what_is_bare_or_doubted_hardly():
     mask[..., 24:36] = 0.25
     painted = Painted.whole(scene)
     painted.bare[..., 36:] = 0.5
-    found = carry.hold(Warp(flow, mask), painted)
-    for columns, expected in ((slice(12), 1), (slice(12, 24), 0.2), (slice(24, 36), 0.25), (slice(36, None), 0.0625)):
-        torch.testing.assert_close(found[..., columns], torch.full_like(found[..., columns], expected))
+    for firmness in (1.0, 0.25):
+        found, moving = carry.hold(Warp(flow, mask), painted, firmness), 0.2 * firmness
+        expected = (slice(12), 1), (slice(12, 24), moving), (slice(24, 36), 0.25), (slice(36, None), 0.0625)
+        for columns, value in expected:
+            torch.testing.assert_close(found[..., columns], torch.full_like(found[..., columns], value))
 
 
 def test_coherence_means_a_weight_over_four_decades():

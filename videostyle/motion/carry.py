@@ -250,12 +250,13 @@ def light(content: torch.Tensor, before: torch.Tensor, seen: torch.Tensor) -> to
     return window.mean((content - before) * seen, radius) / window.mean(seen, radius).clamp_min(SEEN_LEAST)
 
 
-def hold(warp: Warp, painted: Painted) -> torch.Tensor:
+def hold(warp: Warp, painted: Painted, firmness: float) -> torch.Tensor:
     """How firmly every pixel is held to where it begins, (1, 1, H, W) in [0, 1]: the temporal loss's mask.
 
-    Not where the flow cannot be trusted, hardly where paint is missing, and less where it moves: HELD_MOVING.
+    Not where the flow cannot be trusted, hardly where paint is missing, and less where it moves: HELD_MOVING times
+    ``firmness``.
     """
-    return warp.mask * (1 - painted.unfinished) ** 4 * warp.still.clamp_min(HELD_MOVING)
+    return warp.mask * (1 - painted.unfinished) ** 4 * warp.still.clamp_min(HELD_MOVING * firmness)
 
 
 def temporal_weight(coherence: float) -> float:
