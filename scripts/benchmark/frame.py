@@ -8,7 +8,8 @@ minutes and no time is taken of them, so `--references FILE` keeps them (`--only
 Three ways are timed from the second frame on: the product's defaults (with their loss over the yardstick), the frame
 before carried along until the loss is at 1.02 of the yardstick, and every frame afresh until the same loss.
 `--goals` says how well the first frame's yardstick tells the others' from what their contents cost untouched
-(`videostyle.optimise.shot.COST_POWER`), with `--every N` over a longer stretch of the clip.
+(`videostyle.optimise.shot.COST_POWER`), with `--every N` over a longer stretch of the clip. With `--judged-every N`
+every frame is painted and only every Nth has a yardstick: does a long clip drift by the product's defaults?
 """
 
 import argparse
@@ -54,11 +55,12 @@ class Targeted(Painter):
 
 @dataclass(frozen=True)
 class Clip:
-    """The first frames of a clip, the style, and every frame's yardstick."""
+    """The first frames of a clip, the style, and the yardstick of every ``judged_every``th frame."""
 
     frames: list[Frame]
     style: torch.Tensor
     goals: list[float]
+    judged_every: int = 1
 
 
 def read(path: Path, longest: int, count: int, every: int = 1) -> list[Frame]:
@@ -97,7 +99,7 @@ def timed(clip: Clip, painter: Painter) -> dict[str, Any]:
         seconds.append(time.perf_counter() - began)
         found.append(frame.without_pixels())
         began = time.perf_counter()
-    ratios = [f.loss / goal for f, goal in zip(found, clip.goals, strict=True)]
+    ratios = [f.loss / goal for f, goal in zip(found[:: clip.judged_every], clip.goals, strict=True)]
     return {
         "seconds": seconds[1:],
         "median_seconds": statistics.median(seconds[1:]),
@@ -114,7 +116,9 @@ def ways(clip: Clip, settings: Settings, names: Sequence[str]) -> dict[str, Any]
     """The ways to paint the clip, each timed."""
     if not names:
         return {}
-    own = own_goals(clip, Painter(clip.style, settings))
+    if clip.judged_every > 1:
+        names = ["defaults"]
+    own = own_goals(clip, Painter(clip.style, settings)) if names != ["defaults"] else []
     goals = [EQUAL_LOSS * goal for goal in own]
     # The first frame converges as it does in the product: the later ones inherit what it left.
     carried = [*own[:1], *goals[1:]]
@@ -181,14 +185,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     width, height = frames[0].size
     key = f"{arguments.clip.name} {arguments.style.name} {width}x{height} {arguments.backbone}"
     key += f" every {arguments.every}" if arguments.every > 1 else ""
+    key += f" judged every {arguments.judged_every}" if arguments.judged_every > 1 else ""
+    judged = frames[:: arguments.judged_every]
     known = json.loads(arguments.references.read_text()) if arguments.references.exists() else {}
-    if arguments.ways and len(known.get(key, [])) < len(frames):
-        known[key] = yardsticks(frames, style, settings)
+    if arguments.ways and len(known.get(key, [])) < len(judged):
+        known[key] = yardsticks(judged, style, settings)
         arguments.references.parent.mkdir(parents=True, exist_ok=True)
         arguments.references.write_text(json.dumps(known, indent=1))
     if arguments.only_references:
         return 0
-    clip = Clip(frames, style, known.get(key, [])[: len(frames)])
+    clip = Clip(frames, style, known.get(key, [])[: len(judged)], arguments.judged_every)
     say(f"{key}; {machine().processor}, {machine().threads} threads, commit {machine().commit}")
     results: dict[str, Any] = {"peers": {}, "ways": {}, "goals": {}}
     if arguments.goals:
@@ -220,6 +226,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=512, help="longer side in pixels")
     parser.add_argument("--frames", type=int, default=5)
     parser.add_argument("--every", type=int, default=1, metavar="N", help="only every Nth frame of the clip")
+    parser.add_argument("--judged-every", type=int, default=1, metavar="N", help="yardsticks of these alone (defaults)")
     parser.add_argument(
         "--goals", action="store_true", help="how well one frame's loss tells the others'; times nothing"
     )

@@ -45,6 +45,13 @@ def test_a_frame_ends_at_its_own_goal():
     assert len(row["seconds"]) == len(row["loss_ratios"]) == 2
 
 
+def test_only_every_nth_frame_is_judged_where_that_is_asked_for():
+    frames, style = [Frame(picture(32, 32), pts=i) for i in range(5)], picture(32, 32, seed=9)
+    painter = Painter(style, Settings(iterations=2, min_iterations=1, precision="fp32"), backbone=small_backbone())
+    row = frame.timed(frame.Clip(frames, style, [1.0, 1.0, 1.0], judged_every=2), painter)
+    assert (len(row["seconds"]), len(row["loss_ratios"])) == (4, 2)
+
+
 def test_ours_is_timed_by_the_same_rule():
     painter = frame.Targeted(picture(16, 16), Settings(precision="fp32"), [math.inf] * 8, backbone=small_backbone())
     painter.goals = iter([0.0] * 2)
