@@ -64,10 +64,10 @@ def test_coarse_ways_are_told_in_evaluations_of_the_whole_size(monkeypatch):
     monkeypatch.setattr(starts, "MARKS", (2, 5))
     monkeypatch.setattr(starts, "COARSE_EVALUATIONS", (4,))
     monkeypatch.setattr(starts, "Painter", lambda style, s: Painter(style, s, backbone=small_backbone()))
+    monkeypatch.setattr(starts, "until", lambda curve, loss: len(curve))
     rows = dict(starts.first_frame(picture(64, 64), picture(64, 64, seed=9), SETTINGS, "content"))
-    assert all(1 <= count <= mark for count, mark in zip(rows["at once"], (2, 5), strict=True))
-    halves = [count for name, counts in rows.items() if name != "at once" for count in counts]
-    assert len(halves) == 4 and all(count is None or count >= 4 / 4 + 1 for count in halves)
+    assert rows.pop("at once") == [5, 5]
+    assert len(rows) == 2 and all(counts == [5 + 4 / 4] * 2 for counts in rows.values())
 
 
 def test_until_is_the_first_evaluation_that_is_low_enough():
