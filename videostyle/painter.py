@@ -47,8 +47,8 @@ UNFINISHED_SHARE, FEWEST_EVALUATIONS = 0.005, 3
 # A frame of which more than this share has just come into view is given this many: the rest of it is so good already
 # that the whole would be good enough before the new part is painted.
 REVEALED_SHARE, REVEALED_EVALUATIONS = 0.04, 20
-# How firmly a shot is held, where it moves to the frame before and everywhere to its anchor: so much less after a frame
-# that did not get to its goal, but never less than LOOSEST, and as much more after one that was there so soon.
+# How firmly what moves is held to the frame before: so much less after a frame that did not get to its goal, but never
+# less than LOOSEST, where it is not held to the shot's anchor either; and as much more after one that was there so soon.
 LOOSER, LOOSEST, EASY_EVALUATIONS = 1 / 4, 1 / 16, 12
 
 OnEvaluation = Callable[[int, float], None]  # evaluation within the frame, its loss
@@ -332,7 +332,7 @@ def _after(
 
 
 def firmness_after(settings: Settings, state: ShotState, outcome: Outcome) -> float:
-    """How firmly the next frame is held; less after one that was held too firmly to get to its goal."""
+    """How firmly what moves is held in the next frame; less after one that was held too firmly to get to its goal."""
     if outcome.losses.own.item() > state.goal * outcome.untouched**COST_POWER:
         return max(LOOSEST, state.firmness * LOOSER)
     if outcome.evaluations <= max(EASY_EVALUATIONS, settings.min_iterations):
@@ -380,7 +380,7 @@ def _follow(settings: Settings, content: torch.Tensor, state: ShotState, warp: W
     painted = painted.moved(warp)
     free = painted.to_paint(content, warp)
     part = painted.part if painted.unfinished.any() else None
-    style: StyleTarget | None = state.style.loosened(state.firmness)
+    style = state.style if state.firmness > LOOSEST else None
     if settings.no_anchor:
         free, part, style = torch.ones_like(free), None, None
     start = carry.start(state.stylised, state.source, content, warp, painted.source, free)

@@ -172,17 +172,6 @@ class StyleTarget:
         reached.grams, reached.stiffness = self.grams, stiffness
         return reached
 
-    def loosened(self, firmness: float) -> "StyleTarget":
-        """The same anchor with a stiffness between 1, where it is none, at 0 and its own at 1."""
-        if firmness == 1 or self.stiffness == 1:
-            return self
-        stiffness = 1 + (self.stiffness - 1) * firmness
-        made = StyleTarget.of(self.grams)
-        share = (1 - 1 / stiffness) / (1 - 1 / self.stiffness)
-        made.pull = {name: torch.lerp(a, self.pull[name], share) for name, a in self.grams.items()}
-        made.stiffness = stiffness
-        return made
-
 
 class ContentTarget:
     """Features of a content picture, by layer: computed once per frame."""
