@@ -48,7 +48,7 @@ UNFINISHED_SHARE, FEWEST_EVALUATIONS = 0.005, 3
 # that the whole would be good enough before the new part is painted.
 REVEALED_SHARE, REVEALED_EVALUATIONS = 0.04, 20
 # How firmly what moves is held to the frame before: so much less after a frame that did not get to its goal, but never
-# less than LOOSEST, where it is not held to the shot's anchor either; and as much more after one that was there so soon.
+# less than LOOSEST, where the shot's anchor does not hold it either; and as much more after one that was there so soon.
 LOOSER, LOOSEST, EASY_EVALUATIONS = 1 / 4, 1 / 16, 12
 
 OnEvaluation = Callable[[int, float], None]  # evaluation within the frame, its loss
