@@ -24,9 +24,9 @@ FEATURES = {
     "conv4_2": 1.0,
     "conv5_1": 0.8,  # times 1 / DEEPEST_EVERY
 }
-GRAMS = {"conv1_1": 0.1, "conv2_1": 0.4, "conv3_1": 0.5, "conv4_1": 2.0, "conv5_1": 0.8}
+GRAMS = {"conv1_1": 0.1, "conv2_1": 0.4, "conv3_1": 0.5, "conv4_1": 1.0, "conv5_1": 0.8}
 # A relative error's denominator is never below this share of the whole: late pictures are close to their targets.
-FLOOR = 0.01
+FLOOR = 0.03
 GRADIENT_SCALES = (1, 2, 4)  # gradients are compared as they are and averaged over cells of 2 and 4 pixels
 
 
