@@ -49,7 +49,7 @@ UNFINISHED_SHARE, FEWEST_EVALUATIONS = 0.005, 3
 REVEALED_SHARE, REVEALED_EVALUATIONS = 0.04, 20
 # How firmly what moves is held to the frame before: so much less after a frame that did not get to its goal, but never
 # less than LOOSEST, where the shot's anchor does not hold it either; and as much more after one that was there so soon.
-# Over fifty frames of the sample clip the worst of every twelfth frame is 1.04 and 1.06 of its own 60 evaluations in two
+# Over 50 frames of the sample clip the worst of every twelfth frame is 1.04 and 1.06 of its own 60 evaluations in two
 # styles, instead of 1.22 and 1.19, for as many evaluations or fewer (``frame.py --judged-every 12``, 192 px, VGG-19).
 LOOSER, LOOSEST, EASY_EVALUATIONS = 1 / 4, 1 / 16, 12
 
