@@ -21,7 +21,7 @@ from videostyle.motion.carry import Colours, Painted
 from videostyle.motion.flow import FlowEstimator, flow_named
 from videostyle.motion.warp import Warp, sample
 from videostyle.optimise.lbfgs import History
-from videostyle.optimise.shot import COST_POWER, Outcome, ShotOptimiser, as_goal, loss_weights
+from videostyle.optimise.shot import Outcome, ShotOptimiser, as_goal, goal_for, loss_weights
 from videostyle.perception.backbones import Backbone
 from videostyle.perception.objective import ColourPrior, Losses, Prior, StyleTarget, TemporalPrior
 from videostyle.perception.trunk import Trunk
@@ -335,7 +335,7 @@ def _after(
 
 def firmness_after(settings: Settings, state: ShotState, outcome: Outcome) -> float:
     """How firmly what moves is held in the next frame; less after one that was held too firmly to get to its goal."""
-    if outcome.losses.own.item() > state.goal * outcome.untouched**COST_POWER:
+    if outcome.losses.own.item() > goal_for(state.goal, outcome.untouched):
         return max(LOOSEST, state.firmness * LOOSER)
     if outcome.evaluations <= max(EASY_EVALUATIONS, settings.min_iterations):
         return min(1.0, state.firmness / LOOSER)

@@ -196,7 +196,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                     rows[name] = counts
                     say(f"  {name:40} " + " ".join("  never" if n is None else f"{n:7.1f}" for n in counts))
     if arguments.json:
-        chosen = {"size": arguments.size, "frames": arguments.frames, "every": arguments.every}
+        chosen = {name: getattr(arguments, name) for name in ("size", "frames", "every", "backbone")}
+        chosen["style"] = arguments.style.stem
         write_json(arguments.json, "evaluations by how a frame is begun", chosen, results)
     return 0
 

@@ -96,7 +96,7 @@ class ShotOptimiser:
         """
         began = time.perf_counter()
         objective, untouched = self._objective(content, priors, style or self.style, part)
-        goal = None if goal is None else goal * untouched**COST_POWER
+        goal = None if goal is None else goal_for(goal, untouched)
         # Where everything is to stay as it is, one look tells what it costs.
         ceiling = self.settings.iterations if free is None or bool(free.any()) else 1
         steps = self._steps(objective, start.to(self.trunk.device), free, history)
@@ -177,6 +177,11 @@ def _graphs() -> Recordings:
 def as_goal(loss: float, untouched: float) -> float:
     """``loss``, right for a content that costs ``untouched``, as a goal for other contents: see COST_POWER."""
     return loss / untouched**COST_POWER
+
+
+def goal_for(goal: float, untouched: float) -> float:
+    """The loss that a goal (``as_goal``) means for a content that costs ``untouched``."""
+    return goal * untouched**COST_POWER
 
 
 def loss_weights(settings: Settings) -> LossWeights:
