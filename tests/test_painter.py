@@ -3,6 +3,7 @@
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,9 +14,11 @@ from videostyle.frame import Frame, StylisedFrame
 from videostyle.motion import carry
 from videostyle.motion.carry import HELD_MOVING
 from videostyle.motion.warp import Warp
+from videostyle.optimise.goal import FEWEST_FRAMES, FRAMES, Goal
 from videostyle.optimise.shot import COST_POWER, as_goal
 from videostyle.painter import (
     ANCHOR_STIFFNESS,
+    GOAL_EVALUATIONS,
     LOOSEST,
     Beginning,
     Painter,
@@ -84,7 +87,7 @@ def test_a_shots_goal_and_anchor_are_what_its_first_frame_was_after_so_many_eval
     content = clip(1)[0].pixels
     then, _ = painter(network, longer.but(iterations=evaluations)).paint(content, Beginning("content", content))
     assert positions[0].state is not None
-    assert positions[0].state.goal == pytest.approx(as_goal(then.losses.own.item(), then.untouched), rel=1e-5)
+    assert positions[0].state.goal.level == pytest.approx(as_goal(then.losses.own.item(), then.untouched), rel=1e-5)
     assert then.losses.own < then.untouched
     assert_anchored(positions[0], painter(network), then.pixels)
 
@@ -256,7 +259,7 @@ def test_a_shot_is_held_less_firmly_after_a_frame_that_missed_its_goal(
     state = positions[0].state
     assert state is not None and state.firmness == 1
     outcome, _ = p.paint(content, Beginning("content", content))
-    own = torch.tensor([loss * state.goal * outcome.untouched**COST_POWER])
+    own = torch.tensor([loss * state.goal.level * outcome.untouched**COST_POWER])
     outcome = replace(outcome, losses=replace(outcome.losses, own=own), evaluations=evaluations)
     assert (
         firmness_after(QUICK.but(iterations=40, min_iterations=floor), replace(state, firmness=before), outcome)
@@ -285,14 +288,39 @@ def test_a_loosely_held_frame_is_held_less_where_it_moves_and_in_the_end_to_no_a
 def test_frames_that_cannot_get_to_their_goal_are_held_ever_less_until_they_can(backbone: Backbone) -> None:
     p, positions = painter(backbone), list[Position]()
     next(stylise_frames(clip(1), picture(9), painter=p, on_position=positions.append))
-    reached = positions[0].state.goal if positions[0].state else 0.0
-    for goal in (0.5, 2.0):
+    for factor in (0.5, 4.0):
         state = positions[-1].state
         assert state is not None
-        begin = replace(positions[-1], index=1, state=replace(state, goal=goal * reached))
+        goal = replace(state.goal, level=factor * state.goal.level)
+        begin = replace(positions[-1], index=1, state=replace(state, goal=goal))
         list(stylise_frames(clip(4)[1:], picture(9), painter=p, begin=begin, on_position=positions.append))
     found = [position.state.firmness for position in positions if position.state]
     assert found == [1, 1 / 4, 1 / 16, 1 / 16, 1 / 4, 1, 1]
+
+
+def test_a_goal_is_measured_again_at_a_frame_painted_by_itself(backbone: Backbone) -> None:
+    """The light goes down at the fourth frame: as soon as the goal may be, it is measured at what is seen there."""
+    settings = QUICK.but(iterations=20, tolerance=1e-9, first_init="noise")
+    frames = clip(3) + [Frame(f.pixels / 2, pts=f.pts) for f in clip(FEWEST_FRAMES + 3)[3:]]
+    positions: list[Position] = []
+    p = Watched(backbone, settings)
+    found = list(stylise_frames(frames, picture(9), painter=p, on_position=positions.append))
+    goals = [position.state.goal for position in positions if position.state]
+    assert [goal.age for goal in goals] == [*range(FEWEST_FRAMES), 0, 1, 2]
+    content = frames[FEWEST_FRAMES].pixels
+    alone, _ = painter(backbone, settings).paint(content, Beginning("noise", p.start("noise", content)))
+    assert goals[-1] == replace(Goal.of(alone, GOAL_EVALUATIONS), age=2)
+    assert goals[-1].level != pytest.approx(goals[0].level, rel=0.02)
+    assert [begin.name for begin in p.begun] == ["noise", *["warped"] * FEWEST_FRAMES, "noise", "warped", "warped"]
+    assert found[FEWEST_FRAMES].evaluations > alone.evaluations > found[FEWEST_FRAMES + 1].evaluations
+
+
+@pytest.mark.parametrize("change", [{"tolerance": 0.0}, {"init": "previous"}, {"coherence": 0.0}])
+def test_where_nothing_is_taken_to_a_goal_none_is_measured(backbone: Backbone, change: dict[str, Any]) -> None:
+    frames = [Frame(f.pixels / (1 + f.pts), pts=f.pts) for f in clip(FRAMES + 2)]
+    p = Watched(backbone, QUICK.but(iterations=2).but(**change))
+    list(stylise_frames(frames, picture(9), painter=p))
+    assert len(p.begun) == len(frames)
 
 
 def test_a_picture_as_start(backbone: Backbone) -> None:

@@ -20,8 +20,9 @@ from videostyle.motion import carry
 from videostyle.motion.carry import Colours, Painted
 from videostyle.motion.flow import FlowEstimator, flow_named
 from videostyle.motion.warp import Warp, sample
+from videostyle.optimise.goal import Goal
 from videostyle.optimise.lbfgs import History
-from videostyle.optimise.shot import Outcome, ShotOptimiser, as_goal, goal_for, loss_weights
+from videostyle.optimise.shot import Outcome, ShotOptimiser, loss_weights
 from videostyle.perception.backbones import Backbone
 from videostyle.perception.objective import ColourPrior, Losses, Prior, StyleTarget, TemporalPrior
 from videostyle.perception.trunk import Trunk
@@ -61,16 +62,16 @@ class ShotState:
     """What one frame leaves to the next one of its shot; nothing of it crosses a cut.
 
     ``source`` and ``stylised``: (1, 3, H, W) float32 in [0, 1]. ``history``: the optimiser's curvature pairs.
-    ``painted``: what is known of every pixel. ``goal``: how far the others are to be taken (``as_goal``). ``style``:
-    the style, anchored at what the shot's first frame had reached of it when it was as good as that. ``colours``: of
-    the shot's first frame.
+    ``painted``: what is known of every pixel. ``goal``: how far the others are to be taken. ``style``: the style,
+    anchored at what the shot's first frame had reached of it when it was as good as that. ``colours``: of the shot's
+    first frame.
     """
 
     source: torch.Tensor
     stylised: torch.Tensor
     history: History | None
     painted: Painted
-    goal: float
+    goal: Goal
     style: StyleTarget
     colours: Colours
     firmness: float
@@ -92,7 +93,7 @@ class Position:
 
 
 # Everything that a position is made of, for whoever stores it.
-POSITION_PARTS = (Position, ShotState, History, Painted, StyleTarget, Colours)
+POSITION_PARTS = (Position, ShotState, Goal, History, Painted, StyleTarget, Colours)
 
 
 @dataclass(frozen=True)
@@ -293,6 +294,11 @@ def _stylise_frame(
     outcome, history = painter.paint(content, begin, on_evaluation)
     if state is None or fresh:
         outcome = painter.polished(content, outcome, on_evaluation)
+    after = _after(painter, content, outcome, history, begin, state)
+    painted = [outcome]
+    if begin.goal is not None and _measures_again(painter.settings) and after.goal.is_old(outcome.untouched):
+        painted.append(_alone(painter, content, after.goal.evaluations, on_evaluation))
+        after = replace(after, goal=after.goal.again(painted[-1]))
     loss = outcome.losses.own.item()
     stylised = StylisedFrame(
         pixels=outcome.pixels,
@@ -300,15 +306,15 @@ def _stylise_frame(
         time_base=frame.time_base,
         cut=frame.cut,
         start=begin.name,
-        evaluations=outcome.evaluations,
+        evaluations=sum(o.evaluations for o in painted),
         loss=loss,
         content_loss=outcome.losses.content.item(),
         style_loss=outcome.losses.style.item(),
-        optimise_seconds=outcome.seconds,
+        optimise_seconds=sum(o.seconds for o in painted),
         wall_seconds=time.perf_counter() - began,
         problem=health.problem(outcome.pixels, content, loss, outcome.curve, position.losses),
     )
-    return stylised, _after(painter, content, outcome, history, begin, state)
+    return stylised, after
 
 
 def _after(
@@ -322,10 +328,10 @@ def _after(
     """What a finished frame leaves to the next one. The first of a shot sets its goal, its anchor and its colours."""
     if state is None:
         style = painter.style_target(content).anchored(painter.trunk, outcome.on_the_way, ANCHOR_STIFFNESS)
-        goal, colours = _goal(outcome, _evaluations_to_goal(painter)), Colours.of(outcome.pixels, content)
+        goal, colours = Goal.of(outcome, _evaluations_to_goal(painter)), Colours.of(outcome.pixels, content)
         firmness = 1.0
     else:
-        style, goal, colours = state.style, state.goal, state.colours
+        style, goal, colours = state.style, state.goal.older(), state.colours
         firmness = firmness_after(painter.settings, state, outcome)
     painted = Painted.whole(content)
     if begin.painted is not None and begin.free is not None:
@@ -335,7 +341,7 @@ def _after(
 
 def firmness_after(settings: Settings, state: ShotState, outcome: Outcome) -> float:
     """How firmly what moves is held in the next frame; less after one that was held too firmly to get to its goal."""
-    if outcome.losses.own.item() > goal_for(state.goal, outcome.untouched):
+    if not state.goal.reached(outcome):
         return max(LOOSEST, state.firmness * LOOSER)
     if outcome.evaluations <= max(EASY_EVALUATIONS, settings.min_iterations):
         return min(1.0, state.firmness / LOOSER)
@@ -346,10 +352,15 @@ def _evaluations_to_goal(painter: Painter) -> int:
     return GOAL_OF_COMPACT if painter.backbone.name == "compact" else GOAL_EVALUATIONS
 
 
-def _goal(first: Outcome, evaluations: int) -> float:
-    """How far the frames after a shot's first one are to be taken: where that one was after so many ``evaluations``."""
-    reached = max(first.curve[:evaluations, 0].min().item(), first.losses.own.item())
-    return as_goal(reached, first.untouched) if first.untouched > 0 else 0.0
+def _measures_again(settings: Settings) -> bool:
+    """Not where no goal ends a frame, nor where a shot's first frame was polished, which is a goal of its own."""
+    return settings.tolerance > 0 and not settings.polish
+
+
+def _alone(painter: Painter, content: torch.Tensor, evaluations: int, on_evaluation: OnEvaluation | None) -> Outcome:
+    """A frame painted by itself, as a shot's first is, for so many ``evaluations``."""
+    begin = replace(_first(painter, content), goal=math.inf, floor=evaluations)
+    return painter.paint(content, begin, on_evaluation)[0]
 
 
 def _begin(
@@ -393,7 +404,7 @@ def _follow(settings: Settings, content: torch.Tensor, state: ShotState, warp: W
         priors += (ColourPrior(carry.GAMMA, *state.colours.between(content)),)
     history = _carried(state.history, warp, warp.visible_before * free)
     floor = _fewest(settings, warp, painted)
-    return Beginning("warped", start, history, priors, free, state.goal, floor, style, part, painted)
+    return Beginning("warped", start, history, priors, free, state.goal.level, floor, style, part, painted)
 
 
 def _fewest(settings: Settings, warp: Warp, painted: Painted) -> int:

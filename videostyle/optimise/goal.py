@@ -1,0 +1,51 @@
+"""How far the frames of a shot are taken."""
+
+from dataclasses import dataclass, replace
+
+from videostyle.optimise.shot import Outcome, as_goal, goal_for
+
+# What a frame's own evaluations would reach goes with what its content costs (``as_goal``) only nearly: by up to 14 %
+# within four seconds of the sample clip. So a goal is measured again, but not within FEWEST_FRAMES: as soon as that
+# cost has changed by COST_CHANGE, else after FRAMES, and after twice as many as the last time if it was still right
+# within STILL_RIGHT. Every 12 frames, whatever they cost, is as near, and would never end in a clip that stands still.
+FEWEST_FRAMES, FRAMES, COST_CHANGE, STILL_RIGHT = 8, 16, 1.05, 1.02
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What the frames after a shot's first are taken to: what one reaches by itself in so many ``evaluations``.
+
+    ``level``: as ``as_goal`` has it, measured ``age`` frames ago at a content that cost ``untouched``; good for
+    ``frames`` if contents go on costing that.
+    """
+
+    evaluations: int
+    level: float
+    untouched: float
+    frames: int = FRAMES
+    age: int = 0
+
+    @classmethod
+    def of(cls, alone: Outcome, evaluations: int) -> "Goal":
+        """Measured at a frame that was painted by itself for so many ``evaluations`` or more, or until it settled."""
+        reached = max(alone.curve[:evaluations, 0].min().item(), alone.losses.own.item())
+        return cls(evaluations, as_goal(reached, alone.untouched) if alone.untouched > 0 else 0.0, alone.untouched)
+
+    def reached(self, outcome: Outcome) -> bool:
+        """Whether a frame got there."""
+        return outcome.losses.own.item() <= goal_for(self.level, outcome.untouched)
+
+    def older(self) -> "Goal":
+        """The same, a frame later."""
+        return replace(self, age=self.age + 1)
+
+    def is_old(self, untouched: float) -> bool:
+        """Whether it should be measured again at a content that costs ``untouched``."""
+        low, high = sorted((untouched, self.untouched))
+        return self.age >= (FEWEST_FRAMES if high > COST_CHANGE * low else self.frames)
+
+    def again(self, alone: Outcome) -> "Goal":
+        """Measured at a later frame of the shot, painted by itself."""
+        goal = Goal.of(alone, self.evaluations)
+        low, high = sorted((self.level, goal.level))
+        return replace(goal, frames=2 * self.frames if high < STILL_RIGHT * low else FRAMES)
