@@ -14,7 +14,7 @@ from videostyle.frame import Frame, StylisedFrame
 from videostyle.motion import carry
 from videostyle.motion.carry import HELD_MOVING
 from videostyle.motion.warp import Warp
-from videostyle.optimise.goal import FEWEST_FRAMES, FRAMES, Goal
+from videostyle.optimise.goal import FRAMES, Goal
 from videostyle.optimise.shot import COST_POWER, as_goal
 from videostyle.painter import (
     ANCHOR_STIFFNESS,
@@ -301,18 +301,18 @@ def test_frames_that_cannot_get_to_their_goal_are_held_ever_less_until_they_can(
 def test_a_goal_is_measured_again_at_a_frame_painted_by_itself(backbone: Backbone) -> None:
     """The light goes down at the fourth frame: as soon as the goal may be, it is measured at what is seen there."""
     settings = QUICK.but(iterations=20, tolerance=1e-9, first_init="noise")
-    frames = clip(3) + [Frame(f.pixels / 2, pts=f.pts) for f in clip(FEWEST_FRAMES + 3)[3:]]
+    frames = clip(3) + [Frame(f.pixels / 2, pts=f.pts) for f in clip(FRAMES // 2 + 3)[3:]]
     positions: list[Position] = []
     p = Watched(backbone, settings)
     found = list(stylise_frames(frames, picture(9), painter=p, on_position=positions.append))
     goals = [position.state.goal for position in positions if position.state]
-    assert [goal.age for goal in goals] == [*range(FEWEST_FRAMES), 0, 1, 2]
-    content = frames[FEWEST_FRAMES].pixels
+    assert [goal.age for goal in goals] == [*range(FRAMES // 2), 0, 1, 2]
+    content = frames[FRAMES // 2].pixels
     alone, _ = painter(backbone, settings).paint(content, Beginning("noise", p.start("noise", content)))
     assert goals[-1] == replace(Goal.of(alone, GOAL_EVALUATIONS), age=2)
     assert goals[-1].level != pytest.approx(goals[0].level, rel=0.02)
-    assert [begin.name for begin in p.begun] == ["noise", *["warped"] * FEWEST_FRAMES, "noise", "warped", "warped"]
-    assert found[FEWEST_FRAMES].evaluations > alone.evaluations > found[FEWEST_FRAMES + 1].evaluations
+    assert [begin.name for begin in p.begun] == ["noise", *["warped"] * FRAMES // 2, "noise", "warped", "warped"]
+    assert found[FRAMES // 2].evaluations > alone.evaluations > found[FRAMES // 2 + 1].evaluations
 
 
 @pytest.mark.parametrize("change", [{"tolerance": 0.0}, {"init": "previous"}, {"coherence": 0.0}])

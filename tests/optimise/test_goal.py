@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from videostyle.optimise.goal import COST_CHANGE, FEWEST_FRAMES, FRAMES, STILL_RIGHT, Goal
+from videostyle.optimise.goal import COST_CHANGE, FRAMES, STILL_RIGHT, Goal
 from videostyle.optimise.shot import Outcome, as_goal
 from videostyle.perception.objective import Losses
 
@@ -38,11 +38,12 @@ def test_a_frame_is_there_at_what_its_own_content_lets_it_be(factor: float, reac
 
 
 @pytest.mark.parametrize("change", [COST_CHANGE * 1.001, 1 / COST_CHANGE / 1.001])
-def test_it_is_old_soon_where_contents_come_to_cost_something_else(change: float) -> None:
-    goal = replace(Goal.of(outcome(3.0), 5), age=FEWEST_FRAMES)
+def test_it_is_old_sooner_where_contents_come_to_cost_something_else(change: float) -> None:
+    goal = replace(Goal.of(outcome(3.0), 5), age=FRAMES // 2)
     assert goal.is_old(4.0 * change)
-    assert not replace(goal, age=FEWEST_FRAMES - 1).is_old(4.0 * change)
+    assert not replace(goal, age=FRAMES // 2 - 1).is_old(4.0 * change)
     assert not goal.is_old(4.0 * (1 + change) / 2)
+    assert not replace(goal, frames=2 * FRAMES).is_old(4.0 * change)
 
 
 def test_it_is_old_later_the_longer_it_was_right() -> None:

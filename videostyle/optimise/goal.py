@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from videostyle.optimise.shot import Outcome, as_goal, goal_for
 
 # What a frame's own evaluations would reach goes with what its content costs (``as_goal``) only nearly: by up to 14 %
-# within four seconds of the sample clip. So a goal is measured again, but not within FEWEST_FRAMES: as soon as that
-# cost has changed by COST_CHANGE, else after FRAMES, and after twice as many as the last time if it was still right
-# within STILL_RIGHT. Every 12 frames, whatever they cost, is as near, and would never end in a clip that stands still.
-FEWEST_FRAMES, FRAMES, COST_CHANGE, STILL_RIGHT = 8, 16, 1.05, 1.02
+# within four seconds of the sample clip. So a goal is measured again after FRAMES, or after half as many where that cost
+# has changed by COST_CHANGE; and after twice as many as the last time if it was still right within STILL_RIGHT (two
+# measurements agree within 1 %). Every 12 frames whatever they cost is as near, and never ends in a clip that stays what
+# it is.
+FRAMES, COST_CHANGE, STILL_RIGHT = 16, 1.05, 1.02
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Goal:
     """What the frames after a shot's first are taken to: what one reaches by itself in so many ``evaluations``.
 
     ``level``: as ``as_goal`` has it, measured ``age`` frames ago at a content that cost ``untouched``; good for
-    ``frames`` if contents go on costing that.
+    ``frames`` if contents go on costing that, else for half as many.
     """
 
     evaluations: int
@@ -42,7 +43,7 @@ class Goal:
     def is_old(self, untouched: float) -> bool:
         """Whether it should be measured again at a content that costs ``untouched``."""
         low, high = sorted((untouched, self.untouched))
-        return self.age >= (FEWEST_FRAMES if high > COST_CHANGE * low else self.frames)
+        return self.age >= (self.frames // 2 if high > COST_CHANGE * low else self.frames)
 
     def again(self, alone: Outcome) -> "Goal":
         """Measured at a later frame of the shot, painted by itself."""
