@@ -15,7 +15,7 @@ from videostyle.motion import carry
 from videostyle.motion.carry import HELD_MOVING
 from videostyle.motion.warp import Warp
 from videostyle.optimise.goal import FRAMES, Goal
-from videostyle.optimise.shot import COST_POWER, as_goal
+from videostyle.optimise.shot import COST_POWER, Outcome, as_goal
 from videostyle.painter import (
     ANCHOR_STIFFNESS,
     GOAL_EVALUATIONS,
@@ -208,11 +208,13 @@ class Watched(Painter):
 
     def __init__(self, backbone: Backbone, settings: Settings) -> None:
         super().__init__(picture(9), settings, backbone=backbone)
-        self.begun = list[Beginning]()
+        self.begun, self.painted = list[Beginning](), list[Outcome]()
 
     def paint(self, content, begin, on_evaluation=None):  # type: ignore[no-untyped-def]
+        outcome, history = super().paint(content, begin, on_evaluation)
         self.begun.append(begin)
-        return super().paint(content, begin, on_evaluation)
+        self.painted.append(outcome)
+        return outcome, history
 
 
 @pytest.mark.parametrize(("columns", "fewest"), [(0, 3), (1, 5), (8, 20)])
@@ -300,23 +302,27 @@ def test_frames_that_cannot_get_to_their_goal_are_held_ever_less_until_they_can(
 
 def test_a_goal_is_measured_again_at_a_frame_painted_by_itself(backbone: Backbone) -> None:
     """The light goes down at the fourth frame: as soon as the goal may be, it is measured at what is seen there."""
-    settings = QUICK.but(iterations=20, tolerance=1e-9, first_init="noise")
-    frames = clip(3) + [Frame(f.pixels / 2, pts=f.pts) for f in clip(FRAMES // 2 + 3)[3:]]
+    soon, settings = FRAMES // 2, QUICK.but(iterations=20, tolerance=1e-9, first_init="noise")
+    frames = clip(3) + [Frame(f.pixels / 2, pts=f.pts) for f in clip(soon + 3)[3:]]
     positions: list[Position] = []
     p = Watched(backbone, settings)
     found = list(stylise_frames(frames, picture(9), painter=p, on_position=positions.append))
     goals = [position.state.goal for position in positions if position.state]
-    assert [goal.age for goal in goals] == [*range(FRAMES // 2), 0, 1, 2]
-    content = frames[FRAMES // 2].pixels
+    assert [goal.age for goal in goals] == [*range(soon), 0, 1, 2]
+    content = frames[soon].pixels
     alone, _ = painter(backbone, settings).paint(content, Beginning("noise", p.start("noise", content)))
     assert goals[-1] == replace(Goal.of(alone, GOAL_EVALUATIONS), age=2)
     assert goals[-1].level != pytest.approx(goals[0].level, rel=0.02)
-    assert [begin.name for begin in p.begun] == ["noise", *["warped"] * FRAMES // 2, "noise", "warped", "warped"]
-    assert found[FRAMES // 2].evaluations > alone.evaluations > found[FRAMES // 2 + 1].evaluations
+    assert [begin.name for begin in p.begun] == ["noise", *["warped"] * soon, "noise", "warped", "warped"]
+    spent = [(o.evaluations, o.seconds) for o in p.painted[soon : soon + 2]]
+    assert (found[soon].evaluations, found[soon].optimise_seconds) == tuple(map(sum, zip(*spent, strict=True)))
 
 
-@pytest.mark.parametrize("change", [{"tolerance": 0.0}, {"init": "previous"}, {"coherence": 0.0}])
-def test_where_nothing_is_taken_to_a_goal_none_is_measured(backbone: Backbone, change: dict[str, Any]) -> None:
+@pytest.mark.parametrize("change", [{"tolerance": 0.0}, {"init": "previous"}, {"coherence": 0.0}, {"polish": 2}])
+def test_where_nothing_is_taken_to_a_goal_or_to_a_polished_one_none_is_measured(
+    backbone: Backbone, change: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("videostyle.painter.load_backbone", lambda *_args, **_kinds: backbone)
     frames = [Frame(f.pixels / (1 + f.pts), pts=f.pts) for f in clip(FRAMES + 2)]
     p = Watched(backbone, QUICK.but(iterations=2).but(**change))
     list(stylise_frames(frames, picture(9), painter=p))

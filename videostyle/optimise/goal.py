@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from videostyle.optimise.shot import Outcome, as_goal, goal_for
 
 # What a frame's own evaluations would reach goes with what its content costs (``as_goal``) only nearly: by up to 14 %
-# within four seconds of the sample clip. So a goal is measured again after FRAMES, or after half as many where that cost
-# has changed by COST_CHANGE; and after twice as many as the last time if it was still right within STILL_RIGHT (two
-# measurements agree within 1 %). Every 12 frames whatever they cost is as near, and never ends in a clip that stays what
-# it is.
+# within four seconds of the sample clip. So a goal is measured again after FRAMES, or half as many where that cost has
+# changed by COST_CHANGE; and after twice as many as the last time if it was still right within STILL_RIGHT (two
+# measurements agree within 1 %). Every 12 frames whatever they cost is as near, but never ends in a clip that goes
+# nowhere.
 FRAMES, COST_CHANGE, STILL_RIGHT = 16, 1.05, 1.02
 
 
