@@ -235,7 +235,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only-references", action="store_true")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=FOLDER")
     parser.add_argument("--peer-weights", help="VGG-19's weights for peers (default: --weights)")
-    parser.add_argument("--evaluations", type=int, default=4, help="N of a peer's runs of N and 2 N")
+    parser.add_argument("--evaluations", type=int, default=16, help="N of a peer's runs of N and 2 N")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path, metavar="FILE")
     arguments = parser.parse_args(argv)
