@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from distillation.matching import DEEPEST, DEEPEST_EVERY, Log, Match, Recording, match, teach
 from distillation.pictures import Pictures, crop
-from distillation.start import from_backbone, from_teacher
+from distillation.start import from_backbone, from_teacher, narrowed
 from distillation.student import Plan, Student
 from distillation.walkers import Walkers, walks
 
@@ -63,6 +63,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     p.add_argument("--plan", default=PLAN, help="layers, channels and kernels of a new network (default: %(default)s)")
     p.add_argument("--init", type=Path, metavar="FILE", help="go on from these weights (with --minutes of its own)")
+    p.add_argument("--narrow", default="", metavar="PLAN", help="with --init: fewer channels in some layers, as 1_2:16")
     p.add_argument("--out", type=Path, default=Path("checkpoints"), metavar="DIR")
     p.add_argument("--batch", type=int, default=6)
     p.add_argument("--side", type=int, default=160, help="picture size in training, a multiple of 16")
@@ -105,7 +106,8 @@ class Training:
     def _begin(self) -> Student:
         crops = torch.cat([crop(self.pictures.any(self.rng), 160, self.rng) for _ in range(48)])
         if self.args.init:
-            return from_backbone(compact.load(self.args.init), self.teacher_backbone, crops, self.dtype)
+            begun = narrowed(compact.load(self.args.init), Plan.parse(self.args.narrow), crops)
+            return from_backbone(begun, self.teacher_backbone, crops, self.dtype)
         student = from_teacher(self.teacher_backbone, Plan.parse(self.args.plan), crops, self.dtype)
         (self.args.out / "start.safetensors").write_bytes(compact.to_bytes(student.export()))
         return student

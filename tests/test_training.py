@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from videostyle.perception import compact
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 from distillation.descents import Descents  # noqa: E402
+from distillation.start import narrowed  # noqa: E402
+from distillation.student import Plan, Student  # noqa: E402
 
 
 @pytest.mark.slow
@@ -35,6 +38,25 @@ def test_trains_writes_weights_and_goes_on(shared, tmp_path):
     assert [c.weight.shape for c in trained.convs] == [c.weight.shape for c in compact.load().convs]
     train(0.3)
     assert json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])["step"] > last["step"]
+
+
+def test_a_narrowed_network_still_knows_what_it_lost():
+    """Channels that are multiples of others can go without any difference, and are the ones that go."""
+    backbone, pictures = compact.load(), torch.rand(2, 3, 32, 32)
+    conv1, conv2, after = backbone.convs[:3]
+    doubled = [torch.cat((part[:8], 2 * part[:8])) for part in (conv2.weight, conv2.bias)]
+    conv2 = replace(conv2, weight=doubled[0], bias=doubled[1])
+    after = replace(after, weight=after.weight[:, :16])
+    given = replace(backbone, convs=(conv1, conv2, after, *backbone.convs[3:]))
+    found = narrowed(given, Plan.parse("1_2:8"), pictures)
+    assert [len(c.weight) for c in found.convs[:3]] == [len(conv1.weight), 8, len(after.weight)]
+    before, now = (Student(b, {}, torch.float32)(pictures)[-1].detach() for b in (given, found))
+    torch.testing.assert_close(now, before, rtol=1e-3, atol=1e-3 * float(before.max()))
+
+
+def test_a_layer_that_is_answered_to_is_not_narrowed():
+    with pytest.raises(SystemExit, match="conv4_1 cannot be narrowed; those that can: conv1_2, "):
+        narrowed(compact.load(), Plan.parse("4_1:16"), torch.rand(1, 3, 16, 16))
 
 
 def test_a_crowd_goes_down_as_each_would_alone():

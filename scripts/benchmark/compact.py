@@ -28,7 +28,7 @@ import cv2
 import numpy as np
 import torch
 
-from videostyle.machine import bf16_is_fast, choose_machine
+from videostyle.machine import bf16_is_fast, choose_machine, keep_freed_memory
 from videostyle.optimise.lbfgs import LBFGS, History
 from videostyle.optimise.shot import loss_weights
 from videostyle.perception import compact
@@ -75,6 +75,7 @@ class Result:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
+    keep_freed_memory()  # as the command line does
     torch.set_num_threads(args.threads)
     settings = Settings(iterations=args.evaluations, min_iterations=1, tolerance=0.0)
     layers = loss_weights(settings).layers

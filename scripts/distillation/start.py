@@ -6,6 +6,7 @@ known to the next, and a few seconds of linear algebra replace the first thousan
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -68,6 +69,47 @@ def from_backbone(backbone: Backbone, teacher: Backbone, pictures: torch.Tensor,
         u, _, v = torch.linalg.svd(moments, full_matrices=False)
         adapters[name] = ((u @ v) @ r.double()).float()
     return Student(backbone, adapters, dtype)
+
+
+def narrowed(backbone: Backbone, plan: Sequence[Plan], pictures: torch.Tensor) -> Backbone:
+    """The same with fewer channels in the layers of ``plan``: those from which the others can best be told.
+
+    The next convolution takes what it had from the others, as far as that is linear in the channels that stay, from
+    those. Layers with an adapter keep their channels.
+    """
+    for item in plan:
+        names = [conv.name for conv in backbone.convs]
+        if item.name not in names[:-1] or item.name in backbone.nominal:
+            raise SystemExit(f"{item.name} cannot be narrowed; those that can: {', '.join(_inner(backbone))}")
+        i = names.index(item.name)
+        conv, after = backbone.convs[i : i + 2]
+        with torch.no_grad():
+            features = Student(backbone, {}, torch.float32)(pictures, upto=item.name)[-1]
+        features = F.avg_pool2d(features, 2) if after.pool else features
+        weighed = features * after.weight.square().sum((0, 2, 3)).sqrt().view(1, -1, 1, 1)
+        kept = _choose(weighed, item.channels).sort().values
+        told, offset = _told(_samples(features).double(), kept)
+        weight = torch.einsum("kc,ocyx->okyx", told, after.weight)
+        bias = after.bias + torch.einsum("c,ocyx->o", offset, after.weight)
+        convs = list(backbone.convs)
+        convs[i] = replace(conv, weight=conv.weight[kept], bias=conv.bias[kept])
+        convs[i + 1] = replace(after, weight=weight, bias=bias)
+        backbone = replace(backbone, convs=tuple(convs))
+    return backbone
+
+
+def _inner(backbone: Backbone) -> list[str]:
+    return [conv.name for conv in backbone.convs[:-1] if conv.name not in backbone.nominal]
+
+
+def _told(samples: torch.Tensor, kept: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(positions, c) -> T (kept, c) and t (c,): all channels from some by least squares, those by themselves."""
+    known = torch.cat((samples[:, kept], samples.new_ones(len(samples), 1)), 1)
+    moments = known.T @ known
+    ridge = 1e-6 * moments.diagonal().mean() * torch.eye(len(moments), dtype=moments.dtype)
+    told = torch.linalg.solve(moments + ridge, known.T @ samples)
+    told[:, kept] = torch.eye(len(told), len(kept), dtype=told.dtype)
+    return told[:-1].float(), told[-1].float()
 
 
 def _target(item: Plan, plan: Sequence[Plan], i: int, names: list[str]) -> str:
