@@ -1,8 +1,8 @@
 """Train the embedded network from VGG-19: ``python scripts/train_compact.py DATA... --minutes 120``.
 
-DATA are folders of natural pictures and textures; paintings from the shared folder are added where it is there. The
-run can be stopped and started again: it goes on from its last checkpoint. In ``distillation/``: what is asked of the
-network (``matching.py``), on which pictures (``walkers.py``), and where it starts (``start.py``).
+DATA are folders of natural pictures and textures; paintings from the shared folder, where it is there, and the samples'
+styles are added. The run can be stopped and started again: it goes on from its last checkpoint. In ``distillation/``:
+what is asked of the network (``matching.py``), on which pictures (``walkers.py``), and where it starts (``start.py``).
 """
 
 import argparse
@@ -31,6 +31,7 @@ from videostyle.perception.weights import from_file
 from videostyle.settings import Settings
 
 SHARED = Path(os.environ.get("VIDEOSTYLE_SHARED", "../shared"))
+PAINTINGS = [SHARED / "paintings", Path(__file__).parents[1] / "samples" / "styles"]
 PLAN = "1_1:16 1_2:32 2_1:48 2_2:48 3_1:96 3_2:96 3_3:96 4_1:192 4_2:256 5_1:32"
 HELD_OUT = ("kandinsky", "hokusai", "matisse", "mondrian")  # the paintings that judge the result
 CROWD = 4  # walkers per picture of a batch
@@ -57,7 +58,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     p = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     p.add_argument("data", nargs="+", type=Path, help="folders of pictures, read recursively")
     p.add_argument("--teacher", type=Path, default=SHARED / "weights" / "vgg19_features_fp16.npz", metavar="FILE")
-    p.add_argument("--paintings", type=Path, default=SHARED / "paintings", metavar="DIR")
+    p.add_argument("--paintings", nargs="*", type=Path, default=PAINTINGS, metavar="DIR", help="half of the styles")
     p.add_argument(
         "--minutes", type=float, default=120, help="length of the whole run; the rate falls to zero at its end"
     )
@@ -90,9 +91,8 @@ class Training:
         self.shallow = LossWeights(s.content_weight, s.style_weight * share, 0.0, s.content_layers, shallow)
         self.teacher_backbone = from_file(args.teacher)
         self.teacher = Recording(self.teacher_backbone, LAYERS, device=self.device, dtype=self.dtype)
-        folders = [*args.data, *([args.paintings] if args.paintings.is_dir() else [])]
+        folders = [*args.data, *(folder for folder in args.paintings if folder.is_dir())]
         self.pictures = Pictures(folders, HELD_OUT, args.out / "pictures.pt")
-        self.folder_count = len(folders)
         self.student = self._begin().to(self.device)
         self.parameters = list(self.student.parameters())
         self.sizes = [float(p.detach().square().mean().sqrt()) for p in self.parameters]
@@ -113,10 +113,11 @@ class Training:
         return student
 
     def _draw_style(self, rng: np.random.Generator) -> np.ndarray:
-        """Paintings, which come last, in half of the cases; the rest by the size of their folders."""
-        sizes = [float(len(f)) for f in self.pictures.folders]
-        if self.folder_count > len(self.args.data):
-            sizes[-1] = sum(sizes[:-1])
+        """Paintings, which come last, in half of the cases; within each half by the size of the folders."""
+        sizes, first = [float(len(f)) for f in self.pictures.folders], len(self.args.data)
+        photographs, paintings = sum(sizes[:first]), sum(sizes[first:])
+        if paintings:
+            sizes[first:] = [size * photographs / paintings for size in sizes[first:]]
         return self.pictures.any(rng, sizes)
 
     def run(self) -> None:
