@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from distillation.student import Student, cross, gram, objective_taps
 from distillation.walkers import Batch, WithParts
 from videostyle.perception.compact import LAYERS
-from videostyle.perception.losses import total_variation_gradient
-from videostyle.perception.objective import ContentTarget, LossWeights, StyleTarget, mean_gram
+from videostyle.perception.losses import total_variation, total_variation_gradient
+from videostyle.perception.objective import LEAST_VARIATION, ContentTarget, LossWeights, StyleTarget, mean_gram
 from videostyle.perception.trunk import Activations, Trunk
 
 # How much each layer's features and Gram differences count. With nominal (Caffe) scales conv4_1 makes up over nine
@@ -68,7 +68,9 @@ def teach(teacher: Recording, batch: Batch, weights: LossWeights, parts: torch.T
     """
     content = {n: batch.teacher_content[n] for n in weights.content_layers}
     style = {n: batch.teacher_style[n] for n in weights.style_layers}
-    objective = WithParts(teacher, ContentTarget.of(content), StyleTarget.of(style), weights)
+    objective = WithParts(
+        teacher, ContentTarget.of(content), StyleTarget.of(style, total_variation(batch.style)), weights
+    )
     objective.parts = parts
     teacher.wanted = weights.layers  # no deeper than the losses reach
     losses, gradient = objective.value_and_gradient(batch.x)
@@ -107,9 +109,11 @@ def match(student: Student, batch: Batch, teaching: Teaching, weights: LossWeigh
     content_loss = _content_loss(student, of_x, of_content, teaching, weights, log)
     taps = objective_taps(student, of_x, grams, of_content, style_grams, weights, parts)
     share = weights.style / len(weights.style_layers)
-    smoothing = (share * student.smoothness * parts[:, 1]).view(-1, 1, 1, 1)
-    g = student.input_gradient(outputs, taps) + smoothing * total_variation_gradient(batch.x)
-    log["smoothness"] = student.smoothness.detach().clone()
+    own, styles = (total_variation(x).clamp_min(LEAST_VARIATION) for x in (batch.x, batch.style))
+    roughness = (own / styles).log()
+    slope = share * (student.smoothness + student.variation * roughness) * parts[:, 1]
+    g = student.input_gradient(outputs, taps) + slope.view(-1, 1, 1, 1) * total_variation_gradient(batch.x)
+    log |= {"smoothness": student.smoothness.detach().clone(), "variation": student.variation.detach().clone()}
     gradient_loss = _gradient_loss(g, teaching.gradient, log)
     return Match(feature_loss, gram_loss, content_loss, gradient_loss, log, g.detach())
 

@@ -18,7 +18,7 @@ from videostyle.perception.losses import reference_positions
 from videostyle.perception.objective import LossWeights
 
 # The layer that makes up most of the style loss, and where its smoothness starts: a hundredth of that loss.
-SMOOTHED, SMOOTHNESS = "conv4_1", 50.0
+SMOOTHED, SMOOTHNESS, VARIATION = "conv4_1", 50.0, 500.0
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class Student(nn.Module):
         self.adapters = nn.ParameterDict({name: a.clone() for name, a in adapters.items()})
         given = backbone.nominal.get(SMOOTHED)
         self.smoothness = nn.Parameter(torch.tensor((given and given.smoothness) or SMOOTHNESS))
+        self.variation = nn.Parameter(torch.tensor((given and given.variation) or VARIATION))
         self.dtype = dtype
         self.centre: torch.Tensor
         self.register_buffer("centre", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
@@ -105,7 +106,9 @@ class Student(nn.Module):
             layer: Nominal(channels=VGG19_LAYERS[layer][2], adapter=_triangle(self.adapters[layer].detach().cpu()))
             for layer in LAYERS
         }
-        nominal[SMOOTHED] = replace(nominal[SMOOTHED], smoothness=self.smoothness.item())
+        nominal[SMOOTHED] = replace(
+            nominal[SMOOTHED], smoothness=self.smoothness.item(), variation=self.variation.item()
+        )
         return Backbone(name=name, convs=convs, nominal=nominal, poolings=("average",))
 
 

@@ -48,8 +48,9 @@ class WithParts(Objective):
         taps.style[name] = taps.style[name] * self.parts[:, 1:, None]
         return value * self.parts[:, 1], minimised * self.parts[:, 1]
 
-    def _smoothing(self):
-        return self.weights.tv + self.weights.style * self._smoothness * self.parts[:, 1]
+    @property
+    def _beta(self):
+        return self.weights.style * self.parts[:, 1]
 
 
 @dataclass

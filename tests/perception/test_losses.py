@@ -81,6 +81,7 @@ LOSSES = {
     "content": lambda f: losses.content_loss(f, FIXED.expand_as(f), STRIDE),
     "style": lambda f: losses.style_loss(losses.gram(f), losses.gram(FIXED), 3),
     "tv": losses.total_variation,
+    "divergence": lambda f: losses.divergence(losses.total_variation(f), losses.total_variation(FIXED)),
     "temporal": lambda f: losses.temporal_loss(f, FIXED.expand_as(f), FIXED[:, :1].abs()),
 }
 
@@ -106,6 +107,16 @@ def test_tiling_a_picture_changes_neither_content_nor_style(height, width, times
     f_big, p_big = f.repeat(1, 1, times, times), p.repeat(1, 1, times, times)
     torch.testing.assert_close(losses.content_loss(f_big, p_big, 8), losses.content_loss(f, p, 8))
     torch.testing.assert_close(losses.gram(f_big), losses.gram(f))
+
+
+@settings(max_examples=50)
+@given(v=st.floats(1e-3, 1e6), target=st.floats(1e-3, 1e6))
+def test_divergence_is_least_where_both_agree(v, target):
+    v, target = torch.tensor([v, target], dtype=torch.float64), torch.tensor(target, dtype=torch.float64)
+    found = losses.divergence(v, target)
+    assert found[1].abs() <= 1e-9 * target
+    assert found[0] >= -1e-9 * target
+    assert found[0] > 0 or v[0].isclose(target, rtol=1e-4)
 
 
 @settings(max_examples=25)

@@ -124,6 +124,42 @@ def test_a_network_may_want_smoothness_beside_a_layer_of_the_style():
     assert not objective(replace(plain, nominal=nominal), content, style, others)._smooths
 
 
+@pytest.mark.parametrize("shape", [(19, 33), (32, 48)], ids=str)
+def test_a_network_may_want_the_total_variation_near_the_style_picture_s(shape):
+    """Against autograd: beta w_l times the layer's weight times the divergence; nothing where they agree."""
+    double, wanting = torch.float64, told_of_variation(small_backbone())
+    x, content = (picture(*shape, seed=s, count=2, dtype=double) for s in (1, 2))
+    style = smooth_picture(21, 40).to(double)
+    found, gradient = objective(wanting, content, style).value_and_gradient(x)
+    leaf = x.clone().requires_grad_()
+    plain = plain_losses(small_backbone(), leaf, content, style, WEIGHTS)[0]
+    v, target = losses.total_variation(leaf), losses.total_variation(style)
+    assert (v > 3 * target).all()
+    weight = WEIGHTS.style / len(STYLE_LAYERS) * 0.7
+    total = plain + weight * (v * (v / target).log() - v + target)
+    (expected,) = torch.autograd.grad(total.sum(), leaf)
+    torch.testing.assert_close(found.total, total.detach())
+    torch.testing.assert_close(found.own, found.total)
+    torch.testing.assert_close(gradient, expected, rtol=1e-7, atol=1e-9 * expected.abs().max().item())
+
+    alike = (objective(backbone, content[:1], x[:1]) for backbone in (wanting, small_backbone()))
+    (a, g), (b, h) = (o.value_and_gradient(x[:1]) for o in alike)
+    torch.testing.assert_close((a.total, g), (b.total, h))
+
+
+def told_of_variation(backbone, weight=0.7):
+    return replace(
+        backbone, nominal=backbone.nominal | {"conv3_1": replace(backbone.nominal["conv3_1"], variation=weight)}
+    )
+
+
+def test_a_flat_picture_or_style_does_no_harm_to_a_network_that_minds_total_variation():
+    flat, rough = torch.full((1, 3, 24, 32), 0.5, dtype=torch.float64), picture(24, 32, dtype=torch.float64)
+    for x, style in ((flat, rough), (rough, flat), (flat, flat)):
+        found, gradient = objective(told_of_variation(small_backbone()), rough, style).value_and_gradient(x)
+        assert torch.isfinite(found.total).all() and torch.isfinite(gradient).all()
+
+
 @pytest.mark.parametrize("adapters", [False, True])
 def test_a_part_has_its_own_gram_matrix(adapters):
     """Against autograd through the plain definition: the weighted Gram of the part, times its share and its weight."""
@@ -314,7 +350,7 @@ def test_layers_are_named_once():
 
 def anchored(x0, content, style, stiffness, at):
     """(losses, gradient) at ``at``, plain and anchored at ``x0``."""
-    made = objective(small_backbone(), content, style)
+    made = objective(told_of_variation(small_backbone()), content, style)
     plain = made.value_and_gradient(at)
     made.style = made.style.anchored(made.trunk, x0, stiffness)
     return plain, made.value_and_gradient(at)
@@ -345,7 +381,7 @@ def test_an_anchor_pulls_back_from_both_sides():
 
 def test_an_anchored_gradient_is_that_of_its_total():
     x0, content, style, at, step = (picture(24, 32, seed=s, dtype=torch.float64) for s in (1, 2, 3, 4, 5))
-    made = objective(small_backbone(), content, style)
+    made = objective(told_of_variation(small_backbone()), content, style)
     made.style = made.style.anchored(made.trunk, x0, 8.0)
     _, gradient = made.value_and_gradient(at)
     eps = 1e-6

@@ -35,7 +35,7 @@ from videostyle.journal.pictures import pack, picture, quantised, unpack
 from videostyle.journal.snapshot import Tensors, put_together, take_apart
 from videostyle.settings import RunSettings
 
-FORMAT = 4
+FORMAT = 5
 ENDING = ".videostyle"
 OURS = re.compile(r"journal|frames|state-[01]\.safetensors")
 UNFINISHED = re.compile(r"(journal|state-[01])\.part|\.tmp\w+")  # of ours and of safetensors

@@ -58,12 +58,15 @@ class Nominal:
     Nominal features are ``scale * adapter @ F``: the losses are defined on these. ``channels`` is N_l of VGG-19.
     ``smoothness``: the total variation that belongs to the layer's style loss. A network that sees less at the finest
     scale than the original has to be told of it, lest optimisers leave there what they like; 0 for the original.
+    ``variation``: for the same reason, the weight of the ``divergence`` of the picture's total variation from the style
+    picture's, beside the layer's style loss; 0 for the original.
     """
 
     channels: int
     scale: float = 1.0
     adapter: torch.Tensor | None = None  # (c, C) float32; None: the identity
     smoothness: float = 0.0
+    variation: float = 0.0
 
     def metric(self) -> torch.Tensor | None:
         """Q with |scale * A F|^2 = scale^2 F' Q F: (C, C), or None for the identity."""

@@ -67,6 +67,14 @@ def total_variation_gradient(x: torch.Tensor) -> torch.Tensor:
     return g.mul_(2 * reference_positions(1) / (x.shape[2] * x.shape[3]))
 
 
+def divergence(v: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """v log(v / target) - v + target of positive sums: at least 0, and 0 where they agree (Csiszar 1991, I-divergence).
+
+    Its slope log(v / target) minds ratios, and grows slowly where they are large.
+    """
+    return torch.xlogy(v, v / target) - v + target
+
+
 def temporal_loss(x: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Mean over pixels of c (x - warp(x_prev))^2 (Ruder et al. 2016, eq. 7), per sample: -> (N,).
 

@@ -12,6 +12,7 @@ from videostyle.perception.backbones import layer_stride
 from videostyle.perception.kernel_loader import working
 from videostyle.perception.losses import (
     colour_loss,
+    divergence,
     outside,
     reference_positions,
     temporal_loss,
@@ -143,32 +144,40 @@ def _sliced_product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 GRAM_SLICES = 16
 
 
+# A picture with less total variation counts as this: neighbours differ by less than a tenth of a level in 255.
+LEAST_VARIATION = 0.1
+
+
 class StyleTarget:
-    """Mean Gram matrices of a style picture, by layer: computed once per picture and size."""
+    """A style picture's mean Gram matrices, by layer, and total variation: computed once per picture and size."""
 
     def __init__(self, trunk: Trunk, picture: torch.Tensor, layers: tuple[str, ...]) -> None:
         activations = trunk.forward(picture, layers)
-        self._aim({name: mean_gram(activations[name]) for name in layers})
+        self._aim({name: mean_gram(activations[name]) for name in layers}, total_variation(picture))
 
     @classmethod
-    def of(cls, grams: dict[str, torch.Tensor]) -> "StyleTarget":
-        """A style that is known by its mean Gram matrices (N, C, C) alone."""
+    def of(cls, grams: dict[str, torch.Tensor], variation: torch.Tensor) -> "StyleTarget":
+        """A style that is known by its mean Gram matrices (N, C, C) and total variation (N,) alone."""
         target = cls.__new__(cls)
-        target._aim(grams)
+        target._aim(grams, variation)
         return target
 
-    def _aim(self, grams: dict[str, torch.Tensor]) -> None:
+    def _aim(self, grams: dict[str, torch.Tensor], variation: torch.Tensor) -> None:
         self.grams, self.pull, self.stiffness = grams, grams, 1.0
+        self.variation = self.variation_pull = variation.clamp_min(LEAST_VARIATION)
 
     def anchored(self, trunk: Trunk, picture: torch.Tensor, stiffness: float) -> "StyleTarget":
         """The same style, held at what ``picture`` has reached of it: for the frames after a converged one.
 
         With G0 the picture's Gram and k the stiffness, what is minimised becomes k |G - (G0 + (A - G0) / k)|^2. At G0
         its gradient is that of |G - A|^2, so a converged picture stays converged; away from it, towards the style or
-        back, it resists k times as firmly. Reported losses still compare with A.
+        back, it resists k times as firmly. So it does with the logarithm of the total variation. Reported losses still
+        compare with A.
         """
         reached = StyleTarget(trunk, picture, tuple(self.grams))
         reached.pull = {name: torch.lerp(g, self.grams[name], 1 / stiffness) for name, g in reached.grams.items()}
+        way = torch.lerp(reached.variation.log(), self.variation.log(), 1 / stiffness)
+        reached.variation_pull, reached.variation = way.exp(), self.variation
         reached.grams, reached.stiffness = self.grams, stiffness
         return reached
 
@@ -191,7 +200,8 @@ class ContentTarget:
 class Objective:
     """alpha L_content + beta L_style + tv L_tv + priors, with its gradient with respect to the picture.
 
-    tv is the weights' own and what the network wants beside its style layers (``Nominal.smoothness``).
+    tv is the weights' own and what the network wants beside its style layers (``Nominal.smoothness``); it may also want
+    the picture's total variation near the style's (``Nominal.variation``).
 
     ``trunk``: the network. ``content``: the content's features, ``style``: the style's Gram matrices, ``weights``:
     alpha, beta, layers. ``priors``: what is wanted of the pixels. ``part``: (1, 1, H, W) in [0, 1], pixels that are to
@@ -210,8 +220,10 @@ class Objective:
         self.trunk, self.content, self.style, self.weights, self.priors = trunk, content, style, weights, priors
         self._part = None if part is None else _Part(part, weights.style_layers, dense=part.device.type != "cpu")
         self._metrics = self._device_metrics()
-        wanted = [trunk.backbone.nominal[name].smoothness for name in weights.style_layers]
-        self._smoothness = sum(wanted) / len(wanted) if wanted else 0.0  # w_l = 1 / number of style layers
+        wanted = [trunk.backbone.nominal[name] for name in weights.style_layers]
+        share = 1 / max(1, len(wanted))  # w_l
+        self._smoothness = share * sum(nominal.smoothness for nominal in wanted)
+        self._variation = share * sum(nominal.variation for nominal in wanted)
 
     def _device_metrics(self) -> Mapping[str, torch.Tensor | None]:
         nominal = self.trunk.backbone.nominal
@@ -234,11 +246,12 @@ class Objective:
         activations = self.trunk.forward(x)
         losses, gradients = self._losses(x, activations)
         g = activations.backward(gradients, gradients.fused)
-        return losses, self._add_pixel_gradients(x, g)
+        return losses, self._add_pixel_gradients(x, g, gradients.variation)
 
     def tensors(self) -> list[torch.Tensor]:
         """Everything that it was given and that may change from frame to frame, in a fixed order."""
         targets = [*self.content.features.values(), *self.style.grams.values(), *self.style.pull.values()]
+        targets += [self.style.variation, self.style.variation_pull]
         part = [] if self._part is None else self._part.tensors()
         return [*targets, *(t for prior in self.priors for t in prior.tensors()), *part]
 
@@ -248,6 +261,7 @@ class Objective:
         content.features = {name: f.clone() for name, f in self.content.features.items()}
         style.grams = {name: g.clone() for name, g in self.style.grams.items()}
         style.pull = {name: g.clone() for name, g in self.style.pull.items()}
+        style.variation, style.variation_pull = self.style.variation.clone(), self.style.variation_pull.clone()
         priors = tuple(prior.owning() for prior in self.priors)
         made = Objective(self.trunk, content, style, self.weights, priors)
         made._part = None if self._part is None else self._part.owning()
@@ -268,10 +282,11 @@ class Objective:
                 style, held = style + distance, held + minimised
                 if self._part is not None:
                     part = part + self._style_of_part(self._part, name, activations[name], taps)
-        rest = self.weights.content * content
+        rest, variation, held_variation = self.weights.content * content, zero, zero
         if self._smooths:
-            rest = rest + self._smoothing() * total_variation(x)
-        own, total = rest + self.weights.style * style, rest + self.weights.style * held
+            variation, held_variation, taps.variation = self._variation_losses(total_variation(x))
+        own = rest + self.weights.style * style + variation
+        total = rest + self.weights.style * held + held_variation
         for prior in self.priors:
             total = total + prior.weight * prior.value(x)
         part = self.weights.style * part
@@ -350,16 +365,33 @@ class Objective:
 
     @property
     def _smooths(self) -> bool:
-        return bool(self.weights.tv or self._smoothness)
+        return bool(self.weights.tv or self._smoothness or self._variation)
 
-    def _smoothing(self) -> float | torch.Tensor:
-        """The weight of the total variation: the settings' own, and what the network wants beside the style."""
-        return self.weights.tv + self.weights.style * self._smoothness
+    @property
+    def _beta(self) -> float | torch.Tensor:
+        """The style's weight, or (N,) weights."""
+        return self.weights.style
 
-    def _add_pixel_gradients(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
-        if self._smooths:
-            weight = self._smoothing()
-            g.add_(total_variation_gradient(x) * (weight.view(-1, 1, 1, 1) if torch.is_tensor(weight) else weight))
+    def _variation_losses(self, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """(loss, what is minimised of it, the latter's slope) of total variations ``v``, all (N,).
+
+        w V, w the settings' own weight and the smoothness that the network wants; and beta w_v times the ``divergence``
+        of V from the style's, or where the style is anchored, k times that from the k-th part of the way to it.
+        """
+        smoothing, weight = self.weights.tv + self._beta * self._smoothness, self._beta * self._variation
+        loss = minimised = smoothing * v
+        slope = torch.ones_like(v) * smoothing
+        if self._variation:
+            rough, style, k = v.clamp_min(LEAST_VARIATION), self.style, self.style.stiffness
+            loss = loss + weight * divergence(rough, style.variation)
+            minimised = minimised + k * weight * divergence(rough, style.variation_pull)
+            slope = slope + k * weight * (rough / style.variation_pull).log()
+        return loss, minimised, slope
+
+    def _add_pixel_gradients(self, x: torch.Tensor, g: torch.Tensor, variation: torch.Tensor | None) -> torch.Tensor:
+        """``variation``: (N,) slope of the loss in the total variation."""
+        if variation is not None:
+            g.add_(total_variation_gradient(x) * variation.view(-1, 1, 1, 1))
         for prior in self.priors:
             prior.add_gradient(x, g)
         return g
@@ -406,13 +438,14 @@ class _TapGradients:
     """The losses' gradients at the layers, applied on the way down.
 
     (N, C, C) for style; for content (N, M, C) with its factor; for a part's style, positions (n,) or None for all, and
-    (n, C).
+    (n, C). Beside them ``variation``, the slope in the picture's total variation, (N,).
     """
 
     def __init__(self) -> None:
         self.content: dict[str, tuple[torch.Tensor, float]] = {}
         self.style: dict[str, torch.Tensor] = {}
         self.part: dict[str, tuple[torch.Tensor | None, torch.Tensor]] = {}
+        self.variation: torch.Tensor | None = None
         # What a GPU's own kernel adds for the style, part and all, on the way through the layer's ReLU.
         self.fused: dict[str, Callable[[torch.Tensor | None], torch.Tensor]] = {}
 

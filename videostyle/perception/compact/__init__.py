@@ -2,8 +2,8 @@
 
 One safetensors file next to this module holds the convolutions (``conv1_1.weight``, ``.bias``; float16 and float32)
 and, for each layer that it answers to, an upper triangular ``conv1_1.adapter`` R (c, c): the losses are defined on R F,
-whose distances and Gram matrices stand for those of the original VGG-19's features. ``conv4_1.smoothness``
-is the layer's (``Nominal``).
+whose distances and Gram matrices stand for those of the original VGG-19's features. ``conv4_1.smoothness`` and
+``conv4_1.variation`` are the layer's (``Nominal``).
 """
 
 import hashlib
@@ -45,6 +45,7 @@ def from_tensors(tensors: Mapping[str, torch.Tensor], sha256: str = "") -> Backb
             channels=VGG19_LAYERS[name][2],
             adapter=tensors[f"{name}.adapter"].float(),
             smoothness=float(tensors.get(f"{name}.smoothness", 0.0)),
+            variation=float(tensors.get(f"{name}.variation", 0.0)),
         )
         for name in names
         if f"{name}.adapter" in tensors
@@ -59,6 +60,6 @@ def to_bytes(backbone: Backbone) -> bytes:
     for name, nominal in backbone.nominal.items():
         assert nominal.adapter is not None
         tensors[f"{name}.adapter"] = (nominal.scale * nominal.adapter).float().contiguous()
-        if nominal.smoothness:
-            tensors[f"{name}.smoothness"] = torch.tensor(nominal.smoothness)
+        told = {"smoothness": nominal.smoothness, "variation": nominal.variation}
+        tensors |= {f"{name}.{what}": torch.tensor(weight) for what, weight in told.items() if weight}
     return save_tensors(tensors)
