@@ -18,7 +18,9 @@ from videostyle.perception.losses import reference_positions
 from videostyle.perception.objective import LossWeights
 
 # The layer that makes up most of the style loss, and where its smoothness starts: a hundredth of that loss.
-SMOOTHED, SMOOTHNESS, VARIATION = "conv4_1", 50.0, 500.0
+SMOOTHED, SMOOTHNESS = "conv4_1", 50.0
+# Not learned: gradients one step at a time want a fifth of it (100 after 12 minutes, from 500), whole runs do not.
+VARIATION = 500.0
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Student(nn.Module):
         self.adapters = nn.ParameterDict({name: a.clone() for name, a in adapters.items()})
         given = backbone.nominal.get(SMOOTHED)
         self.smoothness = nn.Parameter(torch.tensor((given and given.smoothness) or SMOOTHNESS))
-        self.variation = nn.Parameter(torch.tensor((given and given.variation) or VARIATION))
+        self.variation = (given and given.variation) or VARIATION
         self.dtype = dtype
         self.centre: torch.Tensor
         self.register_buffer("centre", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
@@ -106,9 +108,7 @@ class Student(nn.Module):
             layer: Nominal(channels=VGG19_LAYERS[layer][2], adapter=_triangle(self.adapters[layer].detach().cpu()))
             for layer in LAYERS
         }
-        nominal[SMOOTHED] = replace(
-            nominal[SMOOTHED], smoothness=self.smoothness.item(), variation=self.variation.item()
-        )
+        nominal[SMOOTHED] = replace(nominal[SMOOTHED], smoothness=self.smoothness.item(), variation=self.variation)
         return Backbone(name=name, convs=convs, nominal=nominal, poolings=("average",))
 
 
