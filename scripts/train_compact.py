@@ -32,7 +32,7 @@ from videostyle.settings import Settings
 
 SHARED = Path(os.environ.get("VIDEOSTYLE_SHARED", "../shared"))
 PAINTINGS = [SHARED / "paintings", Path(__file__).parents[1] / "samples" / "styles"]
-PLAN = "1_1:16 1_2:32 2_1:48 2_2:48 3_1:96 3_2:96 3_3:96 4_1:192 4_2:256 5_1:32"
+PLAN = "1_1:16 1_2:16 2_1:48 2_2:48 3_1:96 3_2:96 3_3:96 4_1:192 4_2:256 5_1:32"
 HELD_OUT = ("kandinsky", "hokusai", "matisse", "mondrian")  # the paintings that judge the result
 CROWD = 4  # walkers per picture of a batch
 WARM_UP_STEPS = 60

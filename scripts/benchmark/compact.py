@@ -20,7 +20,7 @@ import os
 import statistics
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ SHARED = Path(os.environ.get("VIDEOSTYLE_SHARED", "../shared"))
 STYLES = ("kandinsky_composition_vii", "hokusai_great_wave", "matisse_woman_with_hat", "mondrian")
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 COST_SIZE = (288, 512)
+TOLD = "conv4_1"  # the layer beside whose style the network wants something of the total variation
 
 
 # Evaluations of the embedded network's run after which VGG-19 looks at the picture.
@@ -81,7 +82,7 @@ def main(argv: list[str] | None = None) -> int:
     layers = loss_weights(settings).layers
     vgg, small = (
         Trunk(backbone, layers, device=args.device, dtype=DTYPES[args.precision])
-        for backbone in (from_file(args.teacher), compact.load(args.weights))
+        for backbone in (from_file(args.teacher), embedded(args))
     )
     results, tiles = [], []
     for photo, style in list(pairs(args))[:: args.every][: args.pairs]:
@@ -107,6 +108,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     p = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     p.add_argument("--teacher", type=Path, default=SHARED / "weights" / "vgg19_features_fp16.npz", metavar="FILE")
     p.add_argument("--weights", type=Path, metavar="FILE", help="a compact network other than the embedded one")
+    p.add_argument("--smoothness", type=float, metavar="W", help="another than the network's own (see Nominal)")
+    p.add_argument("--variation", type=float, metavar="W", help="likewise")
     p.add_argument("--photos", type=Path, default=SHARED / "photos", metavar="DIR")
     p.add_argument("--paintings", type=Path, default=SHARED / "paintings", metavar="DIR")
     p.add_argument("--styles", nargs="+", default=STYLES, metavar="NAME", help="paintings that training has not seen")
@@ -130,8 +133,29 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 def vars_of(args: argparse.Namespace) -> dict[str, object]:
     """The options that decide the outcome (no paths)."""
-    keys = ("size", "evaluations", "start", "pairs", "every", "precision", "device", "threads")
+    keys = (
+        "smoothness",
+        "variation",
+        "size",
+        "evaluations",
+        "start",
+        "pairs",
+        "every",
+        "precision",
+        "device",
+        "threads",
+    )
     return {k: getattr(args, k) for k in keys}
+
+
+def embedded(args: argparse.Namespace) -> Backbone:
+    """The embedded network, or another, with what it wants of the total variation as the options say."""
+    backbone = compact.load(args.weights)
+    own = backbone.nominal[TOLD]
+    smoothness = own.smoothness if args.smoothness is None else args.smoothness
+    variation = own.variation if args.variation is None else args.variation
+    told = replace(own, smoothness=smoothness, variation=variation)
+    return replace(backbone, nominal={**backbone.nominal, TOLD: told})
 
 
 def pairs(args: argparse.Namespace) -> Iterator[tuple[Path, Path]]:
@@ -263,10 +287,12 @@ def summary(results: list[Result]) -> dict[str, object]:
     e = [r.evaluations_equalled for r in results]
     shares, ratios = [r.style_share for r in results], [r.content_ratio for r in results]
     cosines = np.array([r.cosines for r in results])
+    over_own = statistics.geometric_mean(r.total[-1] / min(r.own_total) for r in results)
     return {
         "pairs_measured": len(results),
         "evaluations_equalled": {"median": statistics.median(e), "least": min(e)},
         "style_share": {"median": statistics.median(shares), "least": min(shares)},
+        "total_over_own": round(over_own, 4),
         "content_ratio": {"median": statistics.median(ratios), "most": max(ratios)},
         "cosines_at_0_25_50_100_percent": [round(float(c), 3) for c in np.median(cosines, 0)],
     }

@@ -113,7 +113,6 @@ def match(student: Student, batch: Batch, teaching: Teaching, weights: LossWeigh
     roughness = (own / styles).log()
     slope = share * (student.smoothness + student.variation * roughness) * parts[:, 1]
     g = student.input_gradient(outputs, taps) + slope.view(-1, 1, 1, 1) * total_variation_gradient(batch.x)
-    log["smoothness"] = student.smoothness.detach().clone()
     gradient_loss = _gradient_loss(g, teaching.gradient, log)
     return Match(feature_loss, gram_loss, content_loss, gradient_loss, log, g.detach())
 

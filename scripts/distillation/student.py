@@ -17,10 +17,9 @@ from videostyle.perception.compact import LAYERS
 from videostyle.perception.losses import reference_positions
 from videostyle.perception.objective import LossWeights
 
-# The layer that makes up most of the style loss, and where its smoothness starts: a hundredth of that loss.
-SMOOTHED, SMOOTHNESS = "conv4_1", 50.0
-# Not learned: gradients one step at a time want a fifth of it (100 after 12 minutes, from 500), whole runs do not.
-VARIATION = 500.0
+# What the network wants of the total variation, beside the layer that makes up most of the style loss. Not learned:
+# gradients one step at a time ask for less and less (-180 and 100, in an hour), and whole runs end worse with that.
+SMOOTHED, SMOOTHNESS, VARIATION = "conv4_1", 250.0, 500.0
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Student(nn.Module):
         self.biases = nn.ParameterList(conv.bias.clone() for conv in backbone.convs)
         self.adapters = nn.ParameterDict({name: a.clone() for name, a in adapters.items()})
         given = backbone.nominal.get(SMOOTHED)
-        self.smoothness = nn.Parameter(torch.tensor((given and given.smoothness) or SMOOTHNESS))
+        self.smoothness = (given and given.smoothness) or SMOOTHNESS
         self.variation = (given and given.variation) or VARIATION
         self.dtype = dtype
         self.centre: torch.Tensor
@@ -108,7 +107,7 @@ class Student(nn.Module):
             layer: Nominal(channels=VGG19_LAYERS[layer][2], adapter=_triangle(self.adapters[layer].detach().cpu()))
             for layer in LAYERS
         }
-        nominal[SMOOTHED] = replace(nominal[SMOOTHED], smoothness=self.smoothness.item(), variation=self.variation)
+        nominal[SMOOTHED] = replace(nominal[SMOOTHED], smoothness=self.smoothness, variation=self.variation)
         return Backbone(name=name, convs=convs, nominal=nominal, poolings=("average",))
 
 
