@@ -183,7 +183,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         read_picture(arguments.style),
     )
     width, height = frames[0].size
-    key = f"{arguments.clip.name} {arguments.style.name} {width}x{height} {arguments.backbone}"
+    network = Painter(style, settings).backbone
+    key = f"{arguments.clip.name} {arguments.style.name} {width}x{height} {network.name} {network.sha256[:8]}"
     key += f" every {arguments.every}" if arguments.every > 1 else ""
     key += f" judged every {arguments.judged_every}" if arguments.judged_every > 1 else ""
     judged = frames[:: arguments.judged_every]
