@@ -133,19 +133,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 def vars_of(args: argparse.Namespace) -> dict[str, object]:
     """The options that decide the outcome (no paths)."""
-    keys = (
-        "smoothness",
-        "variation",
-        "size",
-        "evaluations",
-        "start",
-        "pairs",
-        "every",
-        "precision",
-        "device",
-        "threads",
-    )
-    return {k: getattr(args, k) for k in keys}
+    keys = ("size", "evaluations", "start", "pairs", "every", "precision", "device", "threads")
+    return {k: getattr(args, k) for k in (*keys, "smoothness", "variation")}
 
 
 def embedded(args: argparse.Namespace) -> Backbone:

@@ -153,6 +153,22 @@ def told_of_variation(backbone, weight=0.7):
     )
 
 
+def test_an_objective_of_its_own_shares_nothing_and_says_the_same():
+    """What a recording writes over must not be what the next frame reads; anchored, so that every target differs."""
+    x, content, style = (picture(24, 32, seed=s, dtype=torch.float64) for s in range(3))
+    given = objective(told_of_variation(small_backbone()), content, style)
+    given.style = given.style.anchored(given.trunk, x, 8.0)
+    own = given.owning()
+    for mine, theirs in zip(own.tensors(), given.tensors(), strict=True):
+        assert torch.equal(mine, theirs)
+        assert mine.data_ptr() != theirs.data_ptr()
+    before = own.value(content).total
+    for tensor in given.tensors():
+        tensor.mul_(2)
+    assert torch.equal(own.value(content).total, before)
+    assert not torch.equal(given.value(content).total, before)
+
+
 def test_a_flat_picture_or_style_does_no_harm_to_a_network_that_minds_total_variation():
     flat, rough = torch.full((1, 3, 24, 32), 0.5, dtype=torch.float64), picture(24, 32, dtype=torch.float64)
     for x, style in ((flat, rough), (rough, flat), (flat, flat)):
