@@ -21,13 +21,13 @@ from distillation.start import from_backbone, from_teacher, narrowed
 from distillation.student import Plan, Student
 from distillation.walkers import Walkers, walks
 
-from videostyle.ahead import Ahead
-from videostyle.machine import choose_machine
-from videostyle.perception import compact
-from videostyle.perception.compact import LAYERS
-from videostyle.perception.objective import LossWeights
-from videostyle.perception.trunk import Trunk
-from videostyle.perception.weights import from_file
+from videostyle.device import choose_machine
+from videostyle.losses.objective import LossWeights
+from videostyle.networks import compact
+from videostyle.networks.compact import LAYERS
+from videostyle.networks.feature_extractor import Trunk
+from videostyle.networks.weights import from_file
+from videostyle.pipeline.prefetch import Ahead
 from videostyle.settings import Settings
 
 SHARED = Path(os.environ.get("VIDEOSTYLE_SHARED", "../shared"))

@@ -1,6 +1,7 @@
 """The arrows between the rooms of the package, read from the imports of every file: what may know of what."""
 
 import ast
+import graphlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,80 +12,46 @@ PACKAGE = Path(__file__).parents[1] / "videostyle"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 # What everybody may use: values and words, no work.
-COMMON = {"errors", "settings", "frame", "version"}
+COMMON = {"errors", "frames", "settings", "version"}
 
-# room -> the rooms that it may import. A new room is entered here, with what it needs.
+# room -> the rooms that it imports beside COMMON, no more and no fewer; in the order of the calls, callers first.
 ARROWS: dict[str, set[str]] = {
-    "errors": set(),
-    "version": set(),
-    "frame": set(),
-    "settings": set(),
-    # the stages: none knows another, except the optimiser what it minimises
-    "media": set(),
-    "motion": set(),
-    "perception": set(),
-    "optimise": {"perception"},
-    "journal": set(),
-    "ahead": {"machine"},
-    "samples": set(),
-    # the pipeline; the painter is its half without files, machine and record are what it asks and leaves behind
-    "machine": set(),
-    "health": set(),
-    "painter": {"health", "machine", "motion", "optimise", "perception"},
-    "record": {"machine", "motion", "painter"},
-    "progress": set(),
-    "memory": {"machine", "painter"},
-    "pipeline": {
-        "ahead",
-        "machine",
-        "media",
-        "memory",
-        "motion",
-        "optimise",
-        "journal",
-        "painter",
-        "progress",
-        "record",
-    },
-    # recipes paint single pictures and look at features, which is below the pipeline
-    "experiments": {"pipeline", "painter", "optimise", "perception", "media", "machine", "record", "samples"},
-    "measure": {"perception", "motion"},
-    # measuring files: what the pipeline is to the painter
-    "judge": {"measure", "machine", "media", "motion", "painter", "perception"},
-    # the camera in front of the pipeline
-    "webcam": {"journal", "media", "pipeline"},
-    # several clips and styles, one after the other
-    "batch": {"journal", "pipeline"},
-    # the command line; console is what it shows, doctor looks at every room and changes nothing
-    "console": {"batch", "pipeline", "painter", "machine", "experiments"},
-    "interrupts": set(),
-    "options": set(),
-    "doctor": {"pipeline", "painter", "machine", "media", "motion", "perception"},
-    "cli": {
-        "batch",
-        "pipeline",
-        "experiments",
-        "judge",
-        "machine",
-        "webcam",
-        "console",
-        "doctor",
-        "interrupts",
-        "options",
-    },
     "__main__": {"cli"},
     "__init__": set(),  # finds its names when they are asked for
+    "cli": {"device", "experiments", "files", "measure", "media", "networks", "pipeline", "stylise", "temporal"},
+    "experiments": {"device", "files", "media", "networks", "optimise", "pipeline", "samples", "stylise"},
+    "measure": {"device", "losses", "media", "networks", "stylise", "temporal"},
+    "pipeline": {"checkpoint", "device", "files", "media", "networks", "stylise", "temporal"},
+    "media": set(),
+    "checkpoint": {"files"},
+    "stylise": {"device", "losses", "networks", "optimise", "temporal"},
+    "temporal": set(),
+    "optimise": {"kernels", "losses", "networks"},
+    "losses": {"kernels", "networks"},
+    "networks": {"files", "kernels"},
+    "kernels": set(),
+    "device": set(),
+    "files": set(),
+    "samples": set(),
+    "settings": set(),
+    "frames": set(),
+    "errors": set(),
+    "version": set(),
 }
 
-# (file, room): an arrow beside the table, with its reason.
-EXCEPTIONS = {
-    ("pipeline.py", "perception"): "the type of a download's progress callback, which it hands on to the painter",
+# Rooms that take plain numbers and tensors, and the libraries that they may know: small libraries of their own.
+PLAIN_ROOMS = {
+    "losses": {"torch"},
+    "networks": {"torch", "torchvision", "numpy", "safetensors"},
+    "kernels": {"torch", "triton"},
 }
 
 # Files that print or end a process, and why; everything else raises or calls back.
 PRINTERS = {
-    "cli.py": "the command line",
-    "console.py": "the command line's progress and closing lines",
+    "cli/main.py": "the command line's errors and exit status",
+    "cli/commands.py": "the command line's results",
+    "cli/console.py": "the command line's first and closing lines",
+    "cli/progress_display.py": "the command line's progress",
     "__main__.py": "hands the command line's exit status on",
     "media/survey.py": "runs in a child process, which ends itself when its time is up",
 }
@@ -92,13 +59,14 @@ PRINTERS = {
 # library -> the places that know it.
 LIBRARIES = {
     "av": ("media/",),
-    "ffmpeg": ("media/", "experiments/montage.py"),
+    "ffmpeg": ("media/", "experiments/demo/montage.py"),
     "imageio_ffmpeg": ("media/",),
     "PIL": ("media/",),
-    "cv2": ("motion/",),
-    "scenedetect": ("motion/shots.py",),
-    "tqdm": ("console.py", "cli.py"),
-    "matplotlib": ("experiments/", "cli.py", "judge.py"),
+    "cv2": ("temporal/flow.py",),
+    "scenedetect": ("temporal/shots.py",),
+    "tqdm": ("cli/",),
+    "matplotlib": ("experiments/", "measure/report.py"),
+    "triton": ("kernels/",),
 }
 
 
@@ -131,39 +99,65 @@ def rooms_used(path: Path) -> set[str]:
     return {room for room in ours if (PACKAGE / room).is_dir() or (PACKAGE / f"{room}.py").is_file()} - {room_of(path)}
 
 
+def room_imports(room: str) -> set[str]:
+    """The other rooms that the files of a room import."""
+    return {used for path in FILES if room_of(path) == room for used in rooms_used(path)}
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
 def test_the_files_are_found():
-    assert {"perception/losses.py", "media/probe.py", "settings.py"} <= {name_of(p) for p in FILES}
-    assert rooms_used(PACKAGE / "optimise" / "shot.py") == {"perception", "settings"}
+    assert {"losses/definitions.py", "media/probe.py", "settings.py"} <= {name_of(p) for p in FILES}
+    assert rooms_used(PACKAGE / "optimise" / "adam.py") == set()
+    assert rooms_used(PACKAGE / "optimise" / "outcome.py") == {"losses"}
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_arrows(path):
-    room = room_of(path)
-    assert room in ARROWS, f"{room} is a new room: say in ARROWS what it may know"
-    allowed = COMMON | ARROWS[room] | {to for file, to in EXCEPTIONS if file == name_of(path)}
-    assert rooms_used(path) <= allowed
+def test_every_room_stands_in_the_table():
+    assert {room_of(path) for path in FILES} == set(ARROWS)
 
 
-def test_exceptions_are_still_needed():
-    for file, to in EXCEPTIONS:
-        assert to in rooms_used(PACKAGE / file)
-        assert to not in ARROWS[room_of(PACKAGE / file)]
+@pytest.mark.parametrize("room", ARROWS)
+def test_arrows(room):
+    assert room_imports(room) - COMMON == ARROWS[room]
 
 
-def test_nothing_imports_the_command_line():
+def test_no_arrow_points_upwards():
+    order = list(ARROWS)
+    for room, targets in ARROWS.items():
+        assert all(order.index(room) < order.index(target) for target in targets), room
+
+
+def test_no_import_goes_in_a_circle():
+    modules = {module_of(path): path for path in FILES}
+    graph = {
+        name: {found if found in modules else found.rpartition(".")[0] for found in imports(tree_of(path))}
+        & set(modules)
+        for name, path in modules.items()
+    }
+    assert tuple(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError
+
+
+def test_the_top_level_is_small():
+    assert len(list(PACKAGE.glob("*.py"))) <= 9
+
+
+def test_files_and_functions_are_short():
     for path in FILES:
-        if name_of(path) != "__main__.py":
-            assert "cli" not in rooms_used(path), name_of(path)
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 300, name_of(path)
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.FunctionDef):
+                assert (node.end_lineno or 0) - node.lineno < 60, f"{name_of(path)}: {node.name}"
 
 
-def test_perception_takes_plain_numbers_and_tensors():
-    """A small library of its own: torch, numpy, safetensors and the standard library, and no settings."""
-    allowed = {"torch", "torchvision", "triton", "numpy", "safetensors", *sys.stdlib_module_names}
+@pytest.mark.parametrize("room", PLAIN_ROOMS)
+def test_small_libraries_take_plain_numbers_and_tensors(room):
     for path in FILES:
-        if room_of(path) == "perception":
-            assert rooms_used(path) <= {"errors"}, name_of(path)
+        if room_of(path) == room:
+            assert not rooms_used(path) & {"settings", "frames"}, name_of(path)
             roots = {module.split(".")[0] for module in imports(tree_of(path))} - {"videostyle"}
-            assert roots <= allowed, name_of(path)
+            assert roots <= PLAIN_ROOMS[room] | sys.stdlib_module_names, name_of(path)
 
 
 @pytest.mark.parametrize("library", LIBRARIES)

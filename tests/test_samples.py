@@ -1,6 +1,5 @@
 """The samples are what they are said to be, and the script that draws them draws the same again."""
 
-import sys
 import tomllib
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from videostyle.errors import UsageError
 from videostyle.samples import sample, sample_names, samples_folder
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "scripts"))
 
 import make_samples  # noqa: E402
 from samples_art import clip, paint, woodcut  # noqa: E402

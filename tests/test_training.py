@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from videostyle.networks import compact
 from videostyle.optimise.lbfgs import FIRST_STEP, LBFGS, History
-from videostyle.perception import compact
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "scripts"))
 from distillation.descents import Descents  # noqa: E402
 from distillation.start import narrowed  # noqa: E402
 from distillation.student import Plan, Student  # noqa: E402

@@ -13,22 +13,22 @@ from typing import Any
 from videostyle.version import __version__
 
 _HOMES = {
-    "Frame": "frame",
-    "StylisedFrame": "frame",
-    "VideoInfo": "frame",
+    "Frame": "frames",
+    "StylisedFrame": "frames",
+    "VideoInfo": "frames",
     "Settings": "settings",
     "MediaSettings": "settings",
     "RunSettings": "settings",
     "VideoStyleError": "errors",
-    "Painter": "painter",
-    "stylise_frames": "painter",
-    "Progress": "pipeline",
-    "Result": "pipeline",
-    "Preview": "pipeline",
-    "stylise_video": "pipeline",
-    "stylise_image": "pipeline",
-    "preview_video": "pipeline",
-    "copy_video": "pipeline",
+    "Painter": "stylise.stylizer",
+    "stylise_frames": "stylise.sequence",
+    "Progress": "pipeline.progress",
+    "Result": "pipeline.job",
+    "Preview": "pipeline.picture",
+    "stylise_video": "pipeline.video",
+    "stylise_image": "pipeline.picture",
+    "preview_video": "pipeline.picture",
+    "copy_video": "pipeline.video",
 }
 
 __all__ = ["__version__", *_HOMES]

@@ -2,6 +2,6 @@
 
 import sys
 
-from videostyle.cli import main
+from videostyle.cli.main import main
 
 sys.exit(main())

@@ -28,14 +28,16 @@ import cv2
 import numpy as np
 import torch
 
-from videostyle.machine import bf16_is_fast, choose_machine, keep_freed_memory
+from videostyle.device import bf16_is_fast, choose_machine, keep_freed_memory
+from videostyle.losses.content import ContentTarget
+from videostyle.losses.objective import Losses, Objective
+from videostyle.losses.style import StyleTarget
+from videostyle.networks import compact
+from videostyle.networks.backbone import Backbone
+from videostyle.networks.feature_extractor import Trunk
+from videostyle.networks.weights import from_file
+from videostyle.optimise.image_optimiser import loss_weights
 from videostyle.optimise.lbfgs import LBFGS, History
-from videostyle.optimise.shot import loss_weights
-from videostyle.perception import compact
-from videostyle.perception.backbones import Backbone
-from videostyle.perception.objective import ContentTarget, Losses, Objective, StyleTarget
-from videostyle.perception.trunk import Trunk
-from videostyle.perception.weights import from_file
 from videostyle.settings import Settings
 
 SHARED = Path(os.environ.get("VIDEOSTYLE_SHARED", "../shared"))

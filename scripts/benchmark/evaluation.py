@@ -14,11 +14,13 @@ import torch
 from common import Timing, interleaved, machine, say, speed_up, write_json
 from reference import PlainObjective
 
-from videostyle.machine import bf16_is_fast, keep_freed_memory
-from videostyle.perception.backbones import Backbone
-from videostyle.perception.objective import ContentTarget, LossWeights, Objective, StyleTarget
-from videostyle.perception.trunk import Trunk
-from videostyle.perception.weights import load_backbone
+from videostyle.device import bf16_is_fast, keep_freed_memory
+from videostyle.losses.content import ContentTarget
+from videostyle.losses.objective import LossWeights, Objective
+from videostyle.losses.style import StyleTarget
+from videostyle.networks.backbone import Backbone
+from videostyle.networks.feature_extractor import Trunk
+from videostyle.networks.weights import load_backbone
 from videostyle.settings import Settings
 
 REFERENCE = "plain autograd, fp32"

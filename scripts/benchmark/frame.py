@@ -8,7 +8,7 @@ minutes and no time is taken of them, so `--references FILE` keeps them (`--only
 Three ways are timed from the second frame on: the product's defaults (with their loss over the yardstick), the frame
 before carried along until the loss is at 1.02 of the yardstick, and every frame afresh until the same loss.
 `--goals` says how well the first frame's yardstick tells the others' from what their contents cost untouched
-(`videostyle.optimise.shot.COST_POWER`), with `--every N` over a longer stretch of the clip. With `--judged-every N`
+(`videostyle.optimise.stopping.COST_POWER`), with `--every N` over a longer stretch of the clip. With `--judged-every N`
 every frame is painted and only every Nth has a yardstick: does a long clip drift by the product's defaults?
 """
 
@@ -26,15 +26,18 @@ import torch
 from common import machine, say, write_json
 from peers import Peer
 
-from videostyle.frame import Frame, StylisedFrame
-from videostyle.machine import keep_freed_memory
+from videostyle.device import keep_freed_memory
+from videostyle.frames import Frame, StylisedFrame
 from videostyle.media.decode import decode, output_size
 from videostyle.media.probe import probe
 from videostyle.media.still import read_picture
-from videostyle.optimise.shot import as_goal
-from videostyle.painter import Beginning, OnEvaluation, Painter, fit_style, stylise_frames
-from videostyle.perception.weights import load_backbone
+from videostyle.networks.weights import load_backbone
+from videostyle.optimise.stopping import as_goal
 from videostyle.settings import Settings
+from videostyle.stylise.pictures import fit_style
+from videostyle.stylise.sequence import stylise_frames
+from videostyle.stylise.state import Beginning
+from videostyle.stylise.stylizer import OnEvaluation, Painter
 
 YARDSTICK_EVALUATIONS = 60
 EQUAL_LOSS = 1.02

@@ -30,22 +30,30 @@ from common import Timing, machine, say, write_json
 from evaluation import convolutions_alone, size
 from reference import PlainObjective
 
-from videostyle import painter as painting
-from videostyle.ahead import ROOM, Ahead, FlowAhead, helpers_here
-from videostyle.frame import Frame
-from videostyle.motion.flow import dis_flow
+from videostyle.frames import Frame
+from videostyle.losses import objective
+from videostyle.losses.objective import Objective
+from videostyle.losses.pixel import ColourPrior, TemporalPrior
+from videostyle.networks import feature_extractor
+from videostyle.networks.backbone import Backbone
+from videostyle.networks.feature_extractor import Trunk
+from videostyle.networks.weights import load_backbone
 from videostyle.optimise import lbfgs
+from videostyle.optimise.cuda_graph import RecordedSteps, Recordings, record_graph, replayed
+from videostyle.optimise.descent import Descent
+from videostyle.optimise.image_optimiser import ShotOptimiser
 from videostyle.optimise.lbfgs import History
-from videostyle.optimise.shot import ShotOptimiser
-from videostyle.optimise.steps import Descent, RecordedSteps, Recordings, record_graph, replayed
-from videostyle.painter import Painter, stylise_frames
-from videostyle.perception import objective, trunk
-from videostyle.perception.backbones import Backbone
-from videostyle.perception.objective import ColourPrior, Objective, TemporalPrior
-from videostyle.perception.trunk import Trunk
-from videostyle.perception.weights import load_backbone
+from videostyle.pipeline.prefetch import ROOM, Ahead, FlowAhead, helpers_here
 from videostyle.settings import Settings
+from videostyle.stylise import sequence, start
+from videostyle.stylise.pictures import fit_style
+from videostyle.stylise.schedule import ANCHOR_STIFFNESS
+from videostyle.stylise.sequence import stylise_frames
+from videostyle.stylise.stylizer import Painter
+from videostyle.temporal.flow import dis_flow
 
+# Modules that use kernels of our own where they can.
+ROOMS = (feature_extractor, objective, lbfgs)
 PARTS = ("peaks", "evaluation", "layers", "profile", "frames", "stages")
 REFERENCE = "plain autograd, fp32 (convolutions TF32)"
 # Evaluations between two looks at the clock, so that starting a replay does not count.
@@ -202,7 +210,7 @@ class Bench:
         At a picture half painted: where it is finished its gradient is what rounding leaves of it.
         """
         x = torch.lerp(loop.content, loop.start, 0.5)
-        style = painting.fit_style(self.style, max(loop.content.shape[2:]), 16).to(self.device)
+        style = fit_style(self.style, max(loop.content.shape[2:]), 16).to(self.device)
         plain = PlainObjective(painter.backbone, loop.content, style, painter.weights)
         row = self._row(timed(partial(plain.value_and_gradient, x), self.device, 5, 1), work)
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
@@ -340,16 +348,15 @@ class Bench:
     def stages(self, network: str, width: int, height: int) -> dict[str, float]:
         """Median seconds of each stage of a later frame, one after the other, the device waited for after each."""
         frames, painter, watch = self.frames(width, height), self.painter(network), Watch(self.device)
-        painting_carry = {
-            name: getattr(painting, name) for name in ("_follow", "_after", "_carried") if hasattr(painting, name)
-        }
         patched = [
-            *((painting, name, name.strip("_")) for name in painting_carry),
+            (start, "_follow", "follow"),
+            (start, "_carried", "carried"),
+            (sequence, "_after", "after"),
             (ShotOptimiser, "_objective", "content's features"),
             (ShotOptimiser, "_steps", "into the recording"),
             (ShotOptimiser, "run", "run"),
             (RecordedSteps, "history", "history out"),
-            (painting.health, "problem", "health"),
+            (sequence.health, "problem", "health"),
         ]
         kept = [(owner, name, getattr(owner, name)) for owner, name, _ in patched]
         for owner, name, title in patched:
@@ -405,7 +412,7 @@ class Loop:
         self.optimiser = painter._optimiser_for(self.content)
         outcome, self.history = self.optimiser.run(first, first)
         self.start = outcome.pixels
-        self.style = self.optimiser.style.anchored(painter.trunk, outcome.pixels, painting.ANCHOR_STIFFNESS)
+        self.style = self.optimiser.style.anchored(painter.trunk, outcome.pixels, ANCHOR_STIFFNESS)
 
     def objective(self, prior: bool, part: bool = False) -> Objective:
         """``prior``: with all of a later frame; else content and style alone."""
@@ -519,7 +526,10 @@ def about() -> Iterator[str]:
     yield f"{here.processor}, {here.cores} cores, torch {here.torch}, commit {here.commit}"
     if torch.cuda.is_available():
         yield f"{torch.cuda.get_device_name()}, cuDNN {torch.backends.cudnn.version()}, CUDA {torch.version.cuda}"
-        own = {room.__name__.rpartition(".")[2]: room._kernels() is not None for room in (trunk, objective, lbfgs)}
+        own = {
+            room.__name__.rpartition(".")[2]: room._kernels() is not None
+            for room in (feature_extractor, objective, lbfgs)
+        }
         yield "kernels of our own: " + ", ".join(f"{k} {'yes' if v else 'NO'}" for k, v in own.items())
 
 
@@ -544,7 +554,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for line in about():
         say(line)
     if arguments.plain:
-        for room in (lbfgs, objective, trunk):
+        for room in ROOMS:
             vars(room)["_kernels"] = lambda: None
     bench = Bench(arguments)
     bench.run()

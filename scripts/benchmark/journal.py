@@ -16,7 +16,7 @@ from typing import Any
 from common import say, write_json
 
 from videostyle import MediaSettings, Progress, RunSettings, Settings, stylise_video
-from videostyle.journal import RunDirectory, directory_of
+from videostyle.checkpoint.run_directory import RunDirectory, directory_of
 from videostyle.samples import sample
 
 LARGEST_SHARE = 0.02

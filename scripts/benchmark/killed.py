@@ -27,7 +27,8 @@ from typing import IO
 from common import say, write_json
 from memory import ffmpeg_binary
 
-from videostyle import cli, pipeline  # noqa: F401 (the pipeline is loaded for the processes to come)
+import videostyle.pipeline.video  # noqa: F401 (loaded for the processes to come)
+from videostyle.cli.main import main as run_command
 
 # What chance would miss; each gets one kill in twelve.
 STAGES = ("starting", "restore", "state", "encode", "verify", "publish")
@@ -80,7 +81,7 @@ class Run:
         if self.process == 0:
             os.dup2(writing, 2)
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            os._exit(cli.main(["video", *command, "-o", str(output), "--progress", "json"]))
+            os._exit(run_command(["video", *command, "-o", str(output), "--progress", "json"]))
         os.close(writing)
         self._reader = threading.Thread(target=self._read, args=(os.fdopen(reading),))
         self._reader.start()

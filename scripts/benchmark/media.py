@@ -28,9 +28,9 @@ import media_files
 import numpy as np
 from common import say, write_json
 
-from videostyle.cli import main as videostyle
+from videostyle.cli.main import main as videostyle
 from videostyle.errors import VideoStyleError
-from videostyle.frame import VideoInfo
+from videostyle.frames import VideoInfo
 from videostyle.media.ffmpeg import file_argument, find_ffmpeg
 from videostyle.media.probe import probe
 

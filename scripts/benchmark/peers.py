@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from videostyle.media.still import write_picture
-from videostyle.perception.backbones import CAFFE_MEAN_BGR, VGG19_LAYERS, Backbone
+from videostyle.networks.backbone import CAFFE_MEAN_BGR, VGG19_LAYERS, Backbone
 
 Command = Callable[["Job", int], list[str]]
 

@@ -1,15 +1,15 @@
 """The plain way to compute the objective: VGG-19 in NCHW float32, frozen weights, autograd. What evaluation.py beats.
 
-The same loss on the same weights as ``videostyle.perception.objective.Objective`` (layers, pooling, sizes, scales),
+The same loss on the same weights as ``videostyle.losses.objective.Objective`` (layers, pooling, sizes, scales),
 written as one would write it first, without slowing it down on purpose: no weight gradients, ReLUs in place, no copies.
 """
 
 import torch
 import torch.nn.functional as F
 
-from videostyle.perception.backbones import Backbone, layer_stride
-from videostyle.perception.losses import content_loss, gram, style_loss
-from videostyle.perception.objective import LossWeights
+from videostyle.losses.definitions import content_loss, gram, style_loss
+from videostyle.losses.objective import LossWeights
+from videostyle.networks.backbone import Backbone, layer_stride
 
 
 class PlainObjective:

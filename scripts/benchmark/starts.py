@@ -21,12 +21,14 @@ from common import machine, say, write_json
 from frame import YARDSTICK_EVALUATIONS, Clip, own_goals, read, yardsticks
 
 from videostyle.media.still import read_picture
-from videostyle.motion import carry
-from videostyle.motion.flow import flow_named
-from videostyle.motion.warp import Warp, sample
 from videostyle.optimise.lbfgs import History
-from videostyle.painter import Beginning, Painter, resized
 from videostyle.settings import Settings
+from videostyle.stylise.pictures import resized
+from videostyle.stylise.state import Beginning
+from videostyle.stylise.stylizer import Painter
+from videostyle.temporal import colour, trust
+from videostyle.temporal.flow import flow_named
+from videostyle.temporal.warp import Warp, sample
 
 MOST_EVALUATIONS = 120  # a frame that is not there by then counts as so many, and as missed
 MARKS = (20, 60, 100)  # evaluations at once whose losses are aimed at by the ways that begin at half the size
@@ -60,7 +62,7 @@ def begun(start: str, before: Before, content: torch.Tensor, warp: Warp) -> torc
     if start == "warped":
         return warp(before.stylised).clamp(0, 1)
     everything = torch.ones_like(content[:, :1])
-    return carry.start(before.stylised, before.source, content, warp, warp(before.source), everything)
+    return colour.start(before.stylised, before.source, content, warp, warp(before.source), everything)
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def warps_of(clip: Clip, settings: Settings) -> list[Warp]:
     flow, frames, found = flow_named(settings.flow, settings.flow_size), clip.frames, []
     for now, last in zip(frames[1:], frames, strict=False):
         warp = flow(now.pixels, last.pixels)
-        found.append(carry.doubted(warp, carry.Difference.between(now.pixels, last.pixels, warp)))
+        found.append(trust.doubted(warp, trust.Difference.between(now.pixels, last.pixels, warp)))
     return found
 
 

@@ -10,7 +10,6 @@ difference along the flow, and what came into view). What the file holds already
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,20 +17,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
-
-sys.path.insert(0, str(Path(__file__).parent))
 from common import say, write_json
+from PIL import Image
 from temporal_scenes import Scene, clip_scene, flow_scenes
 
 from videostyle import Frame, Painter, Settings, StylisedFrame, stylise_frames
-from videostyle.machine import choose_machine
-from videostyle.measure import masked_style_distance, warp_error
+from videostyle.device import choose_machine
+from videostyle.losses.content import ContentTarget
+from videostyle.losses.objective import Objective
+from videostyle.losses.pixel import Prior, TemporalPrior
+from videostyle.measure.metrics import masked_style_distance, warp_error
 from videostyle.media.still import read_picture
+from videostyle.networks.weights import load_backbone
+from videostyle.optimise.image_optimiser import loss_weights
 from videostyle.optimise.lbfgs import LBFGS, History
-from videostyle.optimise.shot import loss_weights
-from videostyle.perception.objective import ContentTarget, Objective, Prior, TemporalPrior
-from videostyle.perception.weights import load_backbone
 
 INDEPENDENT = {"init": "content", "iterations": 60, "tolerance": 0.0, "coherence": 0.0}
 ABLATION: dict[str, dict[str, Any]] = {

@@ -10,25 +10,22 @@ Writes ``OUT/drift.json``, and for each run a sheet of six frames and an x-t sli
 """
 
 import argparse
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import cycle, islice
 from pathlib import Path
 
 import torch
+from common import say, write_json
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parent))
-from common import say, write_json
-
 from videostyle import Frame, Painter, Settings, StylisedFrame, stylise_frames
-from videostyle.frame import luma
-from videostyle.measure import Variation, mean_colour, slope
+from videostyle.frames import luma
+from videostyle.measure.metrics import Variation, mean_colour, slope
 from videostyle.media.decode import decode, output_size
 from videostyle.media.probe import probe
 from videostyle.media.still import read_picture
-from videostyle.perception.weights import load_backbone
+from videostyle.networks.weights import load_backbone
 
 SETTLED = 30  # frames: the first second, and the frame whose style loss is compared with
 STILL, NOISE = 3 / 255, 2 / 255

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from PIL import Image
 
 from videostyle.media.still import read_picture
-from videostyle.motion.flow import dis_flow, given_warp
-from videostyle.motion.warp import Warp
+from videostyle.temporal.flow import dis_flow, given_warp
+from videostyle.temporal.warp import Warp
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def true_warp(file: Path, dis: Warp, folder: Path, number: int) -> Warp:
 
 def clip_scene(path: Path, size: int, frames: int, device: torch.device) -> Scene:
     """The beginning of a real clip; its flow is DIS's, in use and in judgement."""
-    from videostyle.media.decode import decode, output_size  # the scenes with true flow need no FFmpeg
+    from videostyle.media.decode import decode, output_size
     from videostyle.media.probe import probe
 
     info = probe(path)

@@ -20,8 +20,8 @@ from PIL import Image
 
 from videostyle import Frame, Painter, Settings, stylise_frames
 from videostyle.media.still import read_picture, shrink
-from videostyle.perception.backbones import Backbone
-from videostyle.perception.weights import load_backbone
+from videostyle.networks.backbone import Backbone
+from videostyle.networks.weights import load_backbone
 
 RATIOS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 STARTS = ("content", "noise")

@@ -8,10 +8,13 @@ import torch.nn.functional as F
 
 from distillation.student import Student, cross, gram, objective_taps
 from distillation.walkers import Batch, WithParts
-from videostyle.perception.compact import LAYERS
-from videostyle.perception.losses import total_variation, total_variation_gradient
-from videostyle.perception.objective import LEAST_VARIATION, ContentTarget, LossWeights, StyleTarget, mean_gram
-from videostyle.perception.trunk import Activations, Trunk
+from videostyle.losses.content import ContentTarget
+from videostyle.losses.definitions import total_variation, total_variation_gradient
+from videostyle.losses.gram import mean_gram
+from videostyle.losses.objective import LossWeights
+from videostyle.losses.style import LEAST_VARIATION, StyleTarget
+from videostyle.networks.compact import LAYERS
+from videostyle.networks.feature_extractor import Activations, Trunk
 
 # How much each layer's features and Gram differences count. With nominal (Caffe) scales conv4_1 makes up over nine
 # tenths of the style loss at the content, and conv4_2 most of what is left at the end of a run.

@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 
 from distillation.student import Plan, Student
-from videostyle.perception.backbones import Backbone, Conv
-from videostyle.perception.compact import LAYERS
-from videostyle.perception.trunk import Trunk
+from videostyle.networks.backbone import Backbone, Conv
+from videostyle.networks.compact import LAYERS
+from videostyle.networks.feature_extractor import Trunk
 
 RIDGE = 1e-4
 

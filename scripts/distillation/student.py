@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from videostyle.perception.backbones import IMAGENET_MEAN, VGG19_LAYERS, Backbone, Conv, Nominal, layer_stride
-from videostyle.perception.compact import LAYERS
-from videostyle.perception.losses import reference_positions
-from videostyle.perception.objective import LossWeights
+from videostyle.losses.definitions import reference_positions
+from videostyle.losses.objective import LossWeights
+from videostyle.networks.backbone import IMAGENET_MEAN, VGG19_LAYERS, Backbone, Conv, Nominal, layer_stride
+from videostyle.networks.compact import LAYERS
 
 # What the network wants of the total variation, beside the layer that makes up most of the style loss. Not learned:
 # gradients one step at a time ask for less and less (-180 and 100, in an hour), and whole runs end worse with that.

@@ -13,8 +13,12 @@ import torch
 
 from distillation.descents import Descents
 from distillation.pictures import Pictures, crop, perturbed
-from videostyle.perception.objective import ContentTarget, LossWeights, Objective, StyleTarget, mean_gram
-from videostyle.perception.trunk import CHANNELS_LAST, Trunk
+from videostyle.losses.content import ContentTarget
+from videostyle.losses.gram import mean_gram
+from videostyle.losses.objective import LossWeights, Objective
+from videostyle.losses.style import StyleTarget
+from videostyle.networks.convolution import CHANNELS_LAST
+from videostyle.networks.feature_extractor import Trunk
 
 HISTORY = 8
 # A walker that follows the small network goes on by itself between two looks at it: its own evaluations are cheap.

@@ -2,22 +2,20 @@
 
 import json
 import sys
-from pathlib import Path
-
-import pytest
-import torch
-from networks import CONTENT_LAYERS, STYLE_LAYERS, picture, small_backbone
-
-from videostyle.perception.backbones import VGG19_LAYERS
-from videostyle.perception.objective import ContentTarget, LossWeights, Objective, StyleTarget
-from videostyle.perception.trunk import Trunk
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "scripts" / "benchmark"))
 
 import common
 import evaluation
 import memory
+import pytest
+import torch
 from reference import PlainObjective
+from small_networks import CONTENT_LAYERS, STYLE_LAYERS, picture, small_backbone
+
+from videostyle.losses.content import ContentTarget
+from videostyle.losses.objective import LossWeights, Objective
+from videostyle.losses.style import StyleTarget
+from videostyle.networks.backbone import VGG19_LAYERS
+from videostyle.networks.feature_extractor import Trunk
 
 
 @pytest.mark.parametrize("pooling", ["average", "max"])

@@ -1,13 +1,7 @@
 """pipeline.py: where the time of a run goes, by hand."""
 
-import sys
-from pathlib import Path
-
-import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "scripts" / "benchmark"))
-
 import pipeline
+import pytest
 
 RECORD = {
     "media": {"size": 512},

@@ -1,22 +1,18 @@
 """What frame.py gives to other programs, and how its frames end."""
 
 import math
-import sys
-from pathlib import Path
-
-import pytest
-import torch
-from networks import picture, small_backbone
-
-from videostyle.frame import Frame
-from videostyle.painter import Beginning, Painter
-from videostyle.perception.backbones import CAFFE_MEAN_BGR
-from videostyle.settings import Settings
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "scripts" / "benchmark"))
 
 import frame
 import peers
+import pytest
+import torch
+from small_networks import picture, small_backbone
+
+from videostyle.frames import Frame
+from videostyle.networks.backbone import CAFFE_MEAN_BGR
+from videostyle.settings import Settings
+from videostyle.stylise.state import Beginning
+from videostyle.stylise.stylizer import Painter
 
 
 def test_converted_weights_compute_the_same_from_what_caffe_weights_read():

@@ -1,22 +1,16 @@
 """What starts.py compares: where a frame begins, what of the history it keeps, and when it is there."""
 
-import sys
-from pathlib import Path
-
 import pytest
-import torch
-from networks import picture, small_backbone
-
-from videostyle.frame import Frame
-from videostyle.motion.warp import Warp
-from videostyle.optimise.lbfgs import History
-from videostyle.painter import Painter
-from videostyle.settings import Settings
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "scripts" / "benchmark"))
-
 import starts
+import torch
 from frame import Clip, own_goals
+from small_networks import picture, small_backbone
+
+from videostyle.frames import Frame
+from videostyle.optimise.lbfgs import History
+from videostyle.settings import Settings
+from videostyle.stylise.stylizer import Painter
+from videostyle.temporal.warp import Warp
 
 SETTINGS = Settings(precision="fp32")
 

@@ -1,18 +1,13 @@
 """What the drift benchmark plays, and that it sees a picture that drifts."""
 
-import sys
 from itertools import islice
-from pathlib import Path
 
 import pytest
+import temporal_drift
 import torch
-from networks import picture, small_backbone, smooth_picture
+from small_networks import picture, small_backbone, smooth_picture
 
 from videostyle import Painter, Settings
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "scripts" / "benchmark"))
-
-import temporal_drift
 
 
 def test_to_and_fro():

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from networks import small_backbone, smooth_picture
+from small_networks import small_backbone, smooth_picture
 
 from videostyle.experiments import runner as running
 from videostyle.experiments.inputs import Inputs
 from videostyle.experiments.runner import Runner
+from videostyle.losses.objective import Losses
 from videostyle.media.still import write_picture
-from videostyle.optimise.shot import Outcome
-from videostyle.perception.objective import Losses
+from videostyle.optimise.outcome import Outcome
 from videostyle.settings import Settings
 
 

@@ -6,7 +6,7 @@ from videostyle.experiments import clips
 from videostyle.experiments.clips import add_video, stills
 from videostyle.experiments.recipes import load_recipes
 from videostyle.experiments.sheet import Sheet
-from videostyle.pipeline import copy_video
+from videostyle.pipeline.video import copy_video
 from videostyle.samples import sample
 
 

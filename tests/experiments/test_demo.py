@@ -5,14 +5,14 @@ from pathlib import Path
 
 import av
 import pytest
-from networks import smooth_picture
+from small_networks import smooth_picture
 
 from videostyle.errors import StalledError, UsageError
-from videostyle.experiments import demo, montage
-from videostyle.experiments.demo import make_demo
-from videostyle.experiments.lettering import caption, cropped, end_card
+from videostyle.experiments.demo import film, montage
+from videostyle.experiments.demo.film import make_demo
+from videostyle.experiments.demo.lettering import caption, cropped, end_card
 from videostyle.media.still import read_picture
-from videostyle.pipeline import copy_video
+from videostyle.pipeline.video import copy_video
 from videostyle.samples import sample
 from videostyle.settings import Settings
 
@@ -28,9 +28,9 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float, float]]:
         seen.append((Path(style).stem, media.start_seconds, media.duration_seconds))
         return copy_video(clip, output, settings, media)
 
-    monkeypatch.setattr(demo, "stylise_video", copy)
+    monkeypatch.setattr(film, "stylise_video", copy)
     for name in ("SECONDS", "TITLE_SECONDS", "END_SECONDS"):
-        monkeypatch.setattr(demo, name, SECONDS)
+        monkeypatch.setattr(film, name, SECONDS)
     return seen
 
 
@@ -56,7 +56,7 @@ def test_the_demo_has_every_scene_sound_and_an_animation(tmp_path, stub, monkeyp
     assert 0 < animation.stat().st_size < 8_000_000 and animation.suffix in (".webp", ".gif")
     # the main style paints all, the others only their own frames
     assert stub == [("brush", 0, SECONDS), ("cubist", 0, SECONDS / 2), ("woodcut", SECONDS / 2, SECONDS / 2)]
-    monkeypatch.setattr(demo, "compose", lambda *_: None)
+    monkeypatch.setattr(film, "compose", lambda *_: None)
     make_demo(folder, styles=styles, settings=Settings(backbone="compact"), size=64)
     assert len(stub) == 3  # what was painted is kept
 
@@ -126,10 +126,10 @@ def test_a_style_picture_is_cut_to_its_place():
 
 
 def test_the_end_names_the_command_that_makes_the_demo():
-    assert demo._command(None, (), None, False) == "videostyle demo"
+    assert film._command(None, (), None, False) == "videostyle demo"
     clip, styles = Path("films/my holiday.mov"), ["a/one.jpg", "b/two.png"]
     asked = "videostyle demo --clip 'my holiday.mov' --style one.jpg two.png --size 640 --quick"
-    assert demo._command(clip, styles, 640, True) == asked
+    assert film._command(clip, styles, 640, True) == asked
 
 
 @pytest.mark.parametrize("count", [2, 3, 6, 11])

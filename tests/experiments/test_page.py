@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 from browser import Browser, find_chromium
-from networks import smooth_picture
+from small_networks import smooth_picture
 
 from videostyle.experiments.page import svg, write_page
 from videostyle.experiments.plots import INK, distances, losses
 from videostyle.experiments.recipes import load_recipes
 from videostyle.experiments.runner import Curve, Made
 from videostyle.experiments.sheet import Panel, Row, Sheet
-from videostyle.pipeline import copy_video
+from videostyle.pipeline.video import copy_video
 from videostyle.samples import sample
 from videostyle.settings import MediaSettings
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from networks import picture, small_backbone, smooth_picture
+from small_networks import picture, small_backbone, smooth_picture
 
 from videostyle.experiments import questions
 from videostyle.experiments.questions import MEASURES, Looks, power

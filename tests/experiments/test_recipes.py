@@ -12,7 +12,7 @@ from videostyle.experiments.recipes import (
     scaled,
     slides_settings,
 )
-from videostyle.perception.compact import LAYERS
+from videostyle.networks.compact import LAYERS
 
 RECIPES = load_recipes()
 HEAD = 'order = 1\ntitle = "T"\nslide = "S"\ncaption = "C"\n'

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from networks import picture
+from small_networks import picture
 
 from videostyle.experiments.inputs import checkerboard
 from videostyle.experiments.layouts import ENLARGED, liveliest_maps, smoothest

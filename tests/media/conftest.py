@@ -1,16 +1,14 @@
 """Small clips made on the spot with whatever ffmpeg the package finds, so that every test runs offline."""
 
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from media_tools import PICTURES, MakeClip
 
 from videostyle.media import ffmpeg
 
-MakeClip = Callable[..., Path]
 TONE = ("-f", "lavfi", "-i", "sine=frequency=440:duration=1")
-PICTURES = ("-f", "lavfi", "-i", "testsrc2=size=96x64:rate=25:duration=1")
 
 
 @pytest.fixture(scope="session")

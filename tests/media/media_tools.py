@@ -1,6 +1,7 @@
 """What the media tests share: running the whole path, and reading results without the code under test."""
 
 import json
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,15 @@ from typing import Any
 import av
 import numpy as np
 
-from videostyle.frame import VideoInfo
+from videostyle.frames import VideoInfo
 from videostyle.media.decode import Decoder, output_size
 from videostyle.media.encode import Encoder, check_output, rehearse
 from videostyle.media.formats import holds_alpha, needs_even
 from videostyle.media.probe import probe
 from videostyle.settings import MediaSettings
+
+MakeClip = Callable[..., Path]
+PICTURES = ("-f", "lavfi", "-i", "testsrc2=size=96x64:rate=25:duration=1")
 
 
 def passthrough(

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import MakeClip
-from media_tools import passthrough
+from media_tools import MakeClip, passthrough
 from PIL import Image
 
 from videostyle.media import ffmpeg

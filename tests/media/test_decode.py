@@ -10,13 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import MakeClip
 from hypothesis import given
 from hypothesis import strategies as st
-from media_tools import info_of, times
+from media_tools import MakeClip, info_of, times
 
 from videostyle.errors import MediaError, UsageError
-from videostyle.frame import Frame
+from videostyle.frames import Frame
 from videostyle.media import ffmpeg
 from videostyle.media.decode import Decoder, decode, fine_time_base, next_timestamp, output_size, to_tensor
 from videostyle.media.probe import probe

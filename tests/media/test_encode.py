@@ -11,13 +11,12 @@ import av
 import numpy as np
 import pytest
 import torch
-from conftest import PICTURES, MakeClip
 from hypothesis import given
 from hypothesis import strategies as st
-from media_tools import info_of, kinds, passthrough, read_frames, read_json, times
+from media_tools import PICTURES, MakeClip, info_of, kinds, passthrough, read_frames, read_json, times
 
 from videostyle.errors import MediaError, UsageError
-from videostyle.frame import Frame, StreamInfo
+from videostyle.frames import Frame, StreamInfo
 from videostyle.media import ffmpeg, formats, publish
 from videostyle.media.decode import decode
 from videostyle.media.encode import Encoder, check_output, check_space

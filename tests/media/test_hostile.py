@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import PICTURES, MakeClip
+from media_tools import PICTURES, MakeClip
 from test_still import mutated
 
 from videostyle.errors import VideoStyleError

@@ -1,16 +1,12 @@
 """The media matrix of scripts/benchmark/media.py, as tests: every kind of clip through `--passthrough`."""
 
-import sys
 from pathlib import Path
-
-import pytest
-
-from videostyle.media import ffmpeg
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "scripts" / "benchmark"))
 
 import media
 import media_files
+import pytest
+
+from videostyle.media import ffmpeg
 
 
 @pytest.fixture(scope="module")

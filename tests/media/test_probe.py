@@ -5,7 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from conftest import MakeClip
+from media_tools import MakeClip
 
 from videostyle.errors import MediaError, UsageError, VideoStyleError
 from videostyle.media import survey

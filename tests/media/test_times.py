@@ -7,8 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from conftest import MakeClip
-from media_tools import passthrough, times
+from media_tools import MakeClip, passthrough, times
 
 from videostyle.errors import UsageError
 from videostyle.media import ffmpeg

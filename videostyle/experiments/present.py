@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from videostyle.device import choose_machine
 from videostyle.errors import UsageError
 from videostyle.experiments.inputs import Inputs
 from videostyle.experiments.recipes import (
@@ -18,11 +19,11 @@ from videostyle.experiments.recipes import (
 )
 from videostyle.experiments.runner import Runner
 from videostyle.experiments.sheet import Sheet
-from videostyle.machine import choose_machine
-from videostyle.painter import choose_backbone
-from videostyle.pipeline import OnProgress, write_json
-from videostyle.record import versions
+from videostyle.files import write_json
+from videostyle.pipeline.progress import OnProgress
+from videostyle.pipeline.run_record import versions
 from videostyle.settings import Settings
+from videostyle.stylise.network import choose_backbone
 
 SIZE = 512  # the longer side in pixels of the slides' pictures
 PICTURES = "pictures"

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from videostyle.experiments import plots
 from videostyle.experiments.runner import Made, Runner
 from videostyle.experiments.sheet import Sheet
-from videostyle.perception.backbones import Backbone
+from videostyle.networks.backbone import Backbone
 
 CONTENT_LAYER = "conv4_2"
 STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")

@@ -14,15 +14,18 @@ from typing import Any, NamedTuple
 
 import torch
 
+from videostyle.device import choose_machine
 from videostyle.experiments.inputs import Inputs
 from videostyle.experiments.recipes import Recipe, Variant
-from videostyle.machine import choose_machine
+from videostyle.files import write_json
 from videostyle.media.still import read_picture, write_picture
-from videostyle.optimise.shot import Outcome
-from videostyle.painter import Beginning, OnEvaluation, Painter, load_chosen
-from videostyle.perception.backbones import Backbone
-from videostyle.pipeline import OnProgress, Progress, write_json
+from videostyle.networks.backbone import Backbone
+from videostyle.optimise.outcome import Outcome
+from videostyle.pipeline.progress import OnProgress, Progress
 from videostyle.settings import Settings
+from videostyle.stylise.network import load_chosen
+from videostyle.stylise.state import Beginning
+from videostyle.stylise.stylizer import OnEvaluation, Painter
 
 KEPT_POINTS = 300  # of a loss curve, on a logarithmic scale
 NOT_IN_KEY = ("backbone", "weights", "download", "device", "precision")  # the network's hash and the precision are

@@ -1,0 +1,1 @@
+"""Everything that knows FFmpeg or an image file."""

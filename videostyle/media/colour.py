@@ -6,7 +6,7 @@ chains say everything: matrix and range on the way in, matrix, range and all fou
 
 from typing import Any
 
-from videostyle.frame import VideoInfo
+from videostyle.frames import VideoInfo
 
 SCALER = "bicubic+accurate_rnd+full_chroma_int"
 HDR_TRANSFERS = ("arib-std-b67", "smpte2084")  # HLG and PQ

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from videostyle.errors import MediaError, UsageError
-from videostyle.frame import Frame, VideoInfo
+from videostyle.frames import Frame, VideoInfo
 from videostyle.media import colour
 from videostyle.media.ffmpeg import STALL_SECONDS, Child, file_argument, find_ffmpeg, has
 from videostyle.media.survey import MAX_PIXELS

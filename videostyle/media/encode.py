@@ -19,7 +19,7 @@ from typing import Protocol, Self
 import torch
 
 from videostyle.errors import MediaError, UsageError
-from videostyle.frame import Frame, VideoInfo
+from videostyle.frames import Frame, VideoInfo
 from videostyle.media import colour, publish
 from videostyle.media.decode import as_spoken
 from videostyle.media.folder import FolderSink

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from videostyle.errors import MediaError
-from videostyle.frame import VideoInfo
+from videostyle.frames import VideoInfo
 from videostyle.media import colour
 from videostyle.media.ffmpeg import Child, file_argument, find_ffmpeg, has
 from videostyle.media.formats import Codec, Container

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from videostyle.errors import MediaError, UsageError
-from videostyle.frame import StreamInfo, VideoInfo
+from videostyle.frames import StreamInfo, VideoInfo
 from videostyle.media import colour, survey
 from videostyle.media.ffmpeg import run
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from videostyle.errors import UsageError
-from videostyle.frame import StreamInfo, VideoInfo
+from videostyle.frames import StreamInfo, VideoInfo
 from videostyle.media.formats import BITMAP_SUBTITLES, TEXT_SUBTITLES, Container
 from videostyle.settings import MediaSettings
 

@@ -1,0 +1,1 @@
+"""Optimisers, the loop that runs them, and when it ends."""

@@ -12,7 +12,7 @@ from functools import partial
 
 import torch
 
-from videostyle.perception.kernel_loader import working
+from videostyle.kernels.loader import working
 
 # A pair (s, y) says something about the curvature only if s.y > PAIR_ANGLE |s||y|. The rule has no scale of its own:
 # torch's absolute 1e-10 drops every pair of a loss of small scale, and then L-BFGS stalls.
@@ -175,7 +175,7 @@ class LBFGS:
 
 
 # A whole step in a few kernels of our own on a GPU.
-_kernels = partial(working, "videostyle.optimise.kernels")
+_kernels = partial(working, "videostyle.kernels.lbfgs")
 
 
 # What a product over the pixels is cut into on a GPU, where one long sum would keep one multiprocessor busy.

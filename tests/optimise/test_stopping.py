@@ -1,0 +1,57 @@
+"""When a shot's goal is measured again."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from videostyle.losses.objective import Losses
+from videostyle.optimise.outcome import Outcome
+from videostyle.optimise.stopping import COST_CHANGE, FRAMES, STILL_RIGHT, Goal, as_goal
+
+CURVE = [8.0, 5.0, 6.0, 4.0, 3.0]
+
+
+def outcome(own: float, untouched: float = 4.0, curve: list[float] = CURVE) -> Outcome:
+    one = torch.ones(1)
+    losses = Losses(one, one, one, own * one, one)
+    return Outcome(one, losses, len(curve), 1.0, torch.tensor(curve)[:, None].expand(-1, 3), untouched, one)
+
+
+def test_it_is_the_lowest_loss_of_so_many_evaluations() -> None:
+    assert Goal.of(outcome(3.0), 3) == Goal(3, as_goal(5.0, 4.0), 4.0)
+    assert Goal.of(outcome(3.0), 5).level == Goal.of(outcome(3.0), 60).level == as_goal(3.0, 4.0)
+
+
+def test_it_is_no_lower_than_what_the_frame_was_left_at() -> None:
+    assert Goal.of(outcome(7.0), 5).level == as_goal(7.0, 4.0)
+
+
+def test_a_content_that_costs_nothing_is_nothing_to_go_by() -> None:
+    assert Goal.of(outcome(3.0, untouched=0.0), 5).level == 0
+
+
+@pytest.mark.parametrize(("factor", "reached"), [(0.99, True), (1.01, False)])
+def test_a_frame_is_there_at_what_its_own_content_lets_it_be(factor: float, reached: bool) -> None:
+    goal = Goal.of(outcome(3.0), 5)
+    assert goal.reached(outcome(factor * 3.0 / 2, untouched=1.0)) is reached  # a quarter of the cost: half the loss
+
+
+@pytest.mark.parametrize("change", [COST_CHANGE * 1.001, 1 / COST_CHANGE / 1.001])
+def test_it_is_old_sooner_where_contents_come_to_cost_something_else(change: float) -> None:
+    goal = replace(Goal.of(outcome(3.0), 5), age=FRAMES // 2)
+    assert goal.is_old(4.0 * change)
+    assert not replace(goal, age=FRAMES // 2 - 1).is_old(4.0 * change)
+    assert not goal.is_old(4.0 * (1 + change) / 2)
+    assert not replace(goal, frames=2 * FRAMES).is_old(4.0 * change)
+
+
+def test_it_is_old_later_the_longer_it_was_right() -> None:
+    goal, ages = Goal.of(outcome(3.0), 5), []
+    for reached in (3.0, 3.0 * (STILL_RIGHT - 0.001), 3.0 * STILL_RIGHT**2, 3.0):
+        while not goal.is_old(4.0):
+            goal = goal.older()
+        ages.append(goal.age)
+        goal = goal.again(outcome(reached, curve=[9.0, reached]))
+    assert ages == [FRAMES, 2 * FRAMES, 4 * FRAMES, FRAMES]
+    assert goal == Goal(5, as_goal(3.0, 4.0), 4.0)

@@ -1,0 +1,1 @@
+"""The run directory beside an output: what a run that was stopped goes on from."""

@@ -1,0 +1,75 @@
+"""What the journal of a run directory says, as far as it can be believed."""
+
+import contextlib
+from dataclasses import dataclass, fields, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from videostyle.checkpoint.log import read_log
+from videostyle.frames import NO_PIXELS, StylisedFrame
+
+FORMAT = 5
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One frame in the store: where its bytes are, and everything about it but its pixels."""
+
+    offset: int
+    length: int
+    checksum: int
+    about: dict[str, Any]
+
+    @classmethod
+    def from_line(cls, line: dict[str, Any]) -> "Stored":
+        """Raises KeyError, TypeError or ValueError for a line that no run has written."""
+        stored = cls(int(line["offset"]), int(line["length"]), int(line["checksum"]), dict(line["about"]))
+        if stored.offset < 0 or stored.length <= 0:
+            raise ValueError("no place in a file")
+        known = about(stored.frame(NO_PIXELS))
+        if any(type(value) is not type(USUAL[name]) for name, value in known.items()):
+            raise TypeError("no frame")
+        return replace(stored, about=known)
+
+    def as_line(self) -> dict[str, Any]:
+        return vars(self)
+
+    def frame(self, pixels: torch.Tensor) -> StylisedFrame:
+        return StylisedFrame(**self.about | {"pixels": pixels, "time_base": Fraction(self.about["time_base"])})
+
+
+def about(frame: StylisedFrame) -> dict[str, Any]:
+    """Everything about a frame but its pixels, as plain values."""
+    values = {f.name: getattr(frame, f.name) for f in fields(frame) if f.name != "pixels"}
+    return values | {"time_base": str(frame.time_base)}
+
+
+# What an ordinary frame is, to know another by the types of its values.
+USUAL = about(StylisedFrame(NO_PIXELS))
+
+
+class Journal:
+    """What the journal of a run directory says, as far as it can be believed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.made_from: dict[str, Any] | None = None
+        self.frames: list[Stored] = []
+        self.states: list[dict[str, Any]] = []  # in order
+        self.published: dict[str, Any] | None = None
+        for line in read_log(folder / "journal"):
+            with contextlib.suppress(KeyError, TypeError, ValueError, ArithmeticError):
+                self._take(line)
+
+    def _take(self, line: dict[str, Any]) -> None:
+        match line:
+            case {"format": int(number), "made_from": dict(made_from)} if number == FORMAT:
+                self.made_from = made_from
+            case {"frame": dict(frame)} if frame["about"]["index"] == len(self.frames):
+                self.frames.append(Stored.from_line(frame))
+            case {"state": {"number": 0 | 1, "frames": int(frames)} as state} if 0 < frames <= len(self.frames):
+                self.states.append(state)
+            case {"published": dict(published)}:
+                self.published = published

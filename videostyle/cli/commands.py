@@ -1,0 +1,241 @@
+"""What each command does: settings from its arguments, one call of the library, its result on the console."""
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from videostyle.cli.console import Console
+from videostyle.cli.options import given_settings
+from videostyle.cli.signals import Interrupts
+from videostyle.errors import UsageError
+from videostyle.settings import MediaSettings, RunSettings, Settings
+
+if TYPE_CHECKING:
+    from videostyle.pipeline.progress import Progress
+
+
+STATUS_FAILED, STATUS_USAGE, STATUS_INTERRUPTED = 1, 2, 130
+
+
+def _video(arguments: argparse.Namespace) -> int:
+    from videostyle.pipeline.video import stylise_video
+
+    console = Console(arguments.quiet, arguments.progress)
+    if arguments.passthrough:
+        return _passthrough(arguments, console)
+    if not arguments.styles:
+        raise UsageError("no style was given; name a picture with --style IMG")
+    settings = console.introduce(given_settings(arguments, Settings))
+    if arguments.preview is not None:
+        return _preview(_only_one(arguments, "--preview"), settings, console)
+    if len(arguments.clips) * len(arguments.styles) > 1:
+        return _videos(arguments, settings, console)
+    with _painting(console) as callbacks:
+        result = stylise_video(
+            arguments.clips[0],
+            arguments.styles[0],
+            arguments.output,
+            settings,
+            given_settings(arguments, MediaSettings),
+            given_settings(arguments, RunSettings),
+            record_to=arguments.record,
+            **callbacks,
+        )
+    console.result(result)
+    return 0
+
+
+def _videos(arguments: argparse.Namespace, settings: Settings, console: Console) -> int:
+    """Every clip in every style; 1 if one of them failed."""
+    from videostyle.pipeline import batch
+
+    if arguments.record is not None:
+        raise UsageError("--record is for one clip in one style; leave it out")
+    media, run = given_settings(arguments, MediaSettings), given_settings(arguments, RunSettings)
+    pairs = batch.pairs_of(arguments.clips, arguments.styles, Path(arguments.output or "."))
+    outcomes: list[batch.Outcome] = []
+    try:
+        for pair in pairs:
+            with _painting(console) as callbacks:
+                outcome = batch.stylise_pair(pair, media, settings=settings, run=run, **callbacks)
+            if outcome.result is not None:
+                console.result(outcome.result)
+            outcomes.append(outcome)
+    finally:
+        console.summary(outcomes)
+    return STATUS_FAILED if any(outcome.problem for outcome in outcomes) else 0
+
+
+@contextmanager
+def _painting(console: Console) -> Iterator[dict[str, Any]]:
+    """Callbacks for a run that can be stopped after a frame."""
+    from videostyle.device import keep_freed_memory
+
+    keep_freed_memory()
+    words = "stopping after this frame; once more stops at once"
+    with Interrupts(lambda: console.shout(words)) as interrupts, console.callbacks() as callbacks:
+        show = callbacks["on_progress"]
+
+        def on_progress(progress: "Progress") -> None:
+            interrupts.watch(progress.stage)
+            show(progress)
+
+        yield callbacks | {"on_progress": on_progress, "should_stop": interrupts.should_stop}
+
+
+def _only_one(arguments: argparse.Namespace, option: str) -> argparse.Namespace:
+    if len(arguments.clips) > 1 or len(arguments.styles) > 1:
+        raise UsageError(f"{option} takes one clip and one style; leave out the others")
+    return arguments
+
+
+def _passthrough(arguments: argparse.Namespace, console: Console) -> int:
+    from videostyle.pipeline.job import default_output
+    from videostyle.pipeline.video import copy_video
+
+    (clip,) = _only_one(arguments, "--passthrough").clips
+    settings, media = given_settings(arguments, Settings), given_settings(arguments, MediaSettings)
+    output = arguments.output or default_output(clip, "copy", ".mp4")
+    with console.bar() as bar:
+        result = copy_video(clip, output, settings, media, on_progress=bar)
+    console.result(result)
+    return 0
+
+
+def _webcam(arguments: argparse.Namespace) -> int:
+    from videostyle.pipeline import webcam
+    from videostyle.pipeline.job import default_output
+
+    if arguments.list:
+        cameras = webcam.list_cameras()
+        for camera in cameras:
+            print(f"{camera.spec}  {camera.name}".rstrip())
+        if not cameras:
+            print("no camera was found; anything that FFmpeg reads can be named with --device-spec")
+        return 0
+    if arguments.seconds is None or arguments.style is None:
+        raise UsageError("webcam needs --seconds N and --style IMG, or --list")
+    console = Console(arguments.quiet, arguments.progress)
+    settings = console.introduce(given_settings(arguments, Settings))
+    with _painting(console) as callbacks:
+        result = webcam.stylise_webcam(
+            arguments.style,
+            arguments.output or default_output("webcam", arguments.style, ".mp4"),
+            arguments.seconds,
+            settings,
+            given_settings(arguments, MediaSettings),
+            device=arguments.device_spec,
+            microphone=arguments.microphone,
+            on_start=lambda camera, _: console.say(f"recording {arguments.seconds:g} s from {camera.spec}"),
+            on_recorded=lambda recording: console.say(f"{recording}: the recording"),
+            run=given_settings(arguments, RunSettings),
+            record_to=arguments.record,
+            **callbacks,
+        )
+    console.result(result)
+    return 0
+
+
+def _preview(arguments: argparse.Namespace, settings: Settings, console: Console) -> int:
+    from videostyle.pipeline.picture import preview_video
+
+    media = given_settings(arguments, MediaSettings)
+    (clip,), (style,) = arguments.clips, arguments.styles
+    with console.callbacks() as callbacks:
+        preview = preview_video(
+            clip, style, arguments.output, settings, media, at_seconds=arguments.preview, **callbacks
+        )
+    console.preview(preview)
+    return 0
+
+
+def _image(arguments: argparse.Namespace) -> int:
+    from videostyle.pipeline.picture import stylise_image
+
+    console = Console(arguments.quiet)
+    settings, media = console.introduce(given_settings(arguments, Settings)), given_settings(arguments, MediaSettings)
+    with console.callbacks() as callbacks:
+        result = stylise_image(
+            arguments.photo, arguments.style, arguments.output, settings, media, record_to=arguments.record, **callbacks
+        )
+    console.result(result)
+    return 0
+
+
+def _experiments(arguments: argparse.Namespace) -> int:
+    from videostyle.experiments.inputs import given_inputs
+    from videostyle.experiments.present import Presentation, Request
+    from videostyle.experiments.recipes import load_recipes
+
+    if arguments.list:
+        for recipe in load_recipes(tuple(arguments.names)):
+            print(f"{recipe.name:18} {recipe.title}")
+        return 0
+    console = Console(arguments.quiet)
+    settings = console.introduce(given_settings(arguments, Settings))
+    request = Request(
+        Path(arguments.output),
+        tuple(arguments.names),
+        given_inputs(vars(arguments)),
+        size=arguments.size,
+        quick=arguments.quick,
+        evaluations=arguments.evaluations,
+        settings=settings,
+    )
+    with console.callbacks() as callbacks:
+        presentation = Presentation(request, **callbacks)
+        console.estimate(presentation.estimate(), arguments.quick)
+        console.written(presentation.make())
+    return 0
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from videostyle.experiments.demo.film import make_demo
+
+    console = Console(arguments.quiet)
+    settings = console.introduce(given_settings(arguments, Settings))
+    folder, styles = Path(arguments.output), tuple(arguments.style)
+    with console.callbacks() as callbacks:
+        size, quick = arguments.size, arguments.quick
+        console.written(make_demo(folder, arguments.clip, styles, settings, size=size, quick=quick, **callbacks))
+    return 0
+
+
+def _measure(arguments: argparse.Namespace) -> int:
+    from videostyle.measure import report
+
+    found = report.measure_files(
+        arguments.source, arguments.stylised, arguments.style, weights=arguments.weights, flow=arguments.flow
+    )
+    for line in report.table(found):
+        print(line)
+    if arguments.json:
+        report.write_json(arguments.json, found)
+    if arguments.plot:
+        report.plot(found, arguments.plot)
+    return 0
+
+
+def _doctor(_arguments: argparse.Namespace) -> int:
+    from videostyle.cli.doctor import report
+
+    for line in report():
+        print(line)
+    return 0
+
+
+def _weights(arguments: argparse.Namespace) -> int:
+    from videostyle.cli import doctor
+
+    if arguments.action == "fetch":
+        with Console(quiet=False).download_bar() as download:
+            print(doctor.fetch_weights(arguments.what or "vgg19", download))
+    elif arguments.action == "check":
+        for line in doctor.check_weights(arguments.what):
+            print(line)
+    else:
+        for line in doctor.list_weights():
+            print(line)
+    return 0

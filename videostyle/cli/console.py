@@ -1,0 +1,145 @@
+"""What a person sees while a command runs: a first line, a progress bar, a last line. Only results go to stdout."""
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from videostyle.cli.progress_display import _Bar, _Json, _Lines
+from videostyle.cli.words import counted, duration, memory
+from videostyle.settings import Settings
+
+if TYPE_CHECKING:
+    from videostyle.experiments.present import Estimate
+    from videostyle.pipeline.batch import Outcome
+    from videostyle.pipeline.job import Result
+    from videostyle.pipeline.picture import Preview
+    from videostyle.pipeline.progress import Progress
+
+
+LONG_SECONDS = 1800.0  # what is offered a quicker way
+
+
+class Console:
+    """Prints, or keeps quiet. ``progress``: "bar", "lines" or "json"; "auto" is a bar in a terminal, else lines."""
+
+    def __init__(self, quiet: bool, progress: str = "auto") -> None:
+        self.quiet = quiet
+        self.progress = ("bar" if sys.stderr.isatty() else "lines") if progress == "auto" else progress
+
+    def say(self, line: str) -> None:
+        if not self.quiet:
+            print(line, flush=True)
+
+    def introduce(self, settings: Settings) -> Settings:
+        """Say which network runs where, and why. Where there is a terminal for its bar, ``auto`` may download."""
+        from videostyle.device import choose_machine
+        from videostyle.stylise.network import choose_backbone
+
+        machine = choose_machine(settings)
+        if settings.backbone == "auto" and machine.accelerated and sys.stderr.isatty() and not self.quiet:
+            settings = settings.but(download=True)
+        name, why = choose_backbone(settings, machine)
+        network = why if name == "auto" else f"{name} ({why})"
+        self.note(f"{network} on {machine.name}, {machine.precision}")
+        return settings
+
+    def note(self, line: str) -> None:
+        if not self.quiet:
+            print(line, file=sys.stderr, flush=True)
+
+    def shout(self, line: str) -> None:
+        """A note from a signal's handler, which may have come in the middle of another line's printing."""
+        if not self.quiet:
+            os.write(2, f"{line}\n".encode())
+
+    @contextmanager
+    def callbacks(self) -> Iterator[dict[str, Any]]:
+        """``on_progress`` and ``on_download`` for a function of the library."""
+        with self.bar() as bar, self.download_bar() as download:
+            yield {"on_progress": bar, "on_download": download}
+
+    @contextmanager
+    def bar(self) -> Iterator[Callable[["Progress"], None]]:
+        """A callback for progress: what was asked for, nothing when quiet."""
+        if self.quiet:
+            yield lambda progress: None
+        elif self.progress == "bar":
+            bar = _Bar()
+            try:
+                yield bar
+            finally:
+                bar.close()
+        else:
+            yield _Json() if self.progress == "json" else _Lines()
+
+    @contextmanager
+    def download_bar(self) -> Iterator[Callable[[int, int | None], None] | None]:
+        """A callback for a download's bytes."""
+        bar: tqdm | None = None
+
+        def show(done: int, total: int | None) -> None:
+            nonlocal bar
+            if bar is None:
+                bar = tqdm(desc="VGG-19's weights", total=total, unit="B", unit_scale=True, unit_divisor=1024)
+            bar.update(done - bar.n)
+
+        try:
+            yield None if self.quiet or self.progress == "json" else show
+        finally:
+            if bar is not None:
+                bar.close()
+
+    def estimate(self, estimate: "Estimate", quick: bool) -> None:
+        """What the experiments are about to cost; where that is long, how to have them sooner."""
+        if estimate.pictures == 0:
+            return self.note("every picture is there already")
+        pictures = "1 picture" if estimate.pictures == 1 else f"{estimate.pictures} pictures"
+        words = f"{pictures} of {estimate.size} pixels, {estimate.evaluations} evaluations"
+        if estimate.seconds is not None:
+            words += f": about {duration(estimate.seconds)} here"
+            if estimate.seconds > LONG_SECONDS and not quick:
+                words += "; --quick makes the same figures smaller, with a twentieth of the evaluations"
+        self.note(words)
+
+    def result(self, result: "Result") -> None:
+        """What was noticed, where the output is, and what it cost."""
+        for notice in result.notices:
+            self.note(f"note: {notice}")
+        frames, now = counted(result.frames), result.frames - result.restored
+        if result.restored:
+            frames += f", {result.restored} of them from before,"
+        cost = duration(result.seconds)
+        if now:
+            cost += f", {duration(result.seconds / now)} a frame"
+        totals = result.record.get("totals", {})
+        if totals.get("evaluations"):
+            cost += f", {totals['evaluations'] / totals['frames']:.1f} evaluations each"
+            cost += f", {memory(totals['peak_rss_bytes'], totals['peak_vram_bytes'])}"
+        self.say(f"{result.output}: {frames} in {cost}")
+
+    def preview(self, preview: "Preview") -> None:
+        """Where the picture is, and what the whole clip would cost."""
+        first = preview.frame
+        self.say(f"{preview.output}: {first.evaluations} evaluations in {duration(first.wall_seconds)}")
+        whole = "of unknown length" if preview.clip_frames is None else f"of about {preview.clip_frames} frames"
+        cost = "" if preview.clip_seconds is None else f", {duration(preview.clip_seconds)} in all"
+        self.say(f"the clip {whole}: about {duration(preview.frame_seconds)} a frame{cost}")
+        self.say(f"memory: {memory(preview.peak_rss_bytes, preview.peak_vram_bytes)}")
+
+    def written(self, paths: Iterable[Path]) -> None:
+        """Files that were made."""
+        for path in paths:
+            self.say(str(path))
+
+    def summary(self, outcomes: Sequence["Outcome"]) -> None:
+        """What became of several clips; those that failed by name, as errors."""
+        failed = [outcome for outcome in outcomes if outcome.problem]
+        for outcome in failed:
+            print(f"videostyle: {outcome.pair.output}: {outcome.problem}", file=sys.stderr, flush=True)
+        made = sum(outcome.result is not None for outcome in outcomes)
+        self.say(f"{made} made, {len(outcomes) - made - len(failed)} there already, {len(failed)} failed")

@@ -1,0 +1,44 @@
+"""The command line: parse, make settings, call the library once, print. The only place that sets a status.
+
+Exit status: 0 when the output is whole, 1 when something failed, 2 when the request could not be understood, 130 after
+Ctrl-C, 143 after SIGTERM.
+"""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from videostyle.cli.parser import _parser
+from videostyle.cli.signals import InterruptedRunError
+from videostyle.errors import UsageError, VideoStyleError
+
+STATUS_FAILED, STATUS_USAGE, STATUS_INTERRUPTED = 1, 2, 130
+
+SIGNALLED = 128  # and the signal's number
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    try:
+        arguments = _parser().parse_args(argv)
+        return arguments.run(arguments)
+    except VideoStyleError as e:
+        _complain(str(e))
+        return STATUS_USAGE if isinstance(e, UsageError) else STATUS_FAILED
+    except InterruptedRunError as e:
+        _complain(str(e))
+        return SIGNALLED + e.number
+    except KeyboardInterrupt:
+        _complain("interrupted; nothing was written")
+        return STATUS_INTERRUPTED
+    except Exception as e:  # a bug of ours, or a library's: one line, the rest on request
+        if os.environ.get("VIDEOSTYLE_DEBUG"):
+            traceback.print_exc()
+        words = f"{type(e).__name__}: {e}".splitlines()[0]
+        _complain(f"{words} (this should not happen; VIDEOSTYLE_DEBUG=1 shows where)")
+        return STATUS_FAILED
+
+
+def _complain(words: str) -> None:
+    print(f"videostyle: {' '.join(words.split())}", file=sys.stderr)

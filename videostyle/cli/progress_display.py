@@ -1,0 +1,113 @@
+"""Progress on stderr: a bar in a terminal, lines in a log, or objects for programs."""
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from videostyle.cli.words import duration
+
+if TYPE_CHECKING:
+    from videostyle.pipeline.progress import Progress
+
+
+PLAIN_SECONDS = 15.0  # between lines of progress where there is no terminal to draw a bar in
+
+JSON_SECONDS = 1.0  # between objects about one frame
+
+BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {unit} [{elapsed}{postfix}]"
+
+BAR_WITHOUT_END = "{desc} {n_fmt} {unit} [{elapsed}{postfix}]"
+
+
+def unit_of(progress: "Progress") -> str:
+    """What is counted."""
+    return "pictures" if progress.stage == "experiments" else "frames"
+
+
+class _Bar:
+    """Frames finished, the time left, the evaluation and loss of the frame in progress."""
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self.bar: tqdm | None = None
+
+    def __call__(self, progress: "Progress") -> None:
+        unit = unit_of(progress)
+        if self.bar is None or self.bar.unit != unit:
+            self.bar = self._begin(progress, unit)
+        if progress.frames and progress.frame > progress.frames:
+            self.bar.total = None  # the container promised fewer
+        left = seconds_left(progress, self.began)
+        words = [] if left is None else [f"about {duration(left)} left"]
+        if progress.evaluation:
+            words.append(f"evaluation {progress.evaluation}, loss {progress.loss:.3g}")
+        self.bar.set_description_str(progress.stage, refresh=False)
+        self.bar.set_postfix_str(", ".join(words), refresh=False)
+        self.bar.update(progress.frame - self.bar.n)
+        self.bar.refresh()
+
+    def _begin(self, progress: "Progress", unit: str) -> tqdm:
+        if self.bar is not None:  # something else is counted from here on
+            self.bar.close()
+            self.began = time.monotonic()
+        form = BAR if progress.frames else BAR_WITHOUT_END
+        return tqdm(total=progress.frames, bar_format=form, dynamic_ncols=True, unit=unit)
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+class _Lines:
+    """The same as lines of text, for a log."""
+
+    def __init__(self) -> None:
+        self.began = self.last = time.monotonic()
+        self.unit = ""
+
+    def __call__(self, progress: "Progress") -> None:
+        now, unit = time.monotonic(), unit_of(progress)
+        if self.unit not in ("", unit):
+            self.began = now
+        self.unit = unit
+        if now - self.last < PLAIN_SECONDS:
+            return
+        self.last = now
+        whole = f" of {progress.frames}" if progress.frames else ""
+        left = seconds_left(progress, self.began)
+        words = f", about {duration(left)} left" if left else ""
+        print(f"{progress.stage}: {progress.frame}{whole} {unit}{words}", file=sys.stderr, flush=True)
+
+
+class _Json:
+    """The same for programs: one object a line, for every frame and now and then in between."""
+
+    def __init__(self) -> None:
+        self.began, self.last, self.stage = time.monotonic(), -JSON_SECONDS, ""
+
+    def __call__(self, progress: "Progress") -> None:
+        now = time.monotonic()
+        if progress.finished is None and progress.stage == self.stage and now - self.last < JSON_SECONDS:
+            return
+        self.last, self.stage = now, progress.stage
+        left = seconds_left(progress, self.began)
+        content = {
+            "stage": progress.stage,
+            "frame": progress.frame,
+            "frames": progress.frames,
+            "restored": progress.restored,
+            "evaluation": progress.evaluation,
+            "loss": progress.loss or None,
+            "seconds_left": None if left is None else round(left, 1),
+        }
+        print(json.dumps(content), file=sys.stderr, flush=True)
+
+
+def seconds_left(progress: "Progress", began: float) -> float | None:
+    """What the run says itself, else by the pace since ``began``; None where that cannot be told."""
+    if progress.seconds_left is not None or not progress.frames or not progress.frame or progress.restored:
+        return progress.seconds_left
+    return (time.monotonic() - began) / progress.frame * max(0, progress.frames - progress.frame)

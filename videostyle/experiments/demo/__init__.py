@@ -1,0 +1,1 @@
+"""The presentation's video: its scenes, how they are put together, its letters."""

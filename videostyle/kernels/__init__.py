@@ -1,0 +1,1 @@
+"""Our own kernels for GPUs, in Triton. Every one has a plain twin where it is used."""

@@ -1,0 +1,1 @@
+"""How good a stylised clip is."""

@@ -1,0 +1,90 @@
+"""One activation scale for all weights, so that alpha/beta means the same with each.
+
+VGG-19's published weights come in several foldings whose activations differ by factors of up to a hundred, and the
+balance of content and style depends on the square of that factor. The nominal scale is the original's (Caffe weights,
+input 0-255). Any other weights get one factor per layer, so that their mean activation over a fixed set of generated
+pictures equals the original's.
+"""
+
+import math
+from dataclasses import replace
+
+import torch
+
+from videostyle.errors import WeightsError
+from videostyle.networks.backbone import Backbone
+
+# Mean activation of the original VGG-19 over ``calibration_pictures()``, average pooling, float32;
+# ``mean_activations`` of weights whose metadata say that they carry the original's scale. Not known below conv5_1.
+ORIGINAL_MEANS: dict[str, float] = {
+    "conv1_1": 22.64,
+    "conv1_2": 103.07,
+    "conv2_1": 106.68,
+    "conv2_2": 117.93,
+    "conv3_1": 92.991,
+    "conv3_2": 113.35,
+    "conv3_3": 258.96,
+    "conv3_4": 380.54,
+    "conv4_1": 288.35,
+    "conv4_2": 197.46,
+    "conv4_3": 123.72,
+    "conv4_4": 27.111,
+    "conv5_1": 14.941,
+}
+
+SIDE = 128
+
+
+def calibration_pictures() -> torch.Tensor:
+    """Four generated pictures, (4, 3, 128, 128) float32 in [0, 1]: natural-looking spectra, edges, colours.
+
+    A sum of waves whose amplitude falls as 1/f (the mean spectrum of photographs), with discs in front. Written with
+    elementary functions only: no random numbers, which may differ between versions of a library.
+    """
+    ys, xs = torch.meshgrid(torch.linspace(0, 1, SIDE), torch.linspace(0, 1, SIDE), indexing="ij")
+    return torch.stack([_picture(i, xs, ys) for i in range(4)])
+
+
+def _picture(index: int, xs: torch.Tensor, ys: torch.Tensor) -> torch.Tensor:
+    golden = (math.sqrt(5) - 1) / 2
+    picture = torch.full((3, SIDE, SIDE), 0.45)
+    for k in range(48):
+        number = 48 * index + k + 1
+        angle, phase = math.tau * (number * golden % 1), math.tau * (number * math.sqrt(2) % 1)
+        frequency = 1.25 ** (k / 2.4)  # 1 to about 90 waves across
+        wave = torch.cos(math.tau * frequency * (xs * math.cos(angle) + ys * math.sin(angle)) + phase)
+        colour = torch.tensor([1.0, math.cos(phase), math.sin(phase)])  # mostly grey, as the world is
+        rgb = colour[0] + 0.35 * torch.stack((colour[1], -(colour[1] + colour[2]) / 2, colour[2]))
+        picture += 0.16 / frequency**0.8 * rgb.view(3, 1, 1) * wave
+    for k in range(6):
+        number = 6 * index + k + 1
+        x, y, r = number * golden % 1, number * math.sqrt(3) % 1, 0.06 + 0.12 * (number * math.sqrt(7) % 1)
+        disc = (xs - x).square() + (ys - y).square() < r * r
+        colour = torch.tensor([number * math.sqrt(p) % 1 for p in (5, 11, 13)])
+        picture = torch.where(disc, 0.3 * picture + 0.7 * colour.view(3, 1, 1), picture)
+    return picture.clamp(0, 1)
+
+
+@torch.no_grad()
+def mean_activations(backbone: Backbone) -> dict[str, float]:
+    """Mean activation of every layer over the calibration pictures (average pooling, float32, no scale applied)."""
+    plain = replace(backbone, nominal={n: replace(v, scale=1.0) for n, v in backbone.nominal.items()})
+    features = plain.features(calibration_pictures(), list(plain.nominal))
+    return {name: f.mean().item() for name, f in features.items()}
+
+
+def calibrated(backbone: Backbone) -> Backbone:
+    """The backbone with the scale of each layer set so that its mean activation is the original VGG-19's.
+
+    It answers to the layers whose original mean is known. Raises WeightsError where a layer gives nothing to scale.
+    """
+    means = mean_activations(backbone)
+    silent = [name for name, mean in means.items() if not 0 < mean < math.inf]
+    if silent:
+        raise WeightsError(
+            f"{backbone.name}: {silent[0]} is silent or overflows on ordinary pictures; these are no trained weights"
+        )
+    nominal = {
+        n: replace(v, scale=ORIGINAL_MEANS[n] / means[n]) for n, v in backbone.nominal.items() if n in ORIGINAL_MEANS
+    }
+    return replace(backbone, nominal=nominal)

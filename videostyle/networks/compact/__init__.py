@@ -1,0 +1,65 @@
+"""The embedded network: VGG-19's look at a fraction of its cost, distilled from it (see MODEL_CARD.md).
+
+One safetensors file next to this module holds the convolutions (``conv1_1.weight``, ``.bias``; float16 and float32)
+and, for each layer that it answers to, an upper triangular ``conv1_1.adapter`` R (c, c): the losses are defined on R F,
+whose distances and Gram matrices stand for those of the original VGG-19's features. ``conv4_1.smoothness`` and
+``conv4_1.variation`` are the layer's (``Nominal``).
+"""
+
+import hashlib
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+
+import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from videostyle.errors import WeightsError
+from videostyle.networks.backbone import VGG19_LAYERS, Backbone, Conv, Nominal
+
+FILE_NAME = "compact.safetensors"
+
+# The layers that it answers to: the product's defaults, and those of the presentation's figures.
+LAYERS = ("conv1_1", "conv2_1", "conv2_2", "conv3_1", "conv4_1", "conv4_2", "conv5_1")
+
+
+def load(path: Path | None = None) -> Backbone:
+    """The embedded network, or one of the same format from ``path`` (as ``scripts/train_compact.py`` writes them)."""
+    try:
+        data = path.read_bytes() if path else resources.files(__name__).joinpath(FILE_NAME).read_bytes()
+    except FileNotFoundError as e:
+        raise WeightsError(f"{path or FILE_NAME} is missing; install videostyle again or use --backbone vgg19") from e
+    return from_tensors(load_tensors(data), sha256=hashlib.sha256(data).hexdigest())
+
+
+def from_tensors(tensors: Mapping[str, torch.Tensor], sha256: str = "") -> Backbone:
+    """A backbone from its tensors. The convolutions' order is their names'; a new block begins with a pooling."""
+    names = sorted(key.removesuffix(".weight") for key in tensors if key.endswith(".weight"))
+    convs = tuple(
+        Conv(name, tensors[f"{name}.weight"].float(), tensors[f"{name}.bias"].float(), pool=before[4] != name[4])
+        for before, name in zip([names[0], *names], names, strict=False)
+    )
+    nominal = {
+        name: Nominal(
+            channels=VGG19_LAYERS[name][2],
+            adapter=tensors[f"{name}.adapter"].float(),
+            smoothness=float(tensors.get(f"{name}.smoothness", 0.0)),
+            variation=float(tensors.get(f"{name}.variation", 0.0)),
+        )
+        for name in names
+        if f"{name}.adapter" in tensors
+    }
+    return Backbone(name="compact", convs=convs, nominal=nominal, sha256=sha256, poolings=("average",))
+
+
+def to_bytes(backbone: Backbone) -> bytes:
+    """The file's content for a compact backbone: convolutions in float16, biases and adapters in float32."""
+    tensors = {f"{conv.name}.weight": conv.weight.half().contiguous() for conv in backbone.convs}
+    tensors |= {f"{conv.name}.bias": conv.bias.float().contiguous() for conv in backbone.convs}
+    for name, nominal in backbone.nominal.items():
+        assert nominal.adapter is not None
+        tensors[f"{name}.adapter"] = (nominal.scale * nominal.adapter).float().contiguous()
+        told = {"smoothness": nominal.smoothness, "variation": nominal.variation}
+        tensors |= {f"{name}.{what}": torch.tensor(weight) for what, weight in told.items() if weight}
+    return save_tensors(tensors)

@@ -1,0 +1,240 @@
+"""Forward and input gradient through a chain of convolutions, without autograd: the hot path of the whole product.
+
+The only place that knows ReLUs, poolings and memory formats. Everything is channels-last, so that a feature map is a
+(positions, channels) matrix without a copy and a Gram matrix is one product. The gradient with respect to the input of
+a stride-1 convolution is a convolution with the flipped kernel, so both directions use the same fast kernels, and no
+weight gradient is ever formed.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+
+from videostyle.kernels.loader import working
+from videostyle.networks.backbone import Backbone, layer_stride
+from videostyle.networks.convolution import CHANNELS_LAST, _Convolution
+
+# Adds a layer's own loss gradient: (layer, features, gradient from above or None) -> gradient. See ``Trunk.backward``.
+TapGradient = Callable[[str, torch.Tensor, torch.Tensor | None], torch.Tensor | None]
+
+# Our own kernels for pooling on a GPU.
+_kernels = partial(working, "videostyle.kernels.pooling")
+
+
+@dataclass
+class _Stage:
+    """A convolution with its ReLU, what runs before it, and how its gradient goes back."""
+
+    name: str
+    pool: bool
+    forward: _Convolution
+    backward: _Convolution
+
+
+class Trunk:
+    """A backbone made ready for one device, precision and pooling, up to the deepest of ``layers``.
+
+    ``dtype``: bfloat16 or float32 on any device (float64 on a CPU, for tests). Features are those of the convolutions
+    themselves, not the nominal ones: ``Objective`` applies scale and adapter where it is cheap, on the Gram matrix.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        layers: Collection[str],
+        *,
+        pooling: str = "average",
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        backbone.check(layers, pooling)
+        self.backbone, self.pooling = backbone, pooling
+        self.device, self.dtype = torch.device(device), dtype
+        self.kernels = _kernels() if self.device.type == "cuda" else None
+        names = [conv.name for conv in backbone.convs]
+        self.layers = tuple(sorted(layers, key=names.index))
+        depth = max(names.index(name) for name in layers) + 1
+        self.stages = [self._stage(i) for i in range(depth)]
+        self.centre = (
+            torch.tensor(backbone.centre, dtype=torch.float64)
+            .view(1, 3, 1, 1)
+            .to(self.device, torch.promote_types(dtype, torch.float32))
+        )
+
+    def _stage(self, i: int) -> _Stage:
+        conv = self.backbone.convs[i]
+        weight = conv.weight.to(self.device, self.dtype)
+        bias = conv.bias.to(self.device, self.dtype)
+        radius = weight.shape[-1] // 2
+        back = weight.flip(2, 3).transpose(0, 1)
+        if conv.pool and self.pooling == "average":
+            back = back / 4  # average pooling's own factor, exact in every precision
+        # The first convolution reads a picture already padded by its border; its gradient covers that border too.
+        pad_in, pad_back = (0, 2 * radius) if i == 0 else (radius, radius)
+        return _Stage(
+            conv.name,
+            conv.pool,
+            _Convolution(weight, bias, pad_in, relu=True),
+            _Convolution(back, None, pad_back, False),
+        )
+
+    @property
+    def smallest_side(self) -> int:
+        """A picture must have at least this many pixels a side, so that the deepest layer has one position."""
+        return layer_stride(self.stages[-1].name)
+
+    @torch.no_grad()
+    def forward(self, x: torch.Tensor, layers: Collection[str] | None = None) -> "Activations":
+        """Activations of RGB ``x`` (N, 3, H, W) in [0, 1], up to the deepest of ``layers`` (default: all)."""
+        wanted = set(self.layers if layers is None else layers)
+        acts = Activations(self, tuple(x.shape))
+        h = x.to(self.device) - self.centre.to(x.dtype)
+        radius = self.backbone.convs[0].weight.shape[-1] // 2
+        h = F.pad(h, (radius,) * 4, mode="replicate")
+        h = h.to(self.dtype).contiguous(memory_format=CHANNELS_LAST)  # at once takes a CPU twice as long
+        for stage in self.stages:
+            if stage.pool:
+                h = acts.pool(h)
+            h = stage.forward(h)
+            acts.outputs.append(h)
+            wanted.discard(stage.name)
+            if not wanted:
+                break
+        return acts
+
+
+class Activations:
+    """What a forward pass leaves behind: every layer's output, and what pooling needs to go back."""
+
+    def __init__(self, trunk: Trunk, shape: tuple[int, ...]) -> None:
+        self.trunk, self.shape = trunk, shape
+        self.outputs: list[torch.Tensor] = []
+        self._max_indices: list[torch.Tensor] = []
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        """Features (N, C, h, w) of a layer, channels-last, after the ReLU."""
+        for stage, output in zip(self.trunk.stages, self.outputs, strict=False):
+            if stage.name == name:
+                return output
+        raise KeyError(name)
+
+    def pool(self, h: torch.Tensor) -> torch.Tensor:
+        if self.trunk.pooling == "average":
+            return self.trunk.kernels.average_pool(h) if self.trunk.kernels else F.avg_pool2d(h, 2)
+        pooled, indices = F.max_pool2d(h, 2, return_indices=True)
+        self._max_indices.append(indices)
+        return pooled
+
+    def _unpool(self, g: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
+        """Gradient of the pooling. Average: its 1/4 sits in the convolution's weights, what is left is a repetition."""
+        if self.trunk.pooling == "max":
+            indices = self._max_indices.pop()
+            return torch.ops.aten.max_pool2d_with_indices_backward(
+                g, below, [2, 2], [2, 2], [0, 0], [1, 1], False, indices
+            )
+        up = torch.empty_like(below)
+        _clear_odd_edges(up)
+        if self.trunk.kernels:
+            return self.trunk.kernels.repeat(g, into=up)
+        _row_pairs(up).copy_(_repeated(g))
+        return up
+
+    def _unpool_through_relu(self, g: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
+        """``_unpool`` of the average and the ReLU's mask in one pass over memory, written over the features."""
+        _clear_odd_edges(below)
+        if self.trunk.kernels:
+            return self.trunk.kernels.repeat(g, into=below, masked=True)
+        features = _row_pairs(below)
+        _mask(_repeated(g), features, into=features)
+        return below
+
+    @torch.no_grad()
+    def backward(self, tap: TapGradient, through_relu: Collection[str] = ()) -> torch.Tensor:
+        """Gradient with respect to the picture, (N, 3, H, W) float32. May be called once: features are written over.
+
+        ``tap(layer, features, g)`` is called for the trunk's layers, the deepest first. It returns ``g`` plus the
+        gradient of the losses on that layer (it may change ``g`` in place; ``g`` is None where nothing came from above,
+        and stays None where there is nothing to add). ``through_relu``: layers where what it returns has gone through
+        the ReLU already.
+        """
+        g: torch.Tensor | None = None
+        masked = False  # whether g went through this layer's ReLU already
+        for i in range(len(self.outputs) - 1, -1, -1):
+            stage, output = self.trunk.stages[i], self.outputs[i]
+            if stage.name in self.trunk.layers:
+                g = tap(stage.name, output, g)
+                masked = stage.name in through_relu
+            if g is None:
+                continue
+            g = stage.backward(g if masked else _mask(g, output, into=g))
+            masked = stage.pool and self._may_fuse(i - 1)
+            if stage.pool:
+                unpool = self._unpool_through_relu if masked else self._unpool
+                g = unpool(g, self.outputs[i - 1])
+        if g is None:
+            return torch.zeros(self.shape, device=self.trunk.device)
+        return _fold_border(g, (g.shape[2] - self.shape[2]) // 2)
+
+    def _may_fuse(self, below: int) -> bool:
+        """Whether nothing comes between the pooling and the ReLU below it, so that one pass goes through both."""
+        return self.trunk.pooling == "average" and self.trunk.stages[below].name not in self.trunk.layers
+
+
+def _mask(g: torch.Tensor, features: torch.Tensor, into: torch.Tensor) -> torch.Tensor:
+    """The ReLU's gradient: ``g`` where ``features`` are above zero, else 0; ``into`` may be either of them.
+
+    A bf16 number is above zero where its bits are, read as a 16-bit integer. That way a CPU, which would widen bf16 to
+    float32 and round it again, takes a fifth of the time.
+    """
+    if g.dtype == torch.bfloat16 and g.device.type == "cpu":
+        bits = (t.view(torch.int16) for t in (g, features, into))
+        return _threshold(*bits).view(torch.bfloat16)
+    return _threshold(g, features, into)
+
+
+def _threshold(g: torch.Tensor, features: torch.Tensor, into: torch.Tensor) -> torch.Tensor:
+    return torch.ops.aten.threshold_backward.grad_input(g, features, 0, grad_input=into)
+
+
+def _row_pairs(x: torch.Tensor) -> torch.Tensor:
+    """(N, C, H, W) channels-last -> (N, h, 2, 2 w C), a view: the rows that a 2x2 pooling sees of it, by pairs."""
+    n, c, h, w = x.shape[0], x.shape[1], x.shape[2] // 2, x.shape[3] // 2
+    return x[:, :, : 2 * h, : 2 * w].permute(0, 2, 3, 1).view(n, h, 2, 2 * w * c)
+
+
+def _repeated(g: torch.Tensor) -> torch.Tensor:
+    """(N, C, h, w) channels-last -> (N, h, 2, 2 w C), every value four times: what a 2x2 pooling gave each of its four.
+
+    Along the rows by a copy, which leaves long runs of memory to whoever reads it; across them by a view.
+    """
+    rows = torch.cat((g, g), 1).permute(0, 2, 3, 1).flatten(2)
+    return rows[:, :, None].expand(-1, -1, 2, -1)
+
+
+def _fold_border(g: torch.Tensor, radius: int) -> torch.Tensor:
+    """The gradient of a replicated border: given to the edge it repeats, (N, C, H + 2 r, W + 2 r) -> (N, C, H, W).
+
+    float32 or better. PyTorch's own runs on one core of a CPU and takes four times as long.
+    """
+    g = g.to(torch.promote_types(g.dtype, torch.float32), memory_format=torch.contiguous_format)
+    if g.is_cuda:
+        n, c, h, w = g.shape
+        inside = g.new_empty(n, c, h - 2 * radius, w - 2 * radius)
+        return torch.ops.aten.replication_pad2d_backward(g, inside, [radius] * 4)
+    for dim in (2, 3):
+        before, inside, after = g.split([radius, g.shape[dim] - 2 * radius, radius], dim)
+        inside.narrow(dim, 0, 1).add_(before.sum(dim, keepdim=True))
+        inside.narrow(dim, -1, 1).add_(after.sum(dim, keepdim=True))
+        g = inside
+    return g.contiguous()
+
+
+def _clear_odd_edges(x: torch.Tensor) -> None:
+    """Zero the last row and column where a 2x2 pooling does not reach them."""
+    if x.shape[2] % 2:
+        x[:, :, -1:] = 0
+    if x.shape[3] % 2:
+        x[..., -1:] = 0

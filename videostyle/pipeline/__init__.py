@@ -1,0 +1,1 @@
+"""From file to file, and the values that a run hands on."""

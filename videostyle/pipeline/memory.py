@@ -1,0 +1,64 @@
+"""Whether the device's memory is enough: estimated before the first frame, said in one line when it was not."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from videostyle.device import free_memory_bytes
+from videostyle.errors import DeviceError
+from videostyle.stylise.stylizer import Painter
+
+# What a run takes for every pixel of a frame: features, gradients, curvature pairs, measured on a CPU. Compact's fp32
+# are a sixth above what ten frames of 896 x 896 took, with a part that is painted anew and the curvature moved along:
+# 2057, of which the first frame 1284. Its bf16 are as much less as with the network before.
+BYTES_PER_PIXEL = {"compact": {"fp32": 2400, "bf16": 2100}, "vgg19": {"fp32": 4500, "bf16": 2600}}
+
+
+def check_memory(painter: Painter, size: tuple[int, int]) -> None:
+    """Refuse frames that the device has no memory for, by estimate. Raises DeviceError."""
+    machine = painter.machine
+    needed, free = _needed_bytes(painter, size), free_memory_bytes(machine.device)
+    if free is not None and needed > free:
+        raise DeviceError(
+            f"frames of {size[0]}x{size[1]} need about {needed / 2**30:.1f} GiB and {machine.device.type} has "
+            f"{free / 2**30:.1f} GiB free; --size {fitting_size(size, free / needed)} would fit"
+        )
+
+
+def _needed_bytes(painter: Painter, size: tuple[int, int]) -> float:
+    kind = "compact" if {network.name for network in painter.networks} == {"compact"} else "vgg19"
+    return size[0] * size[1] * BYTES_PER_PIXEL[kind][painter.machine.precision]
+
+
+def fitting_size(size: tuple[int, int], share: float) -> int:
+    """The longer side, in steps of 16 pixels, of frames that need a tenth less than ``share`` of what these need."""
+    return max(16, math.floor(max(size) * math.sqrt(0.9 * share) / 16) * 16)
+
+
+@contextmanager
+def enough_memory(painter: Painter, size: tuple[int, int]) -> Iterator[None]:
+    """Says in one line that the device's memory ran out, and what would fit. Raises DeviceError."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not _out_of_memory(error):
+            raise
+        device = painter.machine.device
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+        free = free_memory_bytes(device)
+        share = 0.75 if free is None else min(0.75, free / _needed_bytes(painter, size))
+        raise DeviceError(
+            f"{device.type} ran out of memory at {size[0]}x{size[1]}; finished frames are kept: free memory and give "
+            f"the same command again, or begin anew with --restart --size {fitting_size(size, share)}, which would fit"
+        ) from error
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """On a CPU and on MPS torch has no error of its own for it."""
+    words = str(error).lower()
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        "out of memory" in words or "can't allocate memory" in words or "not enough memory" in words
+    )

@@ -1,0 +1,147 @@
+"""Decoding and optical flow ahead of the optimiser: a thread, a bounded queue, and helpers for the flow."""
+
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+import torch
+
+from videostyle.device import cores
+from videostyle.frames import Frame
+
+Made = TypeVar("Made")
+
+# Frames that are ready while one is optimised, where nothing else is said: more would only be memory.
+ROOM = 2
+# A GPU paints a small frame in less time than one core needs for its flow: so many are estimated side by side.
+MOST_HELPERS = 8
+# How often a thread that waits for room looks whether it is still wanted.
+WAIT_SECONDS = 0.1
+
+
+class Ahead(Generic[Made]):
+    """Makes what ``items`` yields in a thread, at most ``room`` before they are taken. A context manager.
+
+    An exception there is raised here as soon as the next item is asked for, before those that are ready. Leaving the
+    context ends the thread; it has finished its item by then.
+    """
+
+    def __init__(self, items: Iterable[Made], room: int = ROOM) -> None:
+        self._items = items
+        self._ready: queue.Queue[Made | None] = queue.Queue(room)
+        self._unwanted = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name="ahead", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._cores = torch.get_num_threads()  # asking settles it for this thread, whatever others set after that
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._unwanted.set()
+        self._thread.join()
+        # What a thread sets for itself torch also keeps for threads that are begun later: ours is put back.
+        torch.set_num_threads(self._cores)
+
+    def __iter__(self) -> Iterator[Made]:
+        while True:
+            item = self._take()
+            if self._error is not None:
+                raise self._error
+            if item is None:
+                return
+            yield item
+
+    def _take(self) -> Made | None:
+        while self._error is None:
+            try:
+                return self._ready.get(timeout=WAIT_SECONDS)
+            except queue.Empty:
+                continue
+        return None
+
+    def _work(self) -> None:
+        _on_one_core()  # a second team of threads on the same cores would slow the optimiser several times
+        try:
+            for item in self._items:
+                if not self._put(item):
+                    return
+        except BaseException as e:
+            self._error = e
+        finally:
+            if isinstance(self._items, Generator):
+                self._items.close()
+        self._put(None)
+
+    def _put(self, item: Made | None) -> bool:
+        while not self._unwanted.is_set():
+            try:
+                self._ready.put(item, timeout=WAIT_SECONDS)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+
+Flow = TypeVar("Flow")
+
+
+def helpers_here() -> int:
+    """How many flows may be estimated at a time beside an accelerator: two of our cores are left to feed it."""
+    return max(1, min(MOST_HELPERS, cores() - 2))
+
+
+class FlowAhead(Generic[Flow]):
+    """Frames with the flow to the one before each; nothing is estimated across a cut.
+
+    ``estimate(current, previous)`` is the estimator; ``wanted``: whether anybody is going to ask. Iterate over
+    ``frames(pairs(...))``, with an `Ahead` around the pairs, and give this object to whoever asks for the flow between
+    the frame that was taken last and the one before. ``helpers``: threads that estimate as soon as a pair is made; with
+    0 a flow is estimated when its frame is taken.
+    """
+
+    def __init__(
+        self, estimate: Callable[[torch.Tensor, torch.Tensor], Flow], wanted: bool = True, helpers: int = 0
+    ) -> None:
+        self._estimate, self._wanted, self._helpers = estimate, wanted, helpers
+        self._last: Flow | None = None
+
+    def pairs(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Callable[[], Flow] | None]]:
+        """Each frame with what gives its flow, None for the first of a shot: what the thread does."""
+        pool = ThreadPoolExecutor(self._helpers, "flow", initializer=_on_one_core) if self._helpers else None
+        previous: Frame | None = None
+        try:
+            for frame in frames:
+                flow: Callable[[], Flow] | None = None
+                if self._wanted and previous is not None and not frame.cut:
+                    flow = partial(self._estimate, frame.pixels, previous.pixels)
+                    flow = pool.submit(flow).result if pool else flow
+                yield frame, flow
+                previous = frame
+        except GeneratorExit:  # nobody is going to take what has not been begun
+            if pool:
+                pool.shutdown(cancel_futures=True)
+        finally:
+            if pool:
+                pool.shutdown()
+
+    def frames(self, pairs: Iterable[tuple[Frame, Callable[[], Flow] | None]]) -> Iterator[Frame]:
+        """The frames alone, in the consumer's thread."""
+        for frame, flow in pairs:
+            self._last = flow() if flow else None
+            yield frame
+
+    def __call__(self, current: torch.Tensor, previous: torch.Tensor) -> Flow:
+        """The flow of the frame taken last; estimated now where it was not before (a run that is gone on with)."""
+        return self._estimate(current, previous) if self._last is None else self._last
+
+
+def _on_one_core() -> None:
+    torch.set_num_threads(1)

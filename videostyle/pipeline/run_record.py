@@ -1,0 +1,170 @@
+"""The run record: how an output was made, as JSON beside it and inside its comment tag. File names only, no paths."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from videostyle.device import peak_memory_bytes
+from videostyle.frames import StylisedFrame, VideoInfo
+from videostyle.settings import NAMED_STARTS, MediaSettings, Settings
+from videostyle.stylise.stylizer import Painter
+from videostyle.temporal.flow import OPENCV_VERSION
+from videostyle.version import __version__
+
+
+def heading(painter: Painter, media: MediaSettings, *, source: str, style: str) -> dict[str, Any]:
+    """What is known before the first frame; this much also goes into the output's comment tag."""
+    return {
+        "settings": settings_without_paths(painter.settings),
+        "media": asdict(media),
+        "backbone": {"name": painter.backbone.name, "sha256": painter.backbone.sha256, "because": painter.choice},
+        "versions": versions(),
+        "device": {"name": painter.machine.name, "precision": painter.machine.precision},
+        "source": {"file": source},
+        "style": {"file": style},
+    }
+
+
+def made_from(
+    painter: Painter,
+    media: MediaSettings,
+    *,
+    source: Path,
+    style: Path,
+    frames: Mapping[str, Any],
+    decoder: Mapping[str, str],
+) -> dict[str, dict[str, Any]]:
+    """Everything that the frames depend on, in groups; what is in ``made_with`` should not matter, but may.
+
+    ``frames``: what is known of the frames before they are there: their size, their depth. ``decoder``: versions of
+    what reads the clip.
+    """
+    settings = {k: v for k, v in asdict(painter.settings).items() if k not in NOT_IN_FRAMES}
+    settings |= {name: fingerprint(Path(settings[name])) for name in ("init", "first_init") if is_file(settings[name])}
+    machine = painter.machine
+    return {
+        "source": {"fingerprint": fingerprint(source)},
+        "style": {"fingerprint": fingerprint(style)},
+        "setting": settings,
+        "network": {
+            "name": [network.name for network in painter.networks],
+            "sha256": [network.sha256 for network in painter.networks],
+            "precision": machine.precision,
+        },
+        "cut": {name: getattr(media, name) for name in READING},
+        "frame": dict(frames),
+        "made_with": {
+            **{name: version for name, version in versions().items() if name != "python"},
+            **decoder,
+            "device": machine.name,  # with the number of threads
+        },
+    }
+
+
+# Settings that say where the network comes from and where it runs: the network and the device themselves are compared.
+NOT_IN_FRAMES = ("backbone", "weights", "download", "device", "precision")
+# What of the clip is read, and where its shots begin.
+READING = ("start_seconds", "duration_seconds", "stream", "no_shots", "cuts")
+
+WHOLE_BYTES, PIECES, PIECE_BYTES = 64 << 20, 64, 1 << 20
+
+
+def fingerprint(path: Path) -> str:
+    """A file as 16 digits: of its size and content; above 64 MB of 64 pieces of it, spread evenly. Raises OSError."""
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with path.open("rb") as file:
+        if size <= WHOLE_BYTES:
+            digest.update(file.read())
+        else:
+            for piece in range(PIECES):
+                file.seek(piece * (size - PIECE_BYTES) // (PIECES - 1))
+                digest.update(file.read(PIECE_BYTES))
+    return digest.hexdigest()[:16]
+
+
+def is_file(start: str) -> bool:
+    """Whether a start is a picture's name and not one of the named ones."""
+    return start not in NAMED_STARTS
+
+
+def settings_without_paths(settings: Settings) -> dict[str, Any]:
+    """The settings as plain values, paths cut to file names."""
+    values = asdict(settings)
+    for name in ("weights", "init", "first_init"):
+        if values[name] is not None:
+            values[name] = Path(values[name]).name
+    return values
+
+
+def versions() -> dict[str, str]:
+    """Versions of what changes the frames."""
+    return {
+        "videostyle": __version__,
+        "torch": str(torch.__version__),
+        "opencv": OPENCV_VERSION,
+        "python": platform.python_version(),
+    }
+
+
+def source_entry(info: VideoInfo) -> dict[str, Any]:
+    """The source as probing found it."""
+    return {
+        "file": info.path.name,
+        "container": info.container,
+        "codec": info.codec,
+        "size": [info.width, info.height],
+        "frames": info.frames,
+        "duration_seconds": seconds(info.duration_seconds),
+        "average_rate": None if info.average_rate is None else str(info.average_rate),
+        "streams": [f"{s.kind} {s.codec}" for s in info.streams],
+    }
+
+
+def frame_entry(frame: StylisedFrame) -> dict[str, Any]:
+    """One frame's line of the record."""
+    return {
+        "index": frame.index,
+        "pts_seconds": seconds(frame.time_seconds),
+        "shot": frame.shot,
+        "start": Path(frame.start).name,
+        "evaluations": frame.evaluations,
+        "loss": frame.loss,
+        "content_loss": frame.content_loss,
+        "style_loss": frame.style_loss,
+        "optimise_seconds": round(frame.optimise_seconds, 4),
+        "wall_seconds": round(frame.wall_seconds, 4),
+    } | ({"problem": frame.problem} if frame.problem else {})
+
+
+def totals(
+    frames: Sequence[Mapping[str, Any]], wall_seconds: float, device: torch.device, restored: int = 0
+) -> dict[str, Any]:
+    """Sums over the run and its peaks. ``restored``: frames that were there when it was gone on with."""
+    resident, on_device = peak_memory_bytes(device)
+    return {
+        "frames": len(frames),
+        "restored": restored,
+        "evaluations": sum(f["evaluations"] for f in frames),
+        "optimise_seconds": round(sum(f["optimise_seconds"] for f in frames), 3),
+        "wall_seconds": round(wall_seconds, 3),
+        "peak_rss_bytes": resident,
+        "peak_vram_bytes": on_device,
+    }
+
+
+def seconds(value: Fraction | None) -> float | None:
+    return None if value is None else round(float(value), 6)
+
+
+def comment(record: Mapping[str, Any]) -> str:
+    """The record's heading as one line of JSON for a comment tag."""
+    kept = ("settings", "media", "backbone", "versions", "style")
+    return json.dumps({"videostyle": {key: record[key] for key in kept if key in record}}, separators=(",", ":"))

@@ -1,0 +1,1 @@
+"""All that lies between two frames: cuts, motion, trust, coverage, colour."""
