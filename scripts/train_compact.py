@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from distillation.matching import DEEPEST, DEEPEST_EVERY, Log, Match, Recording, match, teach
+from distillation.matching import DEEPEST, DEEPEST_EVERY, Log, Match, RecordedLoop, match, teach
 from distillation.pictures import Pictures, crop
 from distillation.start import from_backbone, from_teacher, narrowed
 from distillation.student import Plan, Student
@@ -25,9 +25,9 @@ from videostyle.device import choose_machine
 from videostyle.losses.objective import LossWeights
 from videostyle.networks import compact
 from videostyle.networks.compact import LAYERS
-from videostyle.networks.feature_extractor import Trunk
+from videostyle.networks.feature_extractor import FeatureExtractor
 from videostyle.networks.weights import from_file
-from videostyle.pipeline.prefetch import Ahead
+from videostyle.pipeline.prefetch import Prefetcher
 from videostyle.settings import Settings
 
 SHARED = Path(os.environ.get("VIDEOSTYLE_SHARED", "../shared"))
@@ -90,10 +90,10 @@ class Training:
         share = len(shallow) / len(s.style_layers)
         self.shallow = LossWeights(s.content_weight, s.style_weight * share, 0.0, s.content_layers, shallow)
         self.teacher_backbone = from_file(args.teacher)
-        self.teacher = Recording(self.teacher_backbone, LAYERS, device=self.device, dtype=self.dtype)
+        self.teacher = RecordedLoop(self.teacher_backbone, LAYERS, device=self.device, dtype=self.dtype)
         folders = [*args.data, *(folder for folder in args.paintings if folder.is_dir())]
         self.pictures = Pictures(folders, HELD_OUT, args.out / "pictures.pt")
-        self.student = self._begin().to(self.device)
+        self.student = self.next_task().to(self.device)
         self.parameters = list(self.student.parameters())
         self.sizes = [float(p.detach().square().mean().sqrt()) for p in self.parameters]
         groups = [{"params": [p], "lr": 1.0} for p in self.parameters]
@@ -103,11 +103,11 @@ class Training:
         self.gradient_weight, self.norm = torch.tensor([0.1, 0.0], device=self.device)
         self._resume()
 
-    def _begin(self) -> Student:
+    def next_task(self) -> Student:
         crops = torch.cat([crop(self.pictures.any(self.rng), 160, self.rng) for _ in range(48)])
         if self.args.init:
-            begun = narrowed(compact.load(self.args.init), Plan.parse(self.args.narrow), crops)
-            return from_backbone(begun, self.teacher_backbone, crops, self.dtype)
+            has_previous = narrowed(compact.load(self.args.init), Plan.parse(self.args.narrow), crops)
+            return from_backbone(has_previous, self.teacher_backbone, crops, self.dtype)
         student = from_teacher(self.teacher_backbone, Plan.parse(self.args.plan), crops, self.dtype)
         (self.args.out / "start.safetensors").write_bytes(compact.to_bytes(student.export()))
         return student
@@ -122,7 +122,7 @@ class Training:
 
     def run(self) -> None:
         drawn = walks(self.pictures, self._draw_style, self.args.side, np.random.default_rng(self.args.seed + 1))
-        with Ahead(drawn, CROWD) as source:
+        with Prefetcher(drawn, CROWD) as source:
             self.walkers = Walkers(
                 CROWD * self.args.batch, self.args.side, source, self.teacher, self.weights, self.rng, self._pupil()
             )
@@ -186,9 +186,9 @@ class Training:
         content = (self.walkers.age[picked] > 0) & (self.rng.random(len(picked)) < 0.5)
         return torch.from_numpy(np.stack((content, ~content), 1)).float().to(self.device)
 
-    def _pupil(self) -> Trunk:
+    def _pupil(self) -> FeatureExtractor:
         """The small network as the product runs it."""
-        return Trunk(self.student.export(), self.weights.layers, device=self.device, dtype=self.dtype)
+        return FeatureExtractor(self.student.export(), self.weights.layers, device=self.device, dtype=self.dtype)
 
     def _backward(self, found: Match) -> None:
         """Sum of the terms; the gradient term's weight keeps its pull below ``--share`` of the others'."""

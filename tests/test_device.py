@@ -35,11 +35,11 @@ def test_this_machine_has_some() -> None:
 
 def test_frames_too_large_for_the_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     here = device.Machine(torch.device("cpu"), torch.float32)
-    painter = SimpleNamespace(machine=here, networks=(SimpleNamespace(name="vgg19-caffe"),))
+    stylizer = SimpleNamespace(machine=here, networks=(SimpleNamespace(name="vgg19-caffe"),))
     monkeypatch.setattr(memory, "free_memory_bytes", lambda _: 2**30)
-    memory.check_memory(painter, (320, 240))  # type: ignore[arg-type]
+    memory.check_memory(stylizer, (320, 240))  # type: ignore[arg-type]
     with pytest.raises(DeviceError, match=r"frames of 1920x1080 need about 8\.7 GiB and cpu has 1\.0 GiB free"):
-        memory.check_memory(painter, (1920, 1080))  # type: ignore[arg-type]
+        memory.check_memory(stylizer, (1920, 1080))  # type: ignore[arg-type]
 
 
 def test_keeping_freed_memory_is_a_request_that_cannot_fail(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,8 +61,8 @@ def test_styles_differ_from_one_another() -> None:
     for name in STYLES:
         picture = pixels(name)
         codes = (picture * 3.999).astype(int) @ [16, 4, 1]
-        palette = np.sqrt(np.bincount(codes.ravel(), minlength=64) / codes.size)
-        marks.append(palette)
+        colour_fit = np.sqrt(np.bincount(codes.ravel(), minlength=64) / codes.size)
+        marks.append(colour_fit)
     for i, one in enumerate(marks):
         for two in marks[i + 1 :]:
             assert np.linalg.norm(one - two) > 0.3

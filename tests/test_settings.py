@@ -64,7 +64,7 @@ def test_values_out_of_range_are_refused(cls, values, words):
         cls(**values)
     assert "\n" not in str(caught.value)
     with pytest.raises(UsageError, match=words):
-        cls().but(**values)
+        cls().replace(**values)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_mapping_gives_what_it_says_and_defaults_for_the_rest(values):
 
 
 def test_but_changes_only_what_it_is_told():
-    made = Settings(seed=4).but(iterations=50)
+    made = Settings(seed=4).replace(iterations=50)
     assert (made.seed, made.iterations) == (4, 50)
     with pytest.raises(TypeError):
-        made.but(zoom=1)
+        made.replace(zoom=1)

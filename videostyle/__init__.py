@@ -20,7 +20,7 @@ _HOMES = {
     "MediaSettings": "settings",
     "RunSettings": "settings",
     "VideoStyleError": "errors",
-    "Painter": "stylise.stylizer",
+    "Stylizer": "stylise.stylizer",
     "stylise_frames": "stylise.sequence",
     "Progress": "pipeline.progress",
     "Result": "pipeline.job",

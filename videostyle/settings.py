@@ -84,7 +84,7 @@ class CheckedSettings:
             raise UsageError(f"unknown setting {', '.join(unknown)}; known ones are {', '.join(sorted(known))}")
         return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
 
-    def but(self, **changes: Any) -> Self:
+    def replace(self, **changes: Any) -> Self:
         """The same settings with some changed."""
         return replace(self, **changes)  # type: ignore[type-var]
 
@@ -129,7 +129,7 @@ class Settings(CheckedSettings):
     )
     style_scale: float = setting(1.0, "style picture's longer side relative to the output's", above=0.0, maximum=8.0)
 
-    # From frame to frame (see motion/carry.py)
+    # From frame to frame (see temporal/)
     coherence: float = setting(
         0.5,
         "how firmly a frame keeps to the one before it; 0: no temporal loss, no masks, nothing held still",
@@ -137,7 +137,7 @@ class Settings(CheckedSettings):
         maximum=1.0,
     )
     temporal_weight: float | None = setting(
-        None, "weight of the temporal loss (default: what --coherence means)", minimum=0.0, metavar="GAMMA"
+        None, "weight of the temporal loss (default: what --coherence means)", minimum=0.0, metavar="TEMPORAL_WEIGHT"
     )
 
     flow: str = setting("dis", "optical flow between source frames", choices=("dis", "farneback"))

@@ -34,7 +34,7 @@ from videostyle.losses.objective import Losses, Objective
 from videostyle.losses.style import StyleTarget
 from videostyle.networks import compact
 from videostyle.networks.backbone import Backbone
-from videostyle.networks.feature_extractor import Trunk
+from videostyle.networks.feature_extractor import FeatureExtractor
 from videostyle.networks.weights import from_file
 from videostyle.optimise.image_optimiser import loss_weights
 from videostyle.optimise.lbfgs import LBFGS, History
@@ -83,7 +83,7 @@ def main(argv: list[str] | None = None) -> int:
     settings = Settings(iterations=args.evaluations, min_iterations=1, tolerance=0.0)
     layers = loss_weights(settings).layers
     vgg, small = (
-        Trunk(backbone, layers, device=args.device, dtype=DTYPES[args.precision])
+        FeatureExtractor(backbone, layers, device=args.device, dtype=DTYPES[args.precision])
         for backbone in (from_file(args.teacher), embedded(args))
     )
     results, tiles = [], []
@@ -142,11 +142,11 @@ def vars_of(args: argparse.Namespace) -> dict[str, object]:
 def embedded(args: argparse.Namespace) -> Backbone:
     """The embedded network, or another, with what it wants of the total variation as the options say."""
     backbone = compact.load(args.weights)
-    own = backbone.nominal[TOLD]
+    own = backbone.references[TOLD]
     smoothness = own.smoothness if args.smoothness is None else args.smoothness
     variation = own.variation if args.variation is None else args.variation
     told = replace(own, smoothness=smoothness, variation=variation)
-    return replace(backbone, nominal={**backbone.nominal, TOLD: told})
+    return replace(backbone, references={**backbone.references, TOLD: told})
 
 
 def pairs(args: argparse.Namespace) -> Iterator[tuple[Path, Path]]:
@@ -170,12 +170,12 @@ def read(path: Path, longer_side: int) -> torch.Tensor:
     return torch.from_numpy(image[..., ::-1].copy()).permute(2, 0, 1)[None].float() / 255
 
 
-def objective(trunk: Trunk, content: torch.Tensor, style: torch.Tensor, settings: Settings) -> Objective:
+def objective(extractor: FeatureExtractor, content: torch.Tensor, style: torch.Tensor, settings: Settings) -> Objective:
     weights = loss_weights(settings)
     return Objective(
-        trunk,
-        ContentTarget(trunk, content, weights.content_layers),
-        StyleTarget(trunk, style, weights.style_layers),
+        extractor,
+        ContentTarget(extractor, content, weights.content_layers),
+        StyleTarget(extractor, style, weights.style_layers),
         weights,
     )
 
@@ -201,11 +201,11 @@ def kept(run: Iterator[tuple[torch.Tensor, Losses]]) -> list[torch.Tensor]:
     return pictures
 
 
-def own_run(judge: Objective, start: torch.Tensor, settings: Settings, cache: Path | None) -> OwnRun:
+def own_run(report: Objective, start: torch.Tensor, settings: Settings, cache: Path | None) -> OwnRun:
     """VGG-19's run, from the cache where it is there: it takes nearly all of the time and does not change."""
     if cache and cache.is_file():
         return OwnRun(**torch.load(cache, weights_only=True, map_location=start.device))
-    seen = [(x, losses) for x, losses in steps(judge, start, settings)]
+    seen = [(x, losses) for x, losses in steps(report, start, settings)]
     run = OwnRun(
         total=[float(v.total) for _, v in seen],
         content=[float(v.content) for _, v in seen],
@@ -219,27 +219,32 @@ def own_run(judge: Objective, start: torch.Tensor, settings: Settings, cache: Pa
 
 
 def compare(
-    vgg: Trunk, small: Trunk, photo: Path, style: Path, settings: Settings, args: argparse.Namespace
+    vgg: FeatureExtractor,
+    small: FeatureExtractor,
+    photo: Path,
+    style: Path,
+    settings: Settings,
+    args: argparse.Namespace,
 ) -> tuple[Result, list[np.ndarray]]:
     """Both runs of one pair, judged by VGG-19; and content, style and both results as pictures."""
     content, painting = (read(path, args.size).to(args.device) for path in (photo, style))
     generator = torch.Generator().manual_seed(settings.seed)
     start = content if args.start == "content" else torch.rand(content.shape, generator=generator).to(args.device)
-    judge, pupil = objective(vgg, content, painting, settings), objective(small, content, painting, settings)
+    report, pupil = objective(vgg, content, painting, settings), objective(small, content, painting, settings)
     weights = f"{settings.content_weight:g}-{settings.style_weight:g}"
     key = f"{photo.stem}-{style.stem}-{args.size}-{args.start}-{settings.iterations}-{args.precision}-{weights}.pt"
-    own = own_run(judge, start, settings, args.cache / key if args.cache else None)
+    own = own_run(report, start, settings, args.cache / key if args.cache else None)
 
     pictures = kept(steps(pupil, start, settings))
     marks = [k for k in MARKS if k < len(pictures)] + [len(pictures)]
     if args.polish:
-        pictures[-1] = kept(steps(judge, pictures[-1], settings.but(iterations=args.polish)))[-1]
-    judged = [judge.value(pictures[k - 1]) for k in marks]
+        pictures[-1] = kept(steps(report, pictures[-1], settings.replace(iterations=args.polish)))[-1]
+    judged = [report.value(pictures[k - 1]) for k in marks]
     end, own_end = judged[-1], own.total.index(min(own.total))
     cosines = []
     for share in (0, 0.25, 0.5, 1.0):
         x = pictures[round(share * (len(pictures) - 1))]
-        a, b = judge.value_and_gradient(x)[1], pupil.value_and_gradient(x)[1]
+        a, b = report.value_and_gradient(x)[1], pupil.value_and_gradient(x)[1]
         cosines.append(float(torch.nn.functional.cosine_similarity(a.flatten(), b.flatten(), dim=0)))
     result = Result(
         photo=photo.stem,
@@ -324,7 +329,7 @@ def cost(args: argparse.Namespace, settings: Settings) -> dict[str, dict[str, An
     for precision, dtype in DTYPES.items():
         if dtype == torch.bfloat16 and not bf16_is_fast(torch.device("cpu")):
             continue
-        trunks = [Trunk(b, loss_weights(settings).layers, dtype=dtype) for b in backbones]
+        trunks = [FeatureExtractor(b, loss_weights(settings).layers, dtype=dtype) for b in backbones]
         targets = [objective(t, x, style, settings) for t in trunks]
         times: list[list[float]] = [[], []]
         for turn in range(17):

@@ -19,7 +19,7 @@ from videostyle.losses.content import ContentTarget
 from videostyle.losses.objective import LossWeights, Objective
 from videostyle.losses.style import StyleTarget
 from videostyle.networks.backbone import Backbone
-from videostyle.networks.feature_extractor import Trunk
+from videostyle.networks.feature_extractor import FeatureExtractor
 from videostyle.networks.weights import load_backbone
 from videostyle.settings import Settings
 
@@ -63,21 +63,21 @@ def loss_weights(settings: Settings) -> LossWeights:
 def objective(
     backbone: Backbone, content: torch.Tensor, style: torch.Tensor, weights: LossWeights, dtype: torch.dtype
 ) -> Objective:
-    trunk = Trunk(backbone, weights.layers, dtype=dtype)
-    target = ContentTarget(trunk, content, weights.content_layers)
-    return Objective(trunk, target, StyleTarget(trunk, style, weights.style_layers), weights)
+    extractor = FeatureExtractor(backbone, weights.layers, dtype=dtype)
+    target = ContentTarget(extractor, content, weights.content_layers)
+    return Objective(extractor, target, StyleTarget(extractor, style, weights.style_layers), weights)
 
 
-def convolutions_alone(trunk: Trunk, x: torch.Tensor) -> Callable[[], None]:
+def convolutions_alone(extractor: FeatureExtractor, x: torch.Tensor) -> Callable[[], None]:
     """The trunk's convolutions in both directions on tensors of the right shapes, with nothing in between."""
-    activations = trunk.forward(x)
+    activations = extractor.forward(x)
     jobs: list[tuple[Callable[[torch.Tensor], torch.Tensor], torch.Tensor]] = []
-    for i, (stage, output) in enumerate(zip(trunk.stages, activations.outputs, strict=True)):
+    for i, (stage, output) in enumerate(zip(extractor.stages, activations.outputs, strict=True)):
         n, _, h, w = output.shape
         side = 2 if i == 0 else 0  # the first one reads a picture that is padded already
-        channels = trunk.backbone.convs[i].weight.shape[1]
+        channels = extractor.backbone.convs[i].weight.shape[1]
         given = torch.rand(n, channels, h + side, w + side, device=x.device)
-        given = given.to(trunk.dtype, memory_format=torch.channels_last)
+        given = given.to(extractor.dtype, memory_format=torch.channels_last)
         jobs += [(stage.forward, given), (stage.backward, output)]
 
     def run() -> None:
@@ -96,7 +96,7 @@ def benchmark(backbone: Backbone, width: int, height: int, rounds: int, warm_up:
     ours = {name: objective(backbone, content, style, weights, dtype) for name, dtype in precisions().items()}
     candidates: dict[str, Callable[[], object]] = {REFERENCE: partial(plain.value_and_gradient, x)}
     candidates |= {name: partial(made.value_and_gradient, x) for name, made in ours.items()}
-    candidates[CONVOLUTIONS] = convolutions_alone(list(ours.values())[-1].trunk, x)
+    candidates[CONVOLUTIONS] = convolutions_alone(list(ours.values())[-1].extractor, x)
     timings = interleaved(candidates, rounds=rounds, warm_up=warm_up)
     (total, content_loss, style_loss), gradient = plain.value_and_gradient(x)
     results = {REFERENCE: _row(timings, REFERENCE, (total, content_loss, style_loss), 1.0)}

@@ -32,12 +32,12 @@ from videostyle.media.decode import decode, output_size
 from videostyle.media.probe import probe
 from videostyle.media.still import read_picture
 from videostyle.networks.weights import load_backbone
-from videostyle.optimise.stopping import as_goal
+from videostyle.optimise.stopping import normalised_loss
 from videostyle.settings import Settings
 from videostyle.stylise.pictures import fit_style
 from videostyle.stylise.sequence import stylise_frames
-from videostyle.stylise.state import Beginning
-from videostyle.stylise.stylizer import OnEvaluation, Painter
+from videostyle.stylise.state import FrameTask
+from videostyle.stylise.stylizer import OnEvaluation, Stylizer
 
 YARDSTICK_EVALUATIONS = 60
 EQUAL_LOSS = 1.02
@@ -45,15 +45,15 @@ POWERS = (0.0, 0.25, 0.5, 0.75, 1.0)
 MOST_EVALUATIONS = 120  # a frame that has not come there by then is said to have missed
 
 
-class Targeted(Painter):
-    """A painter whose frames end as soon as each is at its own goal, as ``as_goal`` has it."""
+class Targeted(Stylizer):
+    """A painter whose frames end as soon as each is at its own goal, as ``normalised_loss`` has it."""
 
     def __init__(self, style: torch.Tensor, settings: Settings, goals: Sequence[float], **options: Any) -> None:
         super().__init__(style, settings, **options)
         self.goals = iter(goals)
 
-    def paint(self, content: torch.Tensor, begin: Beginning, on_evaluation: OnEvaluation | None = None) -> Any:
-        return super().paint(content, replace(begin, goal=next(self.goals), floor=1), on_evaluation)
+    def paint(self, content: torch.Tensor, begin: FrameTask, on_evaluation: OnEvaluation | None = None) -> Any:
+        return super().paint(content, replace(begin, target=next(self.goals), min_evaluations=1), on_evaluation)
 
 
 @dataclass(frozen=True)
@@ -73,20 +73,22 @@ def read(path: Path, longest: int, count: int, every: int = 1) -> list[Frame]:
 
 def yardsticks(frames: list[Frame], style: torch.Tensor, settings: Settings) -> list[float]:
     """Each frame's loss after 60 evaluations in float32, by itself, from the content."""
-    alone = settings.but(
+    alone = settings.replace(
         init="content", iterations=YARDSTICK_EVALUATIONS, tolerance=0.0, precision="fp32", history_size=20
     )
     return [f.loss for f in stylise_frames(frames, style, alone)]
 
 
-def untouched(clip: Clip, painter: Painter) -> list[float]:
+def content_image_loss(clip: Clip, stylizer: Stylizer) -> list[float]:
     """What each frame's content costs as the picture."""
-    return [painter.losses(f.pixels, f.pixels).own.item() for f in clip.frames]
+    return [stylizer.losses(f.pixels, f.pixels).without_priors.item() for f in clip.frames]
 
 
-def own_goals(clip: Clip, painter: Painter) -> list[float]:
+def own_goals(clip: Clip, stylizer: Stylizer) -> list[float]:
     """Each frame's yardstick as its goal; found out before anything is timed."""
-    return [as_goal(loss, cost) for loss, cost in zip(clip.goals, untouched(clip, painter), strict=True)]
+    return [
+        normalised_loss(loss, cost) for loss, cost in zip(clip.goals, content_image_loss(clip, stylizer), strict=True)
+    ]
 
 
 def predictions(yardsticks: Sequence[float], costs: Sequence[float], power: float) -> list[float]:
@@ -94,11 +96,11 @@ def predictions(yardsticks: Sequence[float], costs: Sequence[float], power: floa
     return [yardsticks[0] * (cost / costs[0]) ** power / own for own, cost in zip(yardsticks, costs, strict=True)]
 
 
-def timed(clip: Clip, painter: Painter) -> dict[str, Any]:
+def timed(clip: Clip, stylizer: Stylizer) -> dict[str, Any]:
     """Wall seconds, evaluations and loss over the yardstick of every frame from the second on."""
     seconds, found = [], list[StylisedFrame]()
     began = time.perf_counter()
-    for frame in stylise_frames(clip.frames, clip.style, painter=painter):
+    for frame in stylise_frames(clip.frames, clip.style, stylizer=stylizer):
         seconds.append(time.perf_counter() - began)
         found.append(frame.without_pixels())
         began = time.perf_counter()
@@ -121,15 +123,15 @@ def ways(clip: Clip, settings: Settings, names: Sequence[str]) -> dict[str, Any]
         return {}
     if clip.judged_every > 1:
         names = ["defaults"]
-    own = own_goals(clip, Painter(clip.style, settings)) if names != ["defaults"] else []
+    own = own_goals(clip, Stylizer(clip.style, settings)) if names != ["defaults"] else []
     goals = [EQUAL_LOSS * goal for goal in own]
     # The first frame converges as it does in the product: the later ones inherit what it left.
     carried = [*own[:1], *goals[1:]]
-    until = settings.but(tolerance=1e-9, iterations=MOST_EVALUATIONS, min_iterations=1)
+    until = settings.replace(tolerance=1e-9, iterations=MOST_EVALUATIONS, min_iterations=1)
     made = {
-        "defaults": lambda: Painter(clip.style, settings),
-        "carried": lambda: Targeted(clip.style, until.but(coherence=0.0), carried),
-        "afresh": lambda: Targeted(clip.style, until.but(init="content"), goals),
+        "defaults": lambda: Stylizer(clip.style, settings),
+        "carried": lambda: Targeted(clip.style, until.replace(coherence=0.0), carried),
+        "afresh": lambda: Targeted(clip.style, until.replace(init="content"), goals),
     }
     found = {}
     for name in names:
@@ -146,15 +148,15 @@ def as_line(name: str, row: dict[str, Any]) -> str:
     )
 
 
-def evaluation_seconds(painter: Painter, content: torch.Tensor, evaluations: int) -> float:
+def evaluation_seconds(stylizer: Stylizer, content: torch.Tensor, evaluations: int) -> float:
     """Ours by the same rule as a peer's, optimiser included: (a run of 2 N - a run of N) / N."""
 
     def run(n: int) -> float:
-        painter.settings = painter.settings.but(iterations=n, min_iterations=1, tolerance=0.0)
-        painter._optimiser = None
-        painter.style_target(content)
+        stylizer.settings = stylizer.settings.replace(iterations=n, min_iterations=1, tolerance=0.0)
+        stylizer._optimiser = None
+        stylizer.style_target(content)
         began = time.perf_counter()
-        painter.paint(content, Beginning("content", content))
+        stylizer.paint(content, FrameTask("content", content))
         return time.perf_counter() - began
 
     return (run(2 * evaluations) - run(evaluations)) / evaluations
@@ -166,11 +168,11 @@ def against(
     """Seconds per evaluation of a peer and of ours, in turns."""
     content = clip.frames[0].pixels
     style = fit_style(clip.style, max(content.shape[2:]), 16)
-    peer, painter = Peer(given, content, style, load_backbone("auto", peer_weights)), Painter(clip.style, settings)
+    peer, stylizer = Peer(given, content, style, load_backbone("auto", peer_weights)), Stylizer(clip.style, settings)
     theirs, ours = [], []
     for _ in range(rounds):
         theirs.append(peer.evaluation_seconds(evaluations))
-        ours.append(evaluation_seconds(painter, content, 2 * evaluations))
+        ours.append(evaluation_seconds(stylizer, content, 2 * evaluations))
     ratios = [a / b for a, b in zip(theirs, ours, strict=True)]
     say(f"{peer.name}: {statistics.median(theirs):.3f} s an evaluation, ours {statistics.median(ours):.3f}")
     say(f"  ours is {statistics.median(ratios):.2f} times faster (rounds: {', '.join(f'{r:.2f}' for r in ratios)})")
@@ -186,7 +188,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         read_picture(arguments.style),
     )
     width, height = frames[0].size
-    network = Painter(style, settings).backbone
+    network = Stylizer(style, settings).backbone
     key = f"{arguments.clip.name} {arguments.style.name} {width}x{height} {network.name} {network.sha256[:8]}"
     key += f" every {arguments.every}" if arguments.every > 1 else ""
     key += f" judged every {arguments.judged_every}" if arguments.judged_every > 1 else ""
@@ -202,7 +204,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     say(f"{key}; {machine().processor}, {machine().threads} threads, commit {machine().commit}")
     results: dict[str, Any] = {"peers": {}, "ways": {}, "goals": {}}
     if arguments.goals:
-        costs = untouched(clip, Painter(clip.style, settings))
+        costs = content_image_loss(clip, Stylizer(clip.style, settings))
         for power in POWERS:
             told = results["goals"][str(power)] = predictions(clip.goals, costs, power)
             say(f"power {power:g} of the untouched cost: {min(told):.3f} to {max(told):.3f} of the frames' own")

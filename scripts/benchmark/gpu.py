@@ -36,20 +36,20 @@ from videostyle.losses.objective import Objective
 from videostyle.losses.pixel import ColourPrior, TemporalPrior
 from videostyle.networks import feature_extractor
 from videostyle.networks.backbone import Backbone
-from videostyle.networks.feature_extractor import Trunk
+from videostyle.networks.feature_extractor import FeatureExtractor
 from videostyle.networks.weights import load_backbone
 from videostyle.optimise import lbfgs
-from videostyle.optimise.cuda_graph import RecordedSteps, Recordings, record_graph, replayed
-from videostyle.optimise.descent import Descent
-from videostyle.optimise.image_optimiser import ShotOptimiser
+from videostyle.optimise.cuda_graph import CudaGraphs, ReplayedRunner, record_graph, run_eagerly
+from videostyle.optimise.descent import OptimiserLoop
+from videostyle.optimise.image_optimiser import ImageOptimiser
 from videostyle.optimise.lbfgs import History
-from videostyle.pipeline.prefetch import ROOM, Ahead, FlowAhead, helpers_here
+from videostyle.pipeline.prefetch import QUEUE_SIZE, FlowPrefetcher, Prefetcher, flow_workers
 from videostyle.settings import Settings
 from videostyle.stylise import sequence, start
 from videostyle.stylise.pictures import fit_style
-from videostyle.stylise.schedule import ANCHOR_STIFFNESS
+from videostyle.stylise.schedule import ANCHOR_GAIN
 from videostyle.stylise.sequence import stylise_frames
-from videostyle.stylise.stylizer import Painter
+from videostyle.stylise.stylizer import Stylizer
 from videostyle.temporal.flow import dis_flow
 
 # Modules that use kernels of our own where they can.
@@ -94,7 +94,7 @@ def recorded(body: Callable[[], object], device: torch.device) -> Callable[[], N
     def once() -> None:
         body()
 
-    return (record_graph if device.type == "cuda" else replayed)(once, [])
+    return (record_graph if device.type == "cuda" else run_eagerly)(once, [])
 
 
 def clip_frames(path: Path, width: int, height: int, count: int) -> list[Frame]:
@@ -127,10 +127,10 @@ def read_style(path: Path) -> torch.Tensor:
     return fitted(picture, picture.shape[1], picture.shape[0])
 
 
-def multiplications(trunk: Trunk, width: int, height: int) -> list[float]:
+def multiplications(extractor: FeatureExtractor, width: int, height: int) -> list[float]:
     """Floating-point operations of every stage's convolution in one direction: two for a product and its sum."""
-    found, convs = [], trunk.backbone.convs
-    for stage, conv in zip(trunk.stages, convs, strict=False):
+    found, convs = [], extractor.backbone.convs
+    for stage, conv in zip(extractor.stages, convs, strict=False):
         if stage.pool:
             width, height = width // 2, height // 2
         found.append(2.0 * conv.weight.numel() * width * height)
@@ -148,9 +148,9 @@ class Bench:
         self._backbones: dict[str, Backbone] = {}
         self.peak_flops = float("nan")
 
-    def painter(self, network: str, **changes: Any) -> Painter:
-        settings = Settings(device=self.device.type, precision="bf16").but(**changes)
-        return Painter(self.style, settings, backbone=self.backbone(network))
+    def stylizer(self, network: str, **changes: Any) -> Stylizer:
+        settings = Settings(device=self.device.type, precision="bf16").replace(**changes)
+        return Stylizer(self.style, settings, backbone=self.backbone(network))
 
     def backbone(self, network: str) -> Backbone:
         if network not in self._backbones:
@@ -180,22 +180,22 @@ class Bench:
 
     def evaluation(self, network: str, width: int, height: int) -> dict[str, Any]:
         """The recorded loop body with everything that a later frame brings, and its pieces."""
-        painter = self.painter(network)
-        loop = Loop(painter, self.frames(width, height)[:2])
-        work = 2 * sum(multiplications(painter.trunk, width, height))
+        stylizer = self.stylizer(network)
+        loop = Loop(stylizer, self.frames(width, height)[:2])
+        work = 2 * sum(multiplications(stylizer.extractor, width, height))
         rounds, rows = self.arguments.rounds, {}
         say(f"{network} {width}x{height}: {work / 1e9:.0f} GFLOP, {work / width / height / 1e6:.3f} a Mpx")
         bodies: dict[str, Callable[[], object]] = {
             "evaluation and step": loop.body(part=False),
             "the same, with a part by itself": loop.body(part=True),
             "value and gradient": recorded(loop.value_and_gradient(prior=False), self.device),
-            "convolutions alone": recorded(convolutions_alone(painter.trunk, loop.content), self.device),
+            "convolutions alone": recorded(convolutions_alone(stylizer.extractor, loop.content), self.device),
         }
         for name, body in bodies.items():
             rows[name] = row = self._row(timed(body, self.device, rounds), work)
             say(_line(name, row))
         if network == "vgg19":
-            rows[REFERENCE] = row = self._reference(painter, loop, work)
+            rows[REFERENCE] = row = self._reference(stylizer, loop, work)
             say(_line(REFERENCE, row))
             say(f"  loss {row['loss']:.6g}, ours {row['our_loss']:.6g}; cosine of the gradients {row['cosine']:.5f}")
         return rows
@@ -204,17 +204,17 @@ class Bench:
         flops = work / timing.median
         return {**timing.as_json(), "flops": flops, "share_of_roofline": flops / self.peak_flops}
 
-    def _reference(self, painter: Painter, loop: "Loop", work: float) -> dict[str, Any]:
+    def _reference(self, stylizer: Stylizer, loop: "Loop", work: float) -> dict[str, Any]:
         """The plain implementation's time, as torch does it by default; its numbers, in float32 throughout.
 
         At a picture half painted: where it is finished its gradient is what rounding leaves of it.
         """
         x = torch.lerp(loop.content, loop.start, 0.5)
         style = fit_style(self.style, max(loop.content.shape[2:]), 16).to(self.device)
-        plain = PlainObjective(painter.backbone, loop.content, style, painter.weights)
+        plain = PlainObjective(stylizer.backbone, loop.content, style, stylizer.weights)
         row = self._row(timed(partial(plain.value_and_gradient, x), self.device, 5, 1), work)
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            plain = PlainObjective(painter.backbone, loop.content, style, painter.weights)
+            plain = PlainObjective(stylizer.backbone, loop.content, style, stylizer.weights)
             (total, _, _), expected = plain.value_and_gradient(x)
         losses, found = loop.objective(prior=False).value_and_gradient(x)
         cosine = torch.cosine_similarity(found.double().flatten(), expected.double().flatten(), dim=0)
@@ -224,19 +224,19 @@ class Bench:
 
     def layers(self, network: str, width: int, height: int) -> list[dict[str, Any]]:
         """Every convolution in both directions: as the trunk has it, tried out, and as cuDNN would choose untried."""
-        trunk = self.painter(network).trunk
+        extractor = self.stylizer(network).extractor
         content = self.frames(width, height)[0].pixels.to(self.device)
-        given = torch.nn.functional.pad(content, (1,) * 4).to(trunk.dtype, memory_format=torch.channels_last)
-        activations = trunk.forward(content)
-        work = multiplications(trunk, width, height)
+        given = torch.nn.functional.pad(content, (1,) * 4).to(extractor.dtype, memory_format=torch.channels_last)
+        activations = extractor.forward(content)
+        work = multiplications(extractor, width, height)
         rows = []
         say(f"{network} {width}x{height}: microseconds (TFLOP/s) forward, as chosen untried, backward, untried")
-        for stage, output, flop in zip(trunk.stages, activations.outputs, work, strict=True):
+        for stage, output, flop in zip(extractor.stages, activations.outputs, work, strict=True):
             if stage.pool:
                 given = torch.nn.functional.avg_pool2d(given, 2)
             rows.append(self._layer(stage.name, stage.forward, given, stage.backward, output, flop))
             given = output
-        first = trunk.stages[0]
+        first = extractor.stages[0]
         for way, convolution, x in (
             ("forward", first.forward, wider(content)),
             ("backward", first.backward, activations.outputs[0]),
@@ -277,7 +277,7 @@ class Bench:
 
     def profile(self, network: str, width: int, height: int) -> list[dict[str, Any]]:
         """Every kernel of a few replayed evaluations, by name."""
-        loop = Loop(self.painter(network), self.frames(width, height)[:2])
+        loop = Loop(self.stylizer(network), self.frames(width, height)[:2])
         body = loop.body(part=self.arguments.part)
         body()
         wanted = torch.profiler.ProfilerActivity
@@ -299,14 +299,14 @@ class Bench:
 
     def paint(self, network: str, width: int, height: int) -> dict[str, Any]:
         """Frames per second with the defaults, flow and copying beside the optimiser as in the pipeline."""
-        frames, painter = self.frames(width, height), self.painter(network)
+        frames, stylizer = self.frames(width, height), self.stylizer(network)
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
-        helpers = helpers_here() if painter.machine.accelerated else 0
-        flow = FlowAhead(dis_flow, True, helpers)
+        helpers = flow_workers() if stylizer.machine.accelerated else 0
+        flow = FlowPrefetcher(dis_flow, True, helpers)
         pairs_in_line, times, found = flow.pairs(frames), [time.perf_counter()], []
-        with Ahead(pairs_in_line, max(ROOM, helpers)) if helpers else nullcontext(pairs_in_line) as pairs:
-            for painted in stylise_frames(flow.frames(pairs), self.style, flow=flow, painter=painter):
+        with Prefetcher(pairs_in_line, max(QUEUE_SIZE, helpers)) if helpers else nullcontext(pairs_in_line) as pairs:
+            for painted in stylise_frames(flow.frames(pairs), self.style, flow=flow, stylizer=stylizer):
                 painted.pixels.mul(255).round().to(torch.uint8).cpu()
                 times.append(time.perf_counter())
                 found.append(painted.without_pixels())
@@ -328,34 +328,34 @@ class Bench:
             f"{row['memory_bytes'] / 2**30:.2f} GiB; {row['problems'] or 'no problems'}"
         )
         if self.arguments.yardstick:
-            row["ratios"] = self._ratios(painter, frames, row["losses"])
+            row["ratios"] = self._ratios(stylizer, frames, row["losses"])
             late = row["ratios"][1:] or row["ratios"]
             say(f"  loss over its own 60 evaluations: median {statistics.median(late):.3f}, worst {max(late):.3f}")
         return row
 
-    def _ratios(self, painter: Painter, frames: list[Frame], losses: list[float]) -> list[float]:
+    def _ratios(self, stylizer: Stylizer, frames: list[Frame], losses: list[float]) -> list[float]:
         """Loss over yardstick of every Nth frame, the yardstick in the same precision."""
-        alone = painter.settings.but(
+        alone = stylizer.settings.replace(
             init="content", iterations=YARDSTICK_EVALUATIONS, tolerance=0.0, history_size=20
         )  # fmt: skip
         chosen = slice(None, None, self.arguments.yardstick)
-        exact = Painter(self.style, alone, backbone=painter.backbone)
-        own = [f.loss for f in stylise_frames(frames[chosen], self.style, painter=exact)]
+        exact = Stylizer(self.style, alone, backbone=stylizer.backbone)
+        own = [f.loss for f in stylise_frames(frames[chosen], self.style, stylizer=exact)]
         return [a / b for a, b in zip(losses[chosen], own, strict=True)]
 
     # -- stages
 
     def stages(self, network: str, width: int, height: int) -> dict[str, float]:
         """Median seconds of each stage of a later frame, one after the other, the device waited for after each."""
-        frames, painter, watch = self.frames(width, height), self.painter(network), Watch(self.device)
+        frames, stylizer, watch = self.frames(width, height), self.stylizer(network), Watch(self.device)
         patched = [
-            (start, "_follow", "follow"),
-            (start, "_carried", "carried"),
-            (sequence, "_after", "after"),
-            (ShotOptimiser, "_objective", "content's features"),
-            (ShotOptimiser, "_steps", "into the recording"),
-            (ShotOptimiser, "run", "run"),
-            (RecordedSteps, "history", "history out"),
+            (start, "task_from_previous", "follow"),
+            (start, "warp_history", "carried"),
+            (sequence, "next_state", "after"),
+            (ImageOptimiser, "_objective", "content's features"),
+            (ImageOptimiser, "_steps", "into the recording"),
+            (ImageOptimiser, "run", "run"),
+            (ReplayedRunner, "history", "history out"),
             (sequence.health, "problem", "health"),
         ]
         kept = [(owner, name, getattr(owner, name)) for owner, name, _ in patched]
@@ -363,7 +363,7 @@ class Bench:
             setattr(owner, name, watch.of(getattr(owner, name), title))
         try:
             began = time.perf_counter()
-            for frame in stylise_frames(frames, self.style, flow=watch.of(dis_flow, "flow"), painter=painter):
+            for frame in stylise_frames(frames, self.style, flow=watch.of(dis_flow, "flow"), stylizer=stylizer):
                 watch.of(lambda f=frame: f.pixels.mul(255).round().to(torch.uint8).cpu(), "out")()
                 watch.add("whole frame", time.perf_counter() - began)
                 began = time.perf_counter()
@@ -406,13 +406,13 @@ class Bench:
 class Loop:
     """The recorded loop body as it is for a later frame: full history, anchored style, a prior, all of it free."""
 
-    def __init__(self, painter: Painter, frames: Sequence[Frame]) -> None:
-        self.painter, self.device = painter, painter.machine.device
+    def __init__(self, stylizer: Stylizer, frames: Sequence[Frame]) -> None:
+        self.stylizer, self.device = stylizer, stylizer.machine.device
         first, self.content = (frame.pixels.to(self.device) for frame in (frames[0], frames[-1]))
-        self.optimiser = painter._optimiser_for(self.content)
+        self.optimiser = stylizer._optimiser_for(self.content)
         outcome, self.history = self.optimiser.run(first, first)
         self.start = outcome.pixels
-        self.style = self.optimiser.style.anchored(painter.trunk, outcome.pixels, ANCHOR_STIFFNESS)
+        self.style = self.optimiser.style.anchored_at(stylizer.extractor, outcome.pixels, ANCHOR_GAIN)
 
     def objective(self, prior: bool, part: bool = False) -> Objective:
         """``prior``: with all of a later frame; else content and style alone."""
@@ -427,15 +427,15 @@ class Loop:
 
     def body(self, part: bool) -> Callable[[], None]:
         """One step of the optimiser and one evaluation, again and again."""
-        descent = Descent(
+        descent = OptimiserLoop(
             self.objective(prior=True, part=part),
             self.optimiser._stepper(self.start, self.history or History.empty(8, (1, 1))),
             self.start,
             None,
-            self.painter.settings.iterations,
+            self.stylizer.settings.iterations,
         )  # fmt: skip
-        recordings = Recordings(record_graph if self.device.type == "cuda" else replayed)
-        steps = RecordedSteps(descent, recordings)
+        recordings = CudaGraphs(record_graph if self.device.type == "cuda" else run_eagerly)
+        steps = ReplayedRunner(descent, recordings)
         steps.advance(2)
 
         def again() -> None:

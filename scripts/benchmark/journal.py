@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to this file")
     arguments = parser.parse_args(argv)
     settings, media = Settings(backbone=arguments.backbone), MediaSettings(size=arguments.size)
-    media = media.but(duration_seconds=arguments.seconds)
+    media = media.replace(duration_seconds=arguments.seconds)
     clip, style = sample("clip.mp4"), sample("styles/brush.jpg")
     clock, seen = Clock(), dict[str, int]()
     for name in ("__init__", "keep", "save", "publishing", "close"):

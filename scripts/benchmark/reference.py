@@ -26,7 +26,7 @@ class PlainObjective:
         weights: LossWeights,
         pooling: str = "average",
     ) -> None:
-        assert all(n.adapter is None for n in backbone.nominal.values()), "a plain network has no adapters"
+        assert all(n.adapter is None for n in backbone.references.values()), "a plain network has no adapters"
         assert not weights.tv, "the plain objective has content and style only"
         self.backbone, self.weights = backbone, weights
         self.pool = F.avg_pool2d if pooling == "average" else F.max_pool2d
@@ -55,13 +55,13 @@ class PlainObjective:
 
     def losses(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """(total, content, style), each (1,)."""
-        f, nominal = self.features(x), self.backbone.nominal
+        f, references = self.features(x), self.backbone.references
         content = style = x.new_zeros(1)
         for name, target in self.content.items():
-            content = content + nominal[name].scale ** 2 * content_loss(f[name], target, layer_stride(name))
+            content = content + references[name].scale ** 2 * content_loss(f[name], target, layer_stride(name))
         for name, target in self.grams.items():
-            loss = style_loss(gram(f[name]), target, nominal[name].channels)
-            style = style + nominal[name].scale ** 4 * loss / len(self.grams)
+            loss = style_loss(gram(f[name]), target, references[name].channels)
+            style = style + references[name].scale ** 4 * loss / len(self.grams)
         return self.weights.content * content + self.weights.style * style, content, style
 
     def value_and_gradient(

@@ -24,8 +24,8 @@ from videostyle.media.still import read_picture
 from videostyle.optimise.lbfgs import History
 from videostyle.settings import Settings
 from videostyle.stylise.pictures import resized
-from videostyle.stylise.state import Beginning
-from videostyle.stylise.stylizer import Painter
+from videostyle.stylise.state import FrameTask
+from videostyle.stylise.stylizer import Stylizer
 from videostyle.temporal import colour, trust
 from videostyle.temporal.flow import flow_named
 from videostyle.temporal.warp import Warp, sample
@@ -38,9 +38,7 @@ HISTORIES: dict[str, Callable[[History, Warp], History | None]] = {
     "fresh": lambda history, warp: None,
     "as it was": lambda history, warp: history,
     "warped": lambda history, warp: history.warped(partial(sample, flow=warp.flow, mode="bilinear")),
-    "masked": lambda history, warp: history.warped(
-        partial(sample, flow=warp.flow, mode="bilinear"), warp.visible_before
-    ),
+    "masked": lambda history, warp: history.warped(partial(sample, flow=warp.flow, mode="bilinear"), warp.visible),
 }
 
 
@@ -62,7 +60,7 @@ def begun(start: str, before: Before, content: torch.Tensor, warp: Warp) -> torc
     if start == "warped":
         return warp(before.stylised).clamp(0, 1)
     everything = torch.ones_like(content[:, :1])
-    return colour.start(before.stylised, before.source, content, warp, warp(before.source), everything)
+    return colour.initial_image(before.stylised, before.source, content, warp, warp(before.source), everything)
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ class Way:
         return f"{self.start}, history {self.history}, {self.pairs} pairs"
 
     def settings(self, settings: Settings) -> Settings:
-        return settings.but(
+        return settings.replace(
             optimizer=self.optimizer,
             history_size=self.pairs,
             tolerance=1e-9,  # above 0, where a goal ends a frame; never reached
@@ -101,18 +99,18 @@ WAYS = (
 )
 
 
-def followed(way: Way, clip: Clip, goals: Sequence[float], painter: Painter, warps: Sequence[Warp]) -> list[int]:
+def followed(way: Way, clip: Clip, goals: Sequence[float], stylizer: Stylizer, warps: Sequence[Warp]) -> list[int]:
     """Evaluations of every frame from the second on; the first has its 60."""
     before, counts = None, list[int]()
     for number, (frame, goal) in enumerate(zip(clip.frames, goals, strict=True)):
         if before is None:
-            begin = Beginning("content", frame.pixels, floor=YARDSTICK_EVALUATIONS, goal=float("inf"))
+            begin = FrameTask("content", frame.pixels, min_evaluations=YARDSTICK_EVALUATIONS, target=float("inf"))
         else:
             warp = warps[number - 1]
             history = None if before.history is None else HISTORIES[way.history](before.history, warp)
             start = begun(way.start, before, frame.pixels, warp)
-            begin = Beginning(way.start, start, history=history, floor=1, goal=goal)
-        outcome, history = painter.paint(frame.pixels, begin)
+            begin = FrameTask(way.start, start, history=history, min_evaluations=1, target=goal)
+        outcome, history = stylizer.paint(frame.pixels, begin)
         before = Before(frame.pixels, outcome.pixels, history)
         counts.append(outcome.evaluations)
     return counts[1:]
@@ -123,7 +121,9 @@ def warps_of(clip: Clip, settings: Settings) -> list[Warp]:
     flow, frames, found = flow_named(settings.flow, settings.flow_size), clip.frames, []
     for now, last in zip(frames[1:], frames, strict=False):
         warp = flow(now.pixels, last.pixels)
-        found.append(trust.doubted(warp, trust.Difference.between(now.pixels, last.pixels, warp)))
+        found.append(
+            trust.with_photometric_confidence(warp, trust.FrameDifference.between(now.pixels, last.pixels, warp))
+        )
     return found
 
 
@@ -133,13 +133,13 @@ def of_clip(path: Path, style: torch.Tensor, settings: Settings, arguments: argp
     clip = Clip(frames, style, yardsticks(frames, style, settings))
     warps = warps_of(clip, settings)
     motion = statistics.mean(warp.flow.square().sum(1).sqrt().mean().item() for warp in warps)
-    unseen = 1 - statistics.mean(warp.visible_before.mean().item() for warp in warps)
+    unseen = 1 - statistics.mean(warp.visible.mean().item() for warp in warps)
     width, height = frames[0].size
     say(f"{path.name}, {width}x{height}: {motion:.1f} pixels a frame, {100 * unseen:.1f} % not seen before")
     found: dict[str, list[int]] = {}
     for way in WAYS:
-        painter = Painter(style, way.settings(settings))
-        counts = found[way.name] = followed(way, clip, own_goals(clip, painter), painter, warps)
+        stylizer = Stylizer(style, way.settings(settings))
+        counts = found[way.name] = followed(way, clip, own_goals(clip, stylizer), stylizer, warps)
         missed = sum(count >= MOST_EVALUATIONS for count in counts)
         note = f", {missed} of {len(counts)} not there" if missed else ""
         say(f"  {way.name:40} {statistics.mean(counts):6.1f} (most {max(counts)}){note}")
@@ -158,12 +158,12 @@ def first_frame(
     """Ways to paint a first frame, and what each takes to the losses of ``MARKS`` evaluations at once."""
 
     def run(picture: torch.Tensor, begin: torch.Tensor, evaluations: int) -> tuple[torch.Tensor, torch.Tensor]:
-        alone = settings.but(iterations=evaluations, min_iterations=1, tolerance=0.0)
-        outcome, _ = Painter(style, alone).paint(picture, Beginning(start, begin))
+        alone = settings.replace(iterations=evaluations, min_iterations=1, tolerance=0.0)
+        outcome, _ = Stylizer(style, alone).paint(picture, FrameTask(start, begin))
         return outcome.pixels, outcome.curve
 
     whole = (content.shape[2], content.shape[3])
-    begin = Painter(style, settings).start(start, content)
+    begin = Stylizer(style, settings).start(start, content)
     curve = run(content, begin, max(MARKS))[1]
     aims = [curve[:mark, 0].min().item() for mark in MARKS]
     yield "at once", [until(curve, aim) for aim in aims]
@@ -182,7 +182,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _arguments(argv)
     settings = Settings(backbone=arguments.backbone, weights=arguments.weights)
     style = read_picture(arguments.style)
-    say(f"{arguments.style.stem}, {Painter(style, settings).backbone.name}; {machine().processor}, {machine().commit}")
+    say(f"{arguments.style.stem}, {Stylizer(style, settings).backbone.name}; {machine().processor}, {machine().commit}")
     results: dict[str, Any] = {"clips": {}, "first_frames": {}}
     for path in arguments.clips:
         results["clips"][path.name] = of_clip(path, style, settings, arguments)

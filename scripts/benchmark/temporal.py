@@ -21,7 +21,7 @@ from common import say, write_json
 from PIL import Image
 from temporal_scenes import Scene, clip_scene, flow_scenes
 
-from videostyle import Frame, Painter, Settings, StylisedFrame, stylise_frames
+from videostyle import Frame, Settings, StylisedFrame, Stylizer, stylise_frames
 from videostyle.device import choose_machine
 from videostyle.losses.content import ContentTarget
 from videostyle.losses.objective import Objective
@@ -108,17 +108,17 @@ def run_scene(scene: Scene, style: torch.Tensor, backbone: Any, arguments: argpa
     found: dict[str, Any] = {}
     say(f"{scene.name}, {scene.frames[0].shape[3]} x {scene.frames[0].shape[2]}: {len(scene.frames)} frames")
     for name, changes in ways.items():
-        painter = Painter(style, Settings(**changes), backbone=backbone)
-        frames = list(stylise_frames([Frame(f) for f in scene.frames], style, flow=scene.flow, painter=painter))
-        _note(found, scene, name, frames, painter)
-    painter = Painter(style, Settings(), backbone=backbone)
+        stylizer = Stylizer(style, Settings(**changes), backbone=backbone)
+        frames = list(stylise_frames([Frame(f) for f in scene.frames], style, flow=scene.flow, stylizer=stylizer))
+        _note(found, scene, name, frames, stylizer)
+    stylizer = Stylizer(style, Settings(), backbone=backbone)
     for weight in arguments.baseline:
-        _note(found, scene, f"Ruder, weight {weight:g}", list(ruder(scene, painter, weight)), painter)
+        _note(found, scene, f"Ruder, weight {weight:g}", list(ruder(scene, stylizer, weight)), stylizer)
     return found
 
 
-def _note(found: dict[str, Any], scene: Scene, name: str, frames: list[StylisedFrame], painter: Painter) -> None:
-    found[name] = (frames, list(judge(scene, frames, painter)))
+def _note(found: dict[str, Any], scene: Scene, name: str, frames: list[StylisedFrame], stylizer: Stylizer) -> None:
+    found[name] = (frames, list(report(scene, frames, stylizer)))
     line = {"way": name, **summary(found, name)}
     cells = [f"{v:10.4g}" for k, v in line.items() if k != "way"]
     if name == "independent":
@@ -129,7 +129,7 @@ def _note(found: dict[str, Any], scene: Scene, name: str, frames: list[StylisedF
     say(f"{name:22s} {' '.join(cells)}")
 
 
-def judge(scene: Scene, frames: list[StylisedFrame], painter: Painter) -> Iterator[Judged]:
+def report(scene: Scene, frames: list[StylisedFrame], stylizer: Stylizer) -> Iterator[Judged]:
     """Every frame whose flow from the one before is true (all of them on a real clip)."""
     for t in range(1, len(frames)):
         if t in scene.judged:
@@ -137,8 +137,8 @@ def judge(scene: Scene, frames: list[StylisedFrame], painter: Painter) -> Iterat
             stylised = warp_error(frames[t].pixels, frames[t - 1].pixels, warp)
             source = warp_error(scene.frames[t], scene.frames[t - 1], warp)
             f = frames[t]
-            target = painter.style_target(scene.frames[t])
-            revealed = masked_style_distance(painter.trunk, f.pixels, target, 1 - warp.visible_before)
+            target = stylizer.style_target(scene.frames[t])
+            revealed = masked_style_distance(stylizer.extractor, f.pixels, target, 1 - warp.visible)
             yield Judged(stylised - source, f.style_loss, f.content_loss, f.loss, f.evaluations, revealed)
 
 
@@ -164,7 +164,7 @@ def table(found: dict[str, Any]) -> dict[str, Any]:
 # --- the baseline
 
 
-def ruder(scene: Scene, painter: Painter, weight: float) -> Iterator[StylisedFrame]:
+def ruder(scene: Scene, stylizer: Stylizer, weight: float) -> Iterator[StylisedFrame]:
     """As artistic-videos does it: warped start, grey where nothing was seen, fresh L-BFGS each frame, late stop."""
     previous: torch.Tensor | None = None
     for t, content in enumerate(scene.frames):
@@ -172,28 +172,28 @@ def ruder(scene: Scene, painter: Painter, weight: float) -> Iterator[StylisedFra
         if previous is not None:
             warp = scene.flow(content, scene.frames[t - 1])
             grey = content.new_tensor(GREY).view(1, 3, 1, 1).expand_as(content)
-            start = torch.lerp(grey, warp(previous), warp.mask)
-            priors = (TemporalPrior(weight, start, warp.mask),)
-        x, losses, evaluations = optimise(painter, content, start, priors)
+            start = torch.lerp(grey, warp(previous), warp.comparable)
+            priors = (TemporalPrior(weight, start, warp.comparable),)
+        x, losses, evaluations = optimise(stylizer, content, start, priors)
         previous = x
         yield StylisedFrame(
             x,
             index=t,
             start="warped",
             evaluations=evaluations,
-            loss=losses.own.item(),
+            loss=losses.without_priors.item(),
             content_loss=losses.content.item(),
             style_loss=losses.style.item(),
         )
 
 
-def optimise(painter: Painter, content: torch.Tensor, start: torch.Tensor, priors: tuple[Prior, ...]) -> Any:
+def optimise(stylizer: Stylizer, content: torch.Tensor, start: torch.Tensor, priors: tuple[Prior, ...]) -> Any:
     """Until the loss falls by less than RUDER_STOP of itself over RUDER_WINDOW evaluations, at most RUDER_CEILING."""
     objective = Objective(
-        painter.trunk,
-        ContentTarget(painter.trunk, content, painter.settings.content_layers),
-        painter.style_target(content),
-        loss_weights(painter.settings),
+        stylizer.extractor,
+        ContentTarget(stylizer.extractor, content, stylizer.settings.content_layers),
+        stylizer.style_target(content),
+        loss_weights(stylizer.settings),
         priors,
     )
     stepper = LBFGS(History.empty(RUDER_HISTORY, (content.shape[2], content.shape[3]), content.device))
@@ -216,7 +216,10 @@ def sheet(scene: Scene, found: dict[str, Any], path: Path) -> None:
     rows = [[*scene.frames[-2:]], *([f.pixels for f in frames[-2:]] for frames, _ in found.values())]
     warp = scene.flow(scene.frames[-1], scene.frames[-2])
     tiles = [
-        torch.cat((before, now, ((now - warp(before)) * warp.mask * 4 + 0.5).clamp(0, 1), now * (1 - warp.mask)), dim=3)
+        torch.cat(
+            (before, now, ((now - warp(before)) * warp.comparable * 4 + 0.5).clamp(0, 1), now * (1 - warp.comparable)),
+            dim=3,
+        )
         for before, now in rows
     ]
     array = (torch.cat(tiles, dim=2)[0].permute(1, 2, 0).clamp(0, 1) * 255).byte().cpu().numpy()

@@ -19,7 +19,7 @@ import torch
 from common import say, write_json
 from PIL import Image
 
-from videostyle import Frame, Painter, Settings, StylisedFrame, stylise_frames
+from videostyle import Frame, Settings, StylisedFrame, Stylizer, stylise_frames
 from videostyle.frames import luma
 from videostyle.measure.metrics import Variation, mean_colour, slope
 from videostyle.media.decode import decode, output_size
@@ -53,10 +53,10 @@ def main(argv: list[str] | None = None) -> int:
     backbone = load_backbone("auto" if arguments.weights else "compact", arguments.weights)
     results: dict[str, dict[str, float]] = {}
     for style_path in arguments.styles:
-        painter = Painter(read_picture(style_path), Settings(), backbone=backbone)
+        stylizer = Stylizer(read_picture(style_path), Settings(), backbone=backbone)
         for name, frames in runs(arguments).items():
             title = f"{name}-{Path(style_path).stem}"
-            results[title] = asdict(drift(frames, painter, folder / title))
+            results[title] = asdict(drift(frames, stylizer, folder / title))
             say(f"{title}: " + ", ".join(f"{k} {v:.4g}" for k, v in results[title].items()))
             write_json(folder / "drift.json", __doc__, vars(arguments), {"runs": results})
     return 0
@@ -101,12 +101,12 @@ def noisy(still: torch.Tensor) -> Iterator[torch.Tensor]:
         yield (still + NOISE * torch.randn(still.shape, generator=generator)).clamp(0, 1)
 
 
-def drift(source: list[torch.Tensor], painter: Painter, path: Path) -> Drift:
+def drift(source: list[torch.Tensor], stylizer: Stylizer, path: Path) -> Drift:
     """Paint the frames and measure; ``path`` is where the pictures go, without an ending."""
     of_source, of_picture = Variation(), Variation()
     lumas, lumas_of_source = list[float](), list[float]()
     costs, shown, lines = list[StylisedFrame](), list[torch.Tensor](), list[torch.Tensor]()
-    for f in stylise_frames((Frame(p, pts=i) for i, p in enumerate(source)), painter.style, painter=painter):
+    for f in stylise_frames((Frame(p, pts=i) for i, p in enumerate(source)), stylizer.style, stylizer=stylizer):
         if f.index >= SETTLED:
             of_source.add(luma(source[f.index]))
             of_picture.add(luma(f.pixels))

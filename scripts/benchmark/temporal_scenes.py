@@ -62,7 +62,7 @@ def true_warp(file: Path, dis: Warp, folder: Path, number: int) -> Warp:
         return given_warp(file, dis)
     hidden = torch.from_numpy(np.asarray(Image.open(occluded).convert("L")).copy())[None, None].float() / 255
     seen = (F.interpolate(hidden, tuple(dis.flow.shape[2:]), mode="area") < 0.01).float()
-    return given_warp(file, Warp(dis.flow, seen))
+    return given_warp(file, Warp(dis.flow, seen, seen))
 
 
 def clip_scene(path: Path, size: int, frames: int, device: torch.device) -> Scene:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from videostyle import Frame, Painter, Settings, stylise_frames
+from videostyle import Frame, Settings, Stylizer, stylise_frames
 from videostyle.media.still import read_picture, shrink
 from videostyle.networks.backbone import Backbone
 from videostyle.networks.weights import load_backbone
@@ -83,8 +83,8 @@ def run(
     contents: list[torch.Tensor], style: torch.Tensor, backbone: Backbone, settings: Settings
 ) -> tuple[torch.Tensor, dict[str, Any]]:
     """The first picture and the mean losses of all at the end."""
-    painter = Painter(style, settings, backbone=backbone)
-    done = [next(stylise_frames([Frame(content)], style, painter=painter)) for content in contents]
+    stylizer = Stylizer(style, settings, backbone=backbone)
+    done = [next(stylise_frames([Frame(content)], style, stylizer=stylizer)) for content in contents]
     losses = {"content": [f.content_loss for f in done], "style": [f.style_loss for f in done]}
     return done[0].pixels.cpu(), {name: float(np.mean(values)) for name, values in losses.items()}
 

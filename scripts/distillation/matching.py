@@ -14,7 +14,7 @@ from videostyle.losses.gram import mean_gram
 from videostyle.losses.objective import LossWeights
 from videostyle.losses.style import LEAST_VARIATION, StyleTarget
 from videostyle.networks.compact import LAYERS
-from videostyle.networks.feature_extractor import Activations, Trunk
+from videostyle.networks.feature_extractor import Activations, FeatureExtractor
 
 # How much each layer's features and Gram differences count. With nominal (Caffe) scales conv4_1 makes up over nine
 # tenths of the style loss at the content, and conv4_2 most of what is left at the end of a run.
@@ -39,7 +39,7 @@ DEEPEST, DEEPEST_EVERY = "conv5_1", 8
 Log = dict[str, torch.Tensor]  # scalars, read by the host only when a line is written
 
 
-class Recording(Trunk):
+class RecordedLoop(FeatureExtractor):
     """A trunk that keeps the activations of its last forward pass."""
 
     last: Activations
@@ -64,7 +64,7 @@ class Teaching:
 
 
 @torch.no_grad()
-def teach(teacher: Recording, batch: Batch, weights: LossWeights, parts: torch.Tensor) -> Teaching:
+def teach(teacher: RecordedLoop, batch: Batch, weights: LossWeights, parts: torch.Tensor) -> Teaching:
     """One forward and one backward pass of VGG-19 for all walkers, each with its own targets.
 
     ``parts`` (N, 2): factors of alpha and beta for each walker.

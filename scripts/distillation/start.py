@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from distillation.student import Plan, Student
 from videostyle.networks.backbone import Backbone, Conv
 from videostyle.networks.compact import LAYERS
-from videostyle.networks.feature_extractor import Trunk
+from videostyle.networks.feature_extractor import FeatureExtractor
 
 RIDGE = 1e-4
 
@@ -22,18 +22,18 @@ RIDGE = 1e-4
 def from_teacher(teacher: Backbone, plan: Sequence[Plan], pictures: torch.Tensor, dtype: torch.dtype) -> Student:
     """A network of the given plan that imitates ``teacher`` on ``pictures`` (N, 3, H, W) as far as linear fits go."""
     names = [conv.name for conv in teacher.convs]
-    trunk = Trunk(teacher, ("conv5_1",), dtype=torch.float32)
-    activations = trunk.forward(pictures)
+    extractor = FeatureExtractor(teacher, ("conv5_1",), dtype=torch.float32)
+    activations = extractor.forward(pictures)
     convs: list[Conv] = []
     adapters: dict[str, torch.Tensor] = {}
-    h = pictures - trunk.centre.float()
+    h = pictures - extractor.centre.float()
     for i, item in enumerate(plan):
         pool = i > 0 and item.name[4] != plan[i - 1].name[4]
         target = _target(item, plan, i, names)
         wanted = activations[target]  # (N, C, h, w), after the ReLU
         radius = item.kernel // 2
         if i == 0:
-            weight, bias, scale = _first(teacher.convs[0], wanted, item)
+            weight, bias, scale = task_from_scratch(teacher.convs[0], wanted, item)
             h = F.pad(h, (1,) * 4, mode="replicate")
         else:
             h = F.avg_pool2d(h, 2) if pool else h
@@ -60,10 +60,10 @@ def from_backbone(backbone: Backbone, teacher: Backbone, pictures: torch.Tensor,
     student = Student(backbone, {}, torch.float32)
     with torch.no_grad():
         own = student.layers(student(pictures), LAYERS)
-        theirs = Trunk(teacher, LAYERS, dtype=torch.float32).forward(pictures)
+        theirs = FeatureExtractor(teacher, LAYERS, dtype=torch.float32).forward(pictures)
     adapters = {}
     for name in LAYERS:
-        r = backbone.nominal[name].adapter
+        r = backbone.references[name].adapter
         assert r is not None
         moments = _samples(theirs[name]).double().T @ (_samples(own[name]).double() @ r.double().T)
         u, _, v = torch.linalg.svd(moments, full_matrices=False)
@@ -79,7 +79,7 @@ def narrowed(backbone: Backbone, plan: Sequence[Plan], pictures: torch.Tensor) -
     """
     for item in plan:
         names = [conv.name for conv in backbone.convs]
-        if item.name not in names[:-1] or item.name in backbone.nominal:
+        if item.name not in names[:-1] or item.name in backbone.references:
             raise SystemExit(f"{item.name} cannot be narrowed; those that can: {', '.join(_inner(backbone))}")
         i = names.index(item.name)
         conv, after = backbone.convs[i : i + 2]
@@ -99,7 +99,7 @@ def narrowed(backbone: Backbone, plan: Sequence[Plan], pictures: torch.Tensor) -
 
 
 def _inner(backbone: Backbone) -> list[str]:
-    return [conv.name for conv in backbone.convs[:-1] if conv.name not in backbone.nominal]
+    return [conv.name for conv in backbone.convs[:-1] if conv.name not in backbone.references]
 
 
 def _told(samples: torch.Tensor, kept: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -143,7 +143,7 @@ def _choose(features: torch.Tensor, count: int) -> torch.Tensor:
     return torch.tensor(chosen)
 
 
-def _first(conv: Conv, wanted: torch.Tensor, item: Plan) -> tuple[torch.Tensor, torch.Tensor, float]:
+def task_from_scratch(conv: Conv, wanted: torch.Tensor, item: Plan) -> tuple[torch.Tensor, torch.Tensor, float]:
     """VGG-19's own filters, the most telling ones."""
     chosen = _choose(wanted, item.channels)
     return conv.weight[chosen], conv.bias[chosen], 1.0

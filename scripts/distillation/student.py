@@ -14,7 +14,7 @@ from torch import nn
 
 from videostyle.losses.definitions import reference_positions
 from videostyle.losses.objective import LossWeights
-from videostyle.networks.backbone import IMAGENET_MEAN, VGG19_LAYERS, Backbone, Conv, Nominal, layer_stride
+from videostyle.networks.backbone import IMAGENET_MEAN, VGG19_LAYERS, Backbone, Conv, LayerReference, layer_stride
 from videostyle.networks.compact import LAYERS
 
 # What the network wants of the total variation, beside the layer that makes up most of the style loss. Not learned:
@@ -47,7 +47,7 @@ class Student(nn.Module):
         self.weights = nn.ParameterList(conv.weight.clone() for conv in backbone.convs)
         self.biases = nn.ParameterList(conv.bias.clone() for conv in backbone.convs)
         self.adapters = nn.ParameterDict({name: a.clone() for name, a in adapters.items()})
-        given = backbone.nominal.get(SMOOTHED)
+        given = backbone.references.get(SMOOTHED)
         self.smoothness = (given and given.smoothness) or SMOOTHNESS
         self.variation = (given and given.variation) or VARIATION
         self.dtype = dtype
@@ -103,12 +103,14 @@ class Student(nn.Module):
             Conv(n, w.detach().float().cpu().clone(), b.detach().float().cpu().clone(), p)
             for n, w, b, p in zip(self.names, self.weights, self.biases, self.pools, strict=True)
         )
-        nominal = {
-            layer: Nominal(channels=VGG19_LAYERS[layer][2], adapter=_triangle(self.adapters[layer].detach().cpu()))
+        references = {
+            layer: LayerReference(
+                channels=VGG19_LAYERS[layer][2], adapter=_triangle(self.adapters[layer].detach().cpu())
+            )
             for layer in LAYERS
         }
-        nominal[SMOOTHED] = replace(nominal[SMOOTHED], smoothness=self.smoothness, variation=self.variation)
-        return Backbone(name=name, convs=convs, nominal=nominal, poolings=("average",))
+        references[SMOOTHED] = replace(references[SMOOTHED], smoothness=self.smoothness, variation=self.variation)
+        return Backbone(name=name, convs=convs, references=references, poolings=("average",))
 
 
 def _triangle(adapter: torch.Tensor) -> torch.Tensor:

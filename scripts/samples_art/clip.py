@@ -110,10 +110,10 @@ def _fir(rng: np.random.Generator, tall: int) -> Array:
     ragged = noise(rng, (h, w), max(tall / 9, 3), 1.6)
     inside = smoothstep(0.10, -0.06, np.abs(x - lean * y) - reach * (1 + 0.30 * ragged)) * (y < 0.95)
     inside *= 0.72 + 0.28 * smoothstep(-1.2, 0.3, ragged + 0.8)
-    trunk = (np.abs(x) < 0.05) & (y > 0.88)
-    cover = np.clip(inside + trunk, 0, 1)
+    extractor = (np.abs(x) < 0.05) & (y > 0.88)
+    cover = np.clip(inside + extractor, 0, 1)
     needles = mix(colour("13241c"), colour("39512a"), smoothstep(-1.5, 2, ragged + 1.2 * ((phase % 1) - 0.5)))
-    needles = mix(needles, colour("2c1f18"), np.float32(trunk))
+    needles = mix(needles, colour("2c1f18"), np.float32(extractor))
     side = np.clip(0.45 + 0.65 * (x / np.maximum(reach, 0.05)) + 0.22 * ragged - 0.35 * ((1 - phase) % 1), 0, 1)
     shade = needles * colour("8fa6c8") * 0.62
     sunny = needles * colour("ffd49a") * (2.6 * side**1.5)[..., None]

@@ -15,7 +15,7 @@ from videostyle.losses.content import ContentTarget
 from videostyle.losses.objective import LossWeights, Objective
 from videostyle.losses.style import StyleTarget
 from videostyle.networks.backbone import VGG19_LAYERS
-from videostyle.networks.feature_extractor import Trunk
+from videostyle.networks.feature_extractor import FeatureExtractor
 
 
 @pytest.mark.parametrize("pooling", ["average", "max"])
@@ -23,9 +23,12 @@ def test_the_reference_computes_the_objective(pooling):
     backbone, content, style = small_backbone(scale=1.3), picture(37, 48, seed=1), picture(32, 40, seed=2).square()
     weights = LossWeights(1.5, 1e6, 0.0, CONTENT_LAYERS, STYLE_LAYERS)
     x = picture(37, 48)
-    trunk = Trunk(backbone, weights.layers, pooling=pooling)
+    extractor = FeatureExtractor(backbone, weights.layers, pooling=pooling)
     ours = Objective(
-        trunk, ContentTarget(trunk, content, CONTENT_LAYERS), StyleTarget(trunk, style, STYLE_LAYERS), weights
+        extractor,
+        ContentTarget(extractor, content, CONTENT_LAYERS),
+        StyleTarget(extractor, style, STYLE_LAYERS),
+        weights,
     )
     expected, gradient = ours.value_and_gradient(x)
     found, plain_gradient = PlainObjective(backbone, content, style, weights, pooling).value_and_gradient(x)
@@ -65,7 +68,7 @@ def test_a_size():
 
 def test_evaluation_from_end_to_end(monkeypatch, tmp_path, capsys):
     backbone = small_backbone()
-    assert set(VGG19_LAYERS) >= set(backbone.nominal)
+    assert set(VGG19_LAYERS) >= set(backbone.references)
     monkeypatch.setattr(evaluation, "load_backbone", lambda name, path: backbone)
     file = tmp_path / "new" / "evaluation.json"
     assert evaluation.main(["--size", "48x32", "--rounds", "2", "--warm-up", "1", "--json", str(file)]) == 0
@@ -84,13 +87,13 @@ def test_evaluation_from_end_to_end(monkeypatch, tmp_path, capsys):
 
 
 def test_the_convolutions_alone_are_all_of_them():
-    trunk, seen = Trunk(small_backbone(), STYLE_LAYERS), []
-    for i, stage in enumerate(trunk.stages):
+    extractor, seen = FeatureExtractor(small_backbone(), STYLE_LAYERS), []
+    for i, stage in enumerate(extractor.stages):
         stage.forward = lambda x, i=i: seen.append((i, "forward", tuple(x.shape[1:])))
         stage.backward = lambda x, i=i: seen.append((i, "backward", tuple(x.shape[1:])))
-    fresh = Trunk(small_backbone(), STYLE_LAYERS)
-    trunk.forward = fresh.forward
-    evaluation.convolutions_alone(trunk, picture(32, 48))()
+    fresh = FeatureExtractor(small_backbone(), STYLE_LAYERS)
+    extractor.forward = fresh.forward
+    evaluation.convolutions_alone(extractor, picture(32, 48))()
     assert len(seen) == 26
     assert seen[0] == (0, "forward", (3, 34, 50))
     assert seen[1] == (0, "backward", (6, 32, 48))

@@ -11,8 +11,8 @@ from small_networks import picture, small_backbone
 from videostyle.frames import Frame
 from videostyle.networks.backbone import CAFFE_MEAN_BGR
 from videostyle.settings import Settings
-from videostyle.stylise.state import Beginning
-from videostyle.stylise.stylizer import Painter
+from videostyle.stylise.state import FrameTask
+from videostyle.stylise.stylizer import Stylizer
 
 
 def test_converted_weights_compute_the_same_from_what_caffe_weights_read():
@@ -35,31 +35,31 @@ def test_a_frame_ends_at_its_own_goal():
     # The same picture each time: another one's loss may be such a jump that the frame is painted twice.
     frames, style = [Frame(picture(32, 32), pts=i) for i in range(3)], picture(32, 32, seed=9)
     settings = Settings(tolerance=1e-9, iterations=4, min_iterations=1, precision="fp32", coherence=0.0)
-    painter = frame.Targeted(style, settings, [math.inf, 0.0, math.inf], backbone=small_backbone())
-    row = frame.timed(frame.Clip(frames, style, [1.0, 1.0, 1.0]), painter)
+    stylizer = frame.Targeted(style, settings, [math.inf, 0.0, math.inf], backbone=small_backbone())
+    row = frame.timed(frame.Clip(frames, style, [1.0, 1.0, 1.0]), stylizer)
     assert (row["first_evaluations"], row["evaluations"]) == (1, [4, 1])
     assert len(row["seconds"]) == len(row["loss_ratios"]) == 2
 
 
 def test_only_every_nth_frame_is_judged_where_that_is_asked_for():
     frames, style = [Frame(picture(32, 32), pts=i) for i in range(5)], picture(32, 32, seed=9)
-    painter = Painter(style, Settings(iterations=2, min_iterations=1, precision="fp32"), backbone=small_backbone())
-    row = frame.timed(frame.Clip(frames, style, [1.0, 1.0, 1.0], judged_every=2), painter)
+    stylizer = Stylizer(style, Settings(iterations=2, min_iterations=1, precision="fp32"), backbone=small_backbone())
+    row = frame.timed(frame.Clip(frames, style, [1.0, 1.0, 1.0], judged_every=2), stylizer)
     assert (len(row["seconds"]), len(row["loss_ratios"])) == (4, 2)
 
 
 def test_ours_is_timed_by_the_same_rule():
-    painter = frame.Targeted(picture(16, 16), Settings(precision="fp32"), [math.inf] * 8, backbone=small_backbone())
-    painter.goals = iter([0.0] * 2)
-    assert frame.evaluation_seconds(painter, picture(32, 32), 2) > -1
-    assert next(painter.goals, None) is None  # a run of N and one of 2 N
+    stylizer = frame.Targeted(picture(16, 16), Settings(precision="fp32"), [math.inf] * 8, backbone=small_backbone())
+    stylizer.goals = iter([0.0] * 2)
+    assert frame.evaluation_seconds(stylizer, picture(32, 32), 2) > -1
+    assert next(stylizer.goals, None) is None  # a run of N and one of 2 N
 
 
 def test_a_yardstick_as_a_share_ends_the_frame_at_that_loss():
     frames, style = [Frame(picture(32, 32), pts=i) for i in range(2)], picture(32, 32, seed=9)
     settings = Settings(tolerance=1e-9, iterations=20, min_iterations=1, precision="fp32", coherence=0.0)
-    plain = Painter(style, settings.but(iterations=6), backbone=small_backbone())
-    goal = plain.paint(frames[0].pixels, Beginning("content", frames[0].pixels))[0].losses.own.item()
+    plain = Stylizer(style, settings.replace(iterations=6), backbone=small_backbone())
+    goal = plain.paint(frames[0].pixels, FrameTask("content", frames[0].pixels))[0].losses.without_priors.item()
     clip = frame.Clip(frames, style, [goal, goal])
     row = frame.timed(clip, frame.Targeted(style, settings, frame.own_goals(clip, plain), backbone=small_backbone()))
     assert row["first_evaluations"] <= 6

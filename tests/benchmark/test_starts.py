@@ -9,7 +9,7 @@ from small_networks import picture, small_backbone
 from videostyle.frames import Frame
 from videostyle.optimise.lbfgs import History
 from videostyle.settings import Settings
-from videostyle.stylise.stylizer import Painter
+from videostyle.stylise.stylizer import Stylizer
 from videostyle.temporal.warp import Warp
 
 SETTINGS = Settings(precision="fp32")
@@ -44,20 +44,20 @@ def test_histories_are_dropped_kept_or_masked():
 def test_a_frame_ends_at_its_own_yardstick(way, monkeypatch):
     monkeypatch.setattr(starts, "YARDSTICK_EVALUATIONS", 6)
     frames, style = [Frame(picture(32, 32), pts=i) for i in range(2)], picture(32, 32, seed=9)
-    painter = Painter(style, way.settings(SETTINGS), backbone=small_backbone())
+    stylizer = Stylizer(style, way.settings(SETTINGS), backbone=small_backbone())
     # The second frame is the first one again: with its picture it is there at once, from the content after as many.
-    begin = starts.Beginning("content", frames[0].pixels, floor=6, goal=float("inf"))
-    first, _ = painter.paint(frames[0].pixels, begin)
-    clip = Clip(frames, style, [1e30, first.losses.own.item() * 1.0001])
-    goals = own_goals(clip, painter)
-    counts = starts.followed(way, clip, goals, painter, [still(32, 32, torch.ones(1, 1, 32, 32))])
+    begin = starts.FrameTask("content", frames[0].pixels, min_evaluations=6, target=float("inf"))
+    first, _ = stylizer.paint(frames[0].pixels, begin)
+    clip = Clip(frames, style, [1e30, first.losses.without_priors.item() * 1.0001])
+    goals = own_goals(clip, stylizer)
+    counts = starts.followed(way, clip, goals, stylizer, [still(32, 32, torch.ones(1, 1, 32, 32))])
     assert counts[0] == 1 if way.start != "content" else 1 < counts[0] <= 6
 
 
 def test_coarse_ways_are_told_in_evaluations_of_the_whole_size(monkeypatch):
     monkeypatch.setattr(starts, "MARKS", (2, 5))
     monkeypatch.setattr(starts, "COARSE_EVALUATIONS", (4,))
-    monkeypatch.setattr(starts, "Painter", lambda style, s: Painter(style, s, backbone=small_backbone()))
+    monkeypatch.setattr(starts, "Stylizer", lambda style, s: Stylizer(style, s, backbone=small_backbone()))
     monkeypatch.setattr(starts, "until", lambda curve, loss: len(curve))
     rows = dict(starts.first_frame(picture(64, 64), picture(64, 64, seed=9), SETTINGS, "content"))
     assert rows.pop("at once") == [5, 5]

@@ -7,7 +7,7 @@ import temporal_drift
 import torch
 from small_networks import picture, small_backbone, smooth_picture
 
-from videostyle import Painter, Settings
+from videostyle import Settings, Stylizer
 
 
 def test_to_and_fro():
@@ -25,9 +25,9 @@ def test_a_drift_is_found(tmp_path, gain, percent):
     settings = Settings(
         content_layers=("conv2_2",), style_layers=("conv1_1",), iterations=1, min_iterations=1, init="content"
     )
-    painter = Painter(picture(32, 32), settings, backbone=small_backbone())
+    stylizer = Stylizer(picture(32, 32), settings, backbone=small_backbone())
     scene = 0.5 * smooth_picture(32, 40)
-    found = temporal_drift.drift([scene * (1 + gain * t / 39) for t in range(40)], painter, tmp_path / "run")
+    found = temporal_drift.drift([scene * (1 + gain * t / 39) for t in range(40)], stylizer, tmp_path / "run")
     assert found.luma_percent == pytest.approx(percent, abs=0.01)
     assert found.source_luma_percent == pytest.approx(percent, abs=0.01)
     assert found.evaluations == 1

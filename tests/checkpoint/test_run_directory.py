@@ -38,9 +38,9 @@ def frame(index: int) -> StylisedFrame:
     return StylisedFrame(pixels, pts=index * 10, index=index, shot=SHOTS[index], loss=0.1 * index, start="warped")
 
 
-def opened(output: Path, made_from: dict[str, Any] | None = None, **settings: Any) -> RunDirectory[Spot]:
+def opened(output: Path, provenance: dict[str, Any] | None = None, **settings: Any) -> RunDirectory[Spot]:
     states = States((Spot,), torch.device("cpu"), lambda index, shot: Spot(index, shot))
-    return RunDirectory(output, made_from or MADE_FROM, RunSettings(**settings), states=states, size=SIZE, depth=8)
+    return RunDirectory(output, provenance or MADE_FROM, RunSettings(**settings), states=states, size=SIZE, depth=8)
 
 
 def stopped(output: Path, frames: int, saves: tuple[int, ...] = (), **settings: Any) -> None:

@@ -11,12 +11,12 @@ import torch
 from small_networks import picture, smooth_picture
 
 from videostyle.checkpoint.run_directory import distinct
-from videostyle.checkpoint.snapshot import put_together, take_apart
+from videostyle.checkpoint.snapshot import from_plain, to_plain
 from videostyle.frames import Frame
 from videostyle.settings import Settings
 from videostyle.stylise.sequence import stylise_frames
-from videostyle.stylise.state import POSITION_PARTS, Position
-from videostyle.stylise.stylizer import Painter
+from videostyle.stylise.state import SEQUENCE_STATE_TYPES, SequenceState
+from videostyle.stylise.stylizer import Stylizer
 
 QUICK = Settings(backbone="compact", iterations=4, min_iterations=2, device="cpu")
 STYLE = picture(40, 40, seed=2).square()
@@ -28,11 +28,11 @@ def clip() -> list[Frame]:
     return [Frame(f, pts=i, time_base=Fraction(1, 25), cut=i == 3) for i, f in enumerate(frames)]
 
 
-def through_a_file(position: Position, path: Path) -> Position:
+def through_a_file(position: SequenceState, path: Path) -> SequenceState:
     tensors: dict[str, torch.Tensor] = {}
-    value = take_apart(position, POSITION_PARTS, tensors)
+    value = to_plain(position, SEQUENCE_STATE_TYPES, tensors)
     safetensors.torch.save_file(distinct(tensors), path)
-    return put_together(value, POSITION_PARTS, safetensors.torch.load_file(path))
+    return from_plain(value, SEQUENCE_STATE_TYPES, safetensors.torch.load_file(path))
 
 
 @pytest.mark.parametrize(
@@ -41,12 +41,14 @@ def through_a_file(position: Position, path: Path) -> Position:
 )
 def test_going_on_from_every_position_gives_the_same_bits(changes: dict[str, object], tmp_path: Path) -> None:
     settings = replace(QUICK, **changes)  # type: ignore[arg-type]
-    positions: list[Position] = []
-    whole = list(stylise_frames(clip(), STYLE, settings, on_position=positions.append))
+    positions: list[SequenceState] = []
+    whole = list(stylise_frames(clip(), STYLE, settings, on_state=positions.append))
     assert [p.index for p in positions] == [1, 2, 3, 4, 5, 6]
     for position in positions[:-1]:
         kept = through_a_file(position, tmp_path / "state.safetensors")
-        rest = list(stylise_frames(clip()[position.index :], STYLE, painter=Painter(STYLE, settings), begin=kept))
+        rest = list(
+            stylise_frames(clip()[position.index :], STYLE, stylizer=Stylizer(STYLE, settings), resume_from=kept)
+        )
         for one, other in zip(whole[position.index :], rest, strict=True):
             assert torch.equal(one.pixels, other.pixels), (position.index, one.index)
             assert (one.index, one.shot, one.loss) == (other.index, other.shot, other.loss)
@@ -60,19 +62,19 @@ def test_every_kind_of_value_comes_back() -> None:
 
     tensors: dict[str, torch.Tensor] = {}
     value = Pair((1, 2.5, None, "x", True), {"a": torch.arange(3), "b": Pair(torch.tensor(7), ())})
-    again = put_together(take_apart(value, [Pair], tensors), [Pair], tensors)
+    again = from_plain(to_plain(value, [Pair], tensors), [Pair], tensors)
     assert again.first == value.first
     assert torch.equal(again.second["a"], torch.arange(3))
     assert again.second["b"].first.item() == 7 and again.second["b"].second == ()
     with pytest.raises(TypeError, match="cannot be kept"):
-        take_apart(Pair(object(), 1), [Pair], {})
+        to_plain(Pair(object(), 1), [Pair], {})
 
 
 @pytest.mark.parametrize(
     "plain",
     [
         {"class": "Path", "fields": {}},
-        {"class": "Position", "fields": [1]},
+        {"class": "SequenceState", "fields": [1]},
         {"tensor": "absent"},
         {"tensor": 3},
         {"tuple": {}},
@@ -82,7 +84,7 @@ def test_every_kind_of_value_comes_back() -> None:
 )
 def test_what_was_not_kept_is_not_made(plain: object) -> None:
     with pytest.raises((KeyError, TypeError, ValueError)):
-        put_together(plain, POSITION_PARTS, {})
+        from_plain(plain, SEQUENCE_STATE_TYPES, {})
 
 
 def test_tensors_that_share_memory_are_told_apart(tmp_path: Path) -> None:

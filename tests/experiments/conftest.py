@@ -13,7 +13,7 @@ from videostyle.experiments.inputs import Inputs
 from videostyle.experiments.runner import Runner
 from videostyle.losses.objective import Losses
 from videostyle.media.still import write_picture
-from videostyle.optimise.outcome import Outcome
+from videostyle.optimise.outcome import OptimisedImage
 from videostyle.settings import Settings
 
 
@@ -41,15 +41,15 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     """The settings of every picture that was painted; a stub paints, a mixture of start and content."""
     seen: list[Settings] = []
 
-    def paint(painter, content, start, report=None):
-        seen.append(painter.settings)
+    def paint(stylizer, content, start, report=None):
+        seen.append(stylizer.settings)
         zero = torch.zeros(1)
-        count = painter.settings.iterations
+        count = stylizer.settings.iterations
         curve = torch.stack([1e6 / torch.arange(1, count + 1)] * 3, 1)
         if report:
             report(count, 1.0)
         pixels = 0.5 * (start + content)
-        return Outcome(pixels, Losses(*[zero] * len(fields(Losses))), count, 0.01, curve, 0.0, on_the_way=pixels)
+        return OptimisedImage(pixels, Losses(*[zero] * len(fields(Losses))), count, 0.01, curve, 0.0, snapshot=pixels)
 
     monkeypatch.setattr(running, "_paint", paint)
     return seen

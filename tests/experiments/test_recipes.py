@@ -55,7 +55,7 @@ def test_the_slides_numbers():
 def test_quick_is_the_same_with_fewer_evaluations():
     for recipe in RECIPES:
         for slow, fast in zip(recipe.variants, scaled(recipe, QUICK_EVALUATIONS).variants, strict=True):
-            assert fast.settings == slow.settings.but(iterations=slow.settings.iterations // 20)
+            assert fast.settings == slow.settings.replace(iterations=slow.settings.iterations // 20)
 
 
 def test_evaluations_are_scaled_in_proportion():

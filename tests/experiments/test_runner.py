@@ -56,7 +56,7 @@ def test_a_real_picture_keeps_its_curve(make_runner):
     runner = make_runner()
     recipe = RECIPES[5]  # starts: noise, content, pathological
     few = [v for v in recipe.variants if v.settings.iterations < 200][:3]
-    few = [type(v)(v.label, settings=v.settings.but(iterations=4, content_layers=("conv2_2",))) for v in few]
+    few = [type(v)(v.label, settings=v.settings.replace(iterations=4, content_layers=("conv2_2",))) for v in few]
     seen = []
     runner.on_progress = seen.append
     starts = set()

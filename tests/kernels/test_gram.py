@@ -9,8 +9,8 @@ from small_networks import CONTENT_LAYERS, STYLE_LAYERS, picture, small_backbone
 from videostyle.losses import objective
 from videostyle.losses.content import ContentTarget
 from videostyle.losses.objective import LossWeights, Objective
-from videostyle.losses.style import StyleTarget, _Part
-from videostyle.networks.feature_extractor import Trunk
+from videostyle.losses.style import StyleRegion, StyleTarget
+from videostyle.networks.feature_extractor import FeatureExtractor
 
 SIZE = (34, 45)
 
@@ -24,23 +24,23 @@ def same_style(device, dtype, tolerance):
     part[..., 5:20, 10:30] = 0.5
     for content_layers in (CONTENT_LAYERS, ("conv3_1",)):
         weights = LossWeights(1.0, 100.0, 0.0, content_layers, STYLE_LAYERS)
-        trunk = Trunk(small_backbone(), weights.layers, device=device, dtype=getattr(torch, dtype))
-        free = StyleTarget(trunk, style, STYLE_LAYERS)
-        for target in (free, free.anchored(trunk, content, 2.0)):
+        extractor = FeatureExtractor(small_backbone(), weights.layers, device=device, dtype=getattr(torch, dtype))
+        free = StyleTarget(extractor, style, STYLE_LAYERS)
+        for target in (free, free.anchored_at(extractor, content, 2.0)):
             for whole in (None, part):
-                made = Objective(trunk, ContentTarget(trunk, content, content_layers), target, weights)
-                made._part = None if whole is None else _Part(whole, STYLE_LAYERS, dense=True)
+                made = Objective(extractor, ContentTarget(extractor, content, content_layers), target, weights)
+                made._part = None if whole is None else StyleRegion(whole, STYLE_LAYERS, dense=True)
                 found = []
                 for fused in (False, True):
                     made._may_fuse = lambda x, fused=fused: fused
                     objective._kernels = lambda: kernels
                     found.append(made.value_and_gradient(x))
                 (expected, gradient), (losses, own) = found
-                for name in ("total", "content", "style", "own", "part"):
+                for name in ("total", "content", "style", "without_priors", "region"):
                     pair = getattr(losses, name), getattr(expected, name)
                     torch.testing.assert_close(*pair, rtol=tolerance, atol=1e-12, msg=name)
                 assert (own - gradient).norm() < tolerance * gradient.norm()
-                assert gradient.any() and bool(expected.part) == (whole is not None)
+                assert gradient.any() and bool(expected.region) == (whole is not None)
 
 
 def same_layer(device, dtype, tolerance, m, c):
@@ -54,15 +54,15 @@ def same_layer(device, dtype, tolerance, m, c):
 
     generator = torch.Generator().manual_seed(0)
     flat = torch.randn(m, c, generator=generator).relu().to(device, getattr(torch, dtype))
-    pull, target = torch.randn(2, c, c, generator=generator).to(device)
+    minimised_grams, target = torch.randn(2, c, c, generator=generator).to(device)
     weights, share = (torch.rand(m, generator=generator) / m).to(device), torch.full((1,), 0.7, device=device)
     above, wide = torch.randn(m, c, generator=generator).to(flat), flat.double()
     gram, of_part = wide.T @ wide / m, wide.T @ (wide * weights[:, None])
-    expected = torch.stack((0.5 * (gram - pull), 5 * 0.7 * (of_part - target)))
-    losses = torch.stack([f * d.square().sum() for f, d in ((2, gram - pull), (3, gram - target))])
+    expected = torch.stack((0.5 * (gram - minimised_grams), 5 * 0.7 * (of_part - target)))
+    losses = torch.stack([f * d.square().sum() for f, d in ((2, gram - minimised_grams), (3, gram - target))])
     loss_of_part = 7 * 0.7 * (of_part - target).square().sum()
     for part in (None, (weights, share, 5.0, 7.0)):
-        slopes, sums = kernels.slope_and_loss(flat, pull, target, (0.5, 2.0, 3.0), part)
+        slopes, sums = kernels.slope_and_loss(flat, minimised_grams, target, (0.5, 2.0, 3.0), part)
         same(slopes, expected[: len(slopes)])
         same(sums.sum(0), torch.cat((losses, loss_of_part[None] if part else losses.new_zeros(1))))
         added = wide @ expected[0]
@@ -102,13 +102,13 @@ def on_a_gpu(
 ) -> Objective:
     """An objective made on the CPU that takes itself for one on ``device``."""
     weights = LossWeights(1.0, 100.0, 0.0, CONTENT_LAYERS, style_layers)
-    trunk = Trunk(small_backbone(adapters=adapters), weights.layers)
+    extractor = FeatureExtractor(small_backbone(adapters=adapters), weights.layers)
     content, style = (
-        ContentTarget(trunk, picture(*SIZE), CONTENT_LAYERS),
-        StyleTarget(trunk, picture(*SIZE), style_layers),
+        ContentTarget(extractor, picture(*SIZE), CONTENT_LAYERS),
+        StyleTarget(extractor, picture(*SIZE), style_layers),
     )
-    made = kind(trunk, content, style, weights)
-    trunk.device, trunk.dtype = torch.device(device), dtype
+    made = kind(extractor, content, style, weights)
+    extractor.device, extractor.dtype = torch.device(device), dtype
     return made
 
 

@@ -26,7 +26,7 @@ def same_steps(device, runs, programs, shape, memory_format):
     assert lbfgs.work(device)
     generator = torch.Generator().manual_seed(0)
     for size, steps in runs:
-        plain, fused = (LBFGS(History.empty(size, shape)).owning() for _ in range(2))
+        plain, fused = (LBFGS(History.empty(size, shape)).clone() for _ in range(2))
         on_device = [t.to(device) for t in fused.tensors()]
         x, curvature = torch.rand(2, 1, 3, *shape, generator=generator)
         for k in range(steps):

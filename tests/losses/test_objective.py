@@ -12,9 +12,9 @@ from videostyle.losses.content import ContentTarget
 from videostyle.losses.gram import mean_gram
 from videostyle.losses.objective import LossWeights, Objective
 from videostyle.losses.pixel import ColourPrior, TemporalPrior
-from videostyle.losses.style import PART_WEIGHT, StyleTarget, _Part
+from videostyle.losses.style import REGION_WEIGHT, StyleRegion, StyleTarget
 from videostyle.networks.backbone import layer_stride
-from videostyle.networks.feature_extractor import Trunk
+from videostyle.networks.feature_extractor import FeatureExtractor
 from videostyle.networks.weights import from_file
 
 # On the small network's features this style weight makes both losses about equal, so that neither hides the other.
@@ -22,9 +22,9 @@ WEIGHTS = LossWeights(content=1.5, style=1e6, tv=0.0, content_layers=CONTENT_LAY
 
 
 def objective(backbone, content, style, weights=WEIGHTS, *, pooling="average", dtype=torch.float64, priors=()):
-    trunk = Trunk(backbone, weights.layers, pooling=pooling, dtype=dtype)
-    target = ContentTarget(trunk, content, weights.content_layers)
-    return Objective(trunk, target, StyleTarget(trunk, style, weights.style_layers), weights, priors)
+    extractor = FeatureExtractor(backbone, weights.layers, pooling=pooling, dtype=dtype)
+    target = ContentTarget(extractor, content, weights.content_layers)
+    return Objective(extractor, target, StyleTarget(extractor, style, weights.style_layers), weights, priors)
 
 
 def plain_losses(backbone, x, content, style, weights, *, pooling="average", priors=()):
@@ -36,7 +36,7 @@ def plain_losses(backbone, x, content, style, weights, *, pooling="average", pri
         content_loss = content_loss + definitions.content_loss(f[n], p[n], layer_stride(n))
     for n in weights.style_layers:
         grams = definitions.gram(f[n]), definitions.gram(a[n])
-        style_loss = style_loss + definitions.style_loss(*grams, backbone.nominal[n].channels) / len(
+        style_loss = style_loss + definitions.style_loss(*grams, backbone.references[n].channels) / len(
             weights.style_layers
         )
     total = weights.content * content_loss + weights.style * style_loss + weights.tv * definitions.total_variation(x)
@@ -107,9 +107,9 @@ def test_equals_autograd_when_layers_are_shared_or_missing():
 def test_a_network_may_want_smoothness_beside_a_layer_of_the_style():
     """The same as total variation of that weight: beta w_l times the layer's own."""
     plain = small_backbone()
-    nominal = plain.nominal | {"conv3_1": replace(plain.nominal["conv3_1"], smoothness=3.0)}
+    references = plain.references | {"conv3_1": replace(plain.references["conv3_1"], smoothness=3.0)}
     x, content, style = (picture(24, 30, seed=s, dtype=torch.float64) for s in range(3))
-    wanting = objective(replace(plain, nominal=nominal), content, style)
+    wanting = objective(replace(plain, references=references), content, style)
     assert "conv3_1" in STYLE_LAYERS
     tv = WEIGHTS.style * 3.0 / len(STYLE_LAYERS)
     told = objective(plain, content, style, replace(WEIGHTS, tv=WEIGHTS.tv + tv))
@@ -117,7 +117,7 @@ def test_a_network_may_want_smoothness_beside_a_layer_of_the_style():
     torch.testing.assert_close(found.total, expected.total)
     torch.testing.assert_close(g, wanted)
     others = replace(WEIGHTS, style_layers=("conv1_1",), tv=0.0)
-    assert not objective(replace(plain, nominal=nominal), content, style, others)._smooths
+    assert not objective(replace(plain, references=references), content, style, others)._smooths
 
 
 @pytest.mark.parametrize("shape", [(19, 33), (32, 48)], ids=str)
@@ -135,7 +135,7 @@ def test_a_network_may_want_the_total_variation_near_the_style_picture_s(shape):
     total = plain + weight * (v * (v / target).log() - v + target)
     (expected,) = torch.autograd.grad(total.sum(), leaf)
     torch.testing.assert_close(found.total, total.detach())
-    torch.testing.assert_close(found.own, found.total)
+    torch.testing.assert_close(found.without_priors, found.total)
     torch.testing.assert_close(gradient, expected, rtol=1e-7, atol=1e-9 * expected.abs().max().item())
 
     alike = (objective(backbone, content[:1], x[:1]) for backbone in (wanting, small_backbone()))
@@ -145,7 +145,8 @@ def test_a_network_may_want_the_total_variation_near_the_style_picture_s(shape):
 
 def told_of_variation(backbone, weight=0.7):
     return replace(
-        backbone, nominal=backbone.nominal | {"conv3_1": replace(backbone.nominal["conv3_1"], variation=weight)}
+        backbone,
+        references=backbone.references | {"conv3_1": replace(backbone.references["conv3_1"], variation=weight)},
     )
 
 
@@ -153,8 +154,8 @@ def test_an_objective_of_its_own_shares_nothing_and_says_the_same():
     """What a recording writes over must not be what the next frame reads; anchored, so that every target differs."""
     x, content, style = (picture(24, 32, seed=s, dtype=torch.float64) for s in range(3))
     given = objective(told_of_variation(small_backbone()), content, style)
-    given.style = given.style.anchored(given.trunk, x, 8.0)
-    own = given.owning()
+    given.style = given.style.anchored_at(given.extractor, x, 8.0)
+    own = given.clone()
     for mine, theirs in zip(own.tensors(), given.tensors(), strict=True):
         assert torch.equal(mine, theirs)
         assert mine.data_ptr() != theirs.data_ptr()
@@ -179,9 +180,11 @@ def test_a_part_has_its_own_gram_matrix(adapters):
     x, content = (picture(29, 38, seed=s, dtype=double) for s in (1, 2))
     style, mask = picture(21, 40, seed=3, dtype=double), torch.zeros(1, 1, 29, 38, dtype=double)
     mask[..., 5:20, 9:30] = picture(15, 21, seed=4, dtype=double)[:, :1]
-    trunk = Trunk(backbone, WEIGHTS.layers, dtype=double)
-    target, grams = ContentTarget(trunk, content, CONTENT_LAYERS), StyleTarget(trunk, style, STYLE_LAYERS)
-    whole, found = (Objective(trunk, target, grams, WEIGHTS, part=part).value_and_gradient(x) for part in (None, mask))
+    extractor = FeatureExtractor(backbone, WEIGHTS.layers, dtype=double)
+    target, grams = ContentTarget(extractor, content, CONTENT_LAYERS), StyleTarget(extractor, style, STYLE_LAYERS)
+    whole, found = (
+        Objective(extractor, target, grams, WEIGHTS, region=part).value_and_gradient(x) for part in (None, mask)
+    )
     leaf = x.clone().requires_grad_()
     f, a = (backbone.features(t, STYLE_LAYERS) for t in (leaf, style))
     expected = torch.zeros((), dtype=double)
@@ -189,13 +192,13 @@ def test_a_part_has_its_own_gram_matrix(adapters):
         weights = F.interpolate(mask, f[n].shape[2:], mode="area").flatten(2)
         flat = f[n].flatten(2)
         difference = flat * weights / weights.sum() @ flat.transpose(1, 2) - definitions.gram(a[n])
-        expected = expected + difference.square().sum() / (4 * backbone.nominal[n].channels ** 2 * len(STYLE_LAYERS))
-    expected = WEIGHTS.style * PART_WEIGHT * mask.mean() * expected
+        expected = expected + difference.square().sum() / (4 * backbone.references[n].channels ** 2 * len(STYLE_LAYERS))
+    expected = WEIGHTS.style * REGION_WEIGHT * mask.mean() * expected
     (gradient,) = torch.autograd.grad(expected, leaf)
-    assert found[0].part.item() == pytest.approx(expected.item(), rel=1e-6)
-    torch.testing.assert_close(found[0].total, whole[0].total + found[0].part)
+    assert found[0].region.item() == pytest.approx(expected.item(), rel=1e-6)
+    torch.testing.assert_close(found[0].total, whole[0].total + found[0].region)
     torch.testing.assert_close(found[1] - whole[1], gradient, rtol=1e-6, atol=1e-9 * gradient.abs().max().item())
-    assert found[0].own == whole[0].own and found[0].style == whole[0].style
+    assert found[0].without_priors == whole[0].without_priors and found[0].style == whole[0].style
 
 
 @pytest.mark.parametrize(("dtype", "near"), [(torch.float32, 1e-5), (torch.bfloat16, 0.02)])
@@ -204,26 +207,26 @@ def test_a_part_is_the_same_looked_at_densely(dtype, near):
     x, content, style = (smooth_picture(64, 80, seed=s) for s in range(3))
     mask = torch.zeros(1, 1, 64, 80)
     mask[..., 10:50, 20:60] = smooth_picture(40, 40, seed=4)[:, :1]
-    trunk = Trunk(small_backbone(), WEIGHTS.layers, dtype=dtype)
-    target, grams = ContentTarget(trunk, content, CONTENT_LAYERS), StyleTarget(trunk, style, STYLE_LAYERS)
-    sparse, dense = (Objective(trunk, target, grams, WEIGHTS, part=mask) for _ in range(2))
-    dense._part = _Part(mask, WEIGHTS.style_layers, dense=True)
+    extractor = FeatureExtractor(small_backbone(), WEIGHTS.layers, dtype=dtype)
+    target, grams = ContentTarget(extractor, content, CONTENT_LAYERS), StyleTarget(extractor, style, STYLE_LAYERS)
+    sparse, dense = (Objective(extractor, target, grams, WEIGHTS, region=mask) for _ in range(2))
+    dense._part = StyleRegion(mask, WEIGHTS.style_layers, dense=True)
     (expected, wanted), (losses_, g) = (o.value_and_gradient(x) for o in (sparse, dense))
-    assert expected.part > 0
-    assert losses_.part.item() == pytest.approx(expected.part.item(), rel=near)
+    assert expected.region > 0
+    assert losses_.region.item() == pytest.approx(expected.region.item(), rel=near)
     assert (g - wanted).norm() < near * wanted.norm()
 
 
 def test_a_whole_picture_as_a_part_adds_to_the_style_and_an_empty_part_is_none():
     x, content, style = (smooth_picture(32, 40, seed=s) for s in range(3))
-    trunk = Trunk(small_backbone(), WEIGHTS.layers)
-    target, grams = ContentTarget(trunk, content, CONTENT_LAYERS), StyleTarget(trunk, style, STYLE_LAYERS)
+    extractor = FeatureExtractor(small_backbone(), WEIGHTS.layers)
+    target, grams = ContentTarget(extractor, content, CONTENT_LAYERS), StyleTarget(extractor, style, STYLE_LAYERS)
     plain, whole, empty = (
-        Objective(trunk, target, grams, WEIGHTS, part=part).value_and_gradient(x)
+        Objective(extractor, target, grams, WEIGHTS, region=part).value_and_gradient(x)
         for part in (None, torch.ones(1, 1, 32, 40), torch.zeros(1, 1, 32, 40))
     )
-    torch.testing.assert_close(whole[0].part, PART_WEIGHT * WEIGHTS.style * plain[0].style, rtol=1e-3, atol=0)
-    assert torch.equal(whole[0].total, plain[0].total + whole[0].part)
+    torch.testing.assert_close(whole[0].region, REGION_WEIGHT * WEIGHTS.style * plain[0].style, rtol=1e-3, atol=0)
+    assert torch.equal(whole[0].total, plain[0].total + whole[0].region)
     assert torch.equal(empty[0].total, plain[0].total)
     assert torch.equal(empty[1], plain[1])
 
@@ -283,7 +286,7 @@ def test_a_mean_colour_is_free_between_its_bounds_and_pulled_back_from_beyond():
     assert not within.any()
     torch.testing.assert_close(brighter, -darker)
     torch.testing.assert_close(brighter.mean(), torch.tensor(2 * 2 * 0.04 / (3 * 24 * 24)), rtol=1e-4, atol=0)
-    assert found.own.item() == 0
+    assert found.without_priors.item() == 0
 
 
 @pytest.mark.parametrize("adapters", [False, True])
@@ -360,19 +363,19 @@ def test_layers_are_named_once():
 # --- the style anchored at what a picture has reached of it
 
 
-def anchored(x0, content, style, stiffness, at):
+def anchored_at(x0, content, style, anchor_gain, at):
     """(definitions, gradient) at ``at``, plain and anchored at ``x0``."""
     made = objective(told_of_variation(small_backbone()), content, style)
     plain = made.value_and_gradient(at)
-    made.style = made.style.anchored(made.trunk, x0, stiffness)
+    made.style = made.style.anchored_at(made.extractor, x0, anchor_gain)
     return plain, made.value_and_gradient(at)
 
 
 def test_an_anchor_changes_nothing_where_it_lies():
     x0, content, style = (picture(24, 32, seed=s, dtype=torch.float64) for s in (1, 2, 3))
-    (losses_, gradient), (held, held_gradient) = anchored(x0, content, style, 8.0, x0)
+    (losses_, gradient), (held, held_gradient) = anchored_at(x0, content, style, 8.0, x0)
     torch.testing.assert_close(held_gradient, gradient)
-    torch.testing.assert_close(held.own, losses_.own)
+    torch.testing.assert_close(held.without_priors, losses_.without_priors)
     torch.testing.assert_close(held.style, losses_.style)
 
 
@@ -388,13 +391,13 @@ def test_an_anchor_pulls_back_from_both_sides():
             _, gradient = made.value_and_gradient(at)
             return (gradient * (at - x0)).sum()
 
-        assert slope_along(plain.anchored(made.trunk, x0, 50.0)) > slope_along(plain)
+        assert slope_along(plain.anchored_at(made.extractor, x0, 50.0)) > slope_along(plain)
 
 
 def test_an_anchored_gradient_is_that_of_its_total():
     x0, content, style, at, step = (picture(24, 32, seed=s, dtype=torch.float64) for s in (1, 2, 3, 4, 5))
     made = objective(told_of_variation(small_backbone()), content, style)
-    made.style = made.style.anchored(made.trunk, x0, 8.0)
+    made.style = made.style.anchored_at(made.extractor, x0, 8.0)
     _, gradient = made.value_and_gradient(at)
     eps = 1e-6
     up, down = (made.value(at + s * eps * step).total for s in (1, -1))

@@ -6,60 +6,60 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from small_networks import CONTENT_LAYERS, STYLE_LAYERS, picture, small_backbone, smooth_picture
+from small_networks import CONTENT_LAYERS, STYLE_LAYERS, known_warp, picture, small_backbone, smooth_picture
 
 from videostyle.frames import Frame
 from videostyle.losses import definitions
 from videostyle.losses.style import StyleTarget
 from videostyle.measure import metrics
 from videostyle.measure.metrics import WarpError
-from videostyle.networks.feature_extractor import Trunk
+from videostyle.networks.feature_extractor import FeatureExtractor
 from videostyle.temporal.warp import Warp
 
 
 @pytest.fixture(scope="module")
-def trunk() -> Trunk:
-    return Trunk(small_backbone(), (*CONTENT_LAYERS, *STYLE_LAYERS))
+def extractor() -> FeatureExtractor:
+    return FeatureExtractor(small_backbone(), (*CONTENT_LAYERS, *STYLE_LAYERS))
 
 
 def moving(dx: float, size=(8, 10), mask: torch.Tensor | None = None) -> Warp:
     flow = torch.zeros(1, 2, *size)
     flow[:, 0] = dx
-    return Warp(flow, torch.ones(1, 1, *size) if mask is None else mask)
+    return known_warp(flow, torch.ones(1, 1, *size) if mask is None else mask)
 
 
 # --- style and content
 
 
-def test_style_distance_is_the_mean_of_the_layers_style_losses(trunk):
+def test_style_distance_is_the_mean_of_the_layers_style_losses(extractor):
     x, style = picture(32, 40), smooth_picture(24, 48)
-    f, a = (trunk.backbone.features(t, STYLE_LAYERS) for t in (x, style))
+    f, a = (extractor.backbone.features(t, STYLE_LAYERS) for t in (x, style))
     expected = sum(
         definitions.style_loss(
-            definitions.gram(f[n]), definitions.gram(a[n]), trunk.backbone.nominal[n].channels
+            definitions.gram(f[n]), definitions.gram(a[n]), extractor.backbone.references[n].channels
         ).item()
         for n in STYLE_LAYERS
     ) / len(STYLE_LAYERS)
-    found = metrics.style_distance(trunk, x, StyleTarget(trunk, style, STYLE_LAYERS))
+    found = metrics.style_distance(extractor, x, StyleTarget(extractor, style, STYLE_LAYERS))
     assert found == pytest.approx(expected, rel=1e-4)
-    assert metrics.style_distance(trunk, x, StyleTarget(trunk, x, STYLE_LAYERS)) == 0
+    assert metrics.style_distance(extractor, x, StyleTarget(extractor, x, STYLE_LAYERS)) == 0
 
 
-def test_content_distance_is_the_content_loss(trunk):
+def test_content_distance_is_the_content_loss(extractor):
     x, content = picture(32, 40), smooth_picture(32, 40)
-    f, p = (trunk.backbone.features(t, CONTENT_LAYERS)["conv4_2"] for t in (x, content))
+    f, p = (extractor.backbone.features(t, CONTENT_LAYERS)["conv4_2"] for t in (x, content))
     expected = definitions.content_loss(f, p, stride=8).item()
-    assert metrics.content_distance(trunk, x, content, CONTENT_LAYERS) == pytest.approx(expected, rel=1e-4)
-    assert metrics.content_distance(trunk, x, x, CONTENT_LAYERS) == 0
+    assert metrics.content_distance(extractor, x, content, CONTENT_LAYERS) == pytest.approx(expected, rel=1e-4)
+    assert metrics.content_distance(extractor, x, x, CONTENT_LAYERS) == 0
 
 
-def test_distances_grow_with_the_way(trunk):
+def test_distances_grow_with_the_way(extractor):
     content, noise = smooth_picture(32, 40), picture(32, 40)
-    style = StyleTarget(trunk, content, STYLE_LAYERS)
+    style = StyleTarget(extractor, content, STYLE_LAYERS)
     mixed = [content + share * (noise - content) for share in (0.2, 0.5, 1.0)]
     for distances in (
-        [metrics.content_distance(trunk, x, content, CONTENT_LAYERS) for x in mixed],
-        [metrics.style_distance(trunk, x, style) for x in mixed],
+        [metrics.content_distance(extractor, x, content, CONTENT_LAYERS) for x in mixed],
+        [metrics.style_distance(extractor, x, style) for x in mixed],
     ):
         assert 0 < distances[0] < distances[1] < distances[2]
 
@@ -178,9 +178,9 @@ def test_mean_colour():
     assert metrics.mean_colour(red) == pytest.approx((0.2126, -0.2126 / 1.8556, 0.5), abs=1e-4)
 
 
-def clip_measures(trunk, stylised, source):
-    style = StyleTarget(trunk, picture(32, 32, seed=3), STYLE_LAYERS)
-    found = metrics.ClipMeasures(trunk, style, CONTENT_LAYERS, lambda a, b, index: moving(0.0, a.shape[2:]))
+def clip_measures(extractor, stylised, source):
+    style = StyleTarget(extractor, picture(32, 32, seed=3), STYLE_LAYERS)
+    found = metrics.ClipMeasures(extractor, style, CONTENT_LAYERS, lambda a, b, index: moving(0.0, a.shape[2:]))
     for one, other in zip(stylised, source, strict=True):
         found.add(one, other)
     found.finish()
@@ -191,10 +191,10 @@ def still_source(frames: int, cuts: tuple[int, ...] = ()) -> list[Frame]:
     return [Frame(torch.full((1, 3, 32, 40), 0.5), pts=t, cut=t in cuts) for t in range(frames)]
 
 
-def test_flicker_and_drift_of_a_still_source(trunk):
+def test_flicker_and_drift_of_a_still_source(extractor):
     """Stylised: brightens by 0.01 a frame, and flickers by 0.02 around that."""
     stylised = [torch.full((1, 3, 32, 40), 0.3 + 0.01 * t + 0.02 * (t % 2)) for t in range(12)]
-    found = clip_measures(trunk, stylised, still_source(12))
+    found = clip_measures(extractor, stylised, still_source(12))
     (shot,) = found.shots
     assert (shot.frames, shot.still, shot.source_flicker) == (12, 1.0, 0.0)
     assert shot.drift[0] == pytest.approx(0.11, abs=0.01)
@@ -204,29 +204,29 @@ def test_flicker_and_drift_of_a_still_source(trunk):
     assert found.frames[11].long.stylised == pytest.approx(0.01, rel=1e-3)  # ten frames later, 0.1 brighter
 
 
-def test_nothing_is_compared_across_a_cut(trunk):
+def test_nothing_is_compared_across_a_cut(extractor):
     stylised = [torch.full((1, 3, 32, 40), v) for v in (0.2, 0.2, 0.2, 0.9, 0.9, 0.9)]
-    found = clip_measures(trunk, stylised, still_source(6, cuts=(3,)))
+    found = clip_measures(extractor, stylised, still_source(6, cuts=(3,)))
     assert [f.shot for f in found.frames] == [0, 0, 0, 1, 1, 1]
     assert found.frames[3].short is None
     assert [s.drift[0] for s in found.shots] == pytest.approx([0, 0], abs=1e-6)
     assert [s.flicker for s in found.shots] == [0, 0]
 
 
-def test_where_everything_moves_there_is_no_flicker_to_speak_of(trunk):
+def test_where_everything_moves_there_is_no_flicker_to_speak_of(extractor):
     source = [Frame(picture(32, 40, seed=t), pts=t) for t in range(4)]
-    (shot,) = clip_measures(trunk, [f.pixels for f in source], source).shots
+    (shot,) = clip_measures(extractor, [f.pixels for f in source], source).shots
     assert shot.still < 0.05
 
 
-def test_masked_style_distance_is_that_of_the_part(trunk):
-    x, style = picture(32, 48), StyleTarget(trunk, smooth_picture(24, 48), STYLE_LAYERS)
-    whole = metrics.masked_style_distance(trunk, x, style, torch.ones(1, 1, 32, 48))
-    assert whole == pytest.approx(metrics.style_distance(trunk, x, style), rel=1e-4)
+def test_masked_style_distance_is_that_of_the_part(extractor):
+    x, style = picture(32, 48), StyleTarget(extractor, smooth_picture(24, 48), STYLE_LAYERS)
+    whole = metrics.masked_style_distance(extractor, x, style, torch.ones(1, 1, 32, 48))
+    assert whole == pytest.approx(metrics.style_distance(extractor, x, style), rel=1e-4)
     half = torch.zeros(1, 1, 32, 48)
     half[..., :24] = 1
     changed = x.clone()
     changed[..., 40:] = 0
-    a, b = (metrics.masked_style_distance(trunk, t, style, half) for t in (x, changed))
+    a, b = (metrics.masked_style_distance(extractor, t, style, half) for t in (x, changed))
     assert a == pytest.approx(b, rel=0.1)  # the other part reaches in only by the width of the deepest filters
-    assert math.isnan(metrics.masked_style_distance(trunk, x, style, 0 * half))
+    assert math.isnan(metrics.masked_style_distance(extractor, x, style, 0 * half))

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from small_networks import known_warp
 
 from videostyle.cli.main import main
 from videostyle.errors import UsageError
 from videostyle.measure import report
 from videostyle.samples import sample
 from videostyle.temporal.flow import given_warp
-from videostyle.temporal.warp import Warp
 
 QUICK = ["--size", "64", "--iterations", "3", "--min-iterations", "1", "--quiet", "--start", "1", "--duration", "0.2"]
 
@@ -72,12 +72,12 @@ def test_known_flow_is_scaled_and_trusted_where_it_is_known(tmp_path):
     flow[..., 0], flow[..., 1] = 4, -2
     flow[:20, :20] = math.nan
     np.savez(tmp_path / "1.npz", flow=flow)
-    fallback = Warp(torch.zeros(1, 2, 20, 40), torch.ones(1, 1, 20, 40))
+    fallback = known_warp(torch.zeros(1, 2, 20, 40), torch.ones(1, 1, 20, 40))
     found = given_warp(tmp_path / "1.npz", fallback)
     assert found.flow[0, :, 15, 30].tolist() == [2.0, -1.0]
-    assert not found.mask[..., :10, :10].any()  # unknown
-    assert not found.mask[..., -1:].any() and not found.mask[..., 0, :].any()  # came from outside
-    assert found.visible_before[..., 12:, 12:37].all()
+    assert not found.comparable[..., :10, :10].any()  # unknown
+    assert not found.comparable[..., -1:].any() and not found.comparable[..., 0, :].any()  # came from outside
+    assert found.visible[..., 12:, 12:37].all()
 
 
 def test_json_holds_no_nan(tmp_path):

@@ -13,7 +13,7 @@ from videostyle.networks.backbone import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     VGG19_LAYERS,
-    Nominal,
+    LayerReference,
     layer_stride,
     vgg19,
 )
@@ -71,7 +71,7 @@ def test_vgg19_is_built_as_far_as_the_weights_go():
     weights["classifier.0.weight"] = torch.zeros(1)
     backbone = vgg19(weights, preprocessing="rgb-0-1-imagenet-mean-std", sha256="abc")
     assert [(c.name, c.pool) for c in backbone.convs] == [("conv1_1", False), ("conv1_2", False), ("conv2_1", True)]
-    assert {n: v.channels for n, v in backbone.nominal.items()} == {"conv1_1": 64, "conv1_2": 64, "conv2_1": 128}
+    assert {n: v.channels for n, v in backbone.references.items()} == {"conv1_1": 64, "conv1_2": 64, "conv2_1": 128}
     assert all(c.weight.dtype == torch.float32 for c in backbone.convs)
     assert (backbone.name, backbone.sha256) == ("vgg19", "abc")
 
@@ -100,9 +100,9 @@ def test_nominal_features_are_scaled_and_adapted():
     torch.testing.assert_close(scaled.features(x, ["conv2_1"])["conv2_1"], 3 * f)
     adapter = torch.tensor([[1.0, 2.0], [0.0, 1.0], [1.0, 0.0]])
     v = torch.tensor([2.0, -1.0])
-    q = Nominal(3, adapter=adapter).metric()
+    q = LayerReference(3, adapter=adapter).metric()
     assert (v @ q @ v).item() == (adapter @ v).square().sum().item() == 5.0
-    assert Nominal(3).metric() is None
+    assert LayerReference(3).metric() is None
 
 
 def test_check_names_what_is_unknown_and_what_there_is():

@@ -12,7 +12,7 @@ from videostyle.losses.objective import LossWeights, Objective
 from videostyle.losses.style import StyleTarget
 from videostyle.networks import calibration
 from videostyle.networks.backbone import Backbone, Conv
-from videostyle.networks.feature_extractor import Trunk
+from videostyle.networks.feature_extractor import FeatureExtractor
 from videostyle.networks.weights import from_file
 
 
@@ -46,15 +46,15 @@ def test_calibrated_scales_bring_every_layer_to_the_originals_mean():
     backbone = small_backbone()
     means = calibration.mean_activations(backbone)
     found = calibration.calibrated(backbone)
-    assert set(found.nominal) == set(calibration.ORIGINAL_MEANS)
-    for name, nominal in found.nominal.items():
-        assert nominal.scale * means[name] == pytest.approx(calibration.ORIGINAL_MEANS[name], rel=1e-6)
-        assert nominal.channels == backbone.nominal[name].channels
+    assert set(found.references) == set(calibration.ORIGINAL_MEANS)
+    for name, references in found.references.items():
+        assert references.scale * means[name] == pytest.approx(calibration.ORIGINAL_MEANS[name], rel=1e-6)
+        assert references.channels == backbone.references[name].channels
 
 
 def test_layers_without_a_known_mean_are_not_answered_to():
-    assert "conv5_4" in small_backbone(deepest="conv5_4").nominal
-    assert "conv5_4" not in calibration.calibrated(small_backbone(deepest="conv5_4")).nominal
+    assert "conv5_4" in small_backbone(deepest="conv5_4").references
+    assert "conv5_4" not in calibration.calibrated(small_backbone(deepest="conv5_4")).references
 
 
 def test_calibration_undoes_a_rescaling():
@@ -64,10 +64,10 @@ def test_calibration_undoes_a_rescaling():
     weights = LossWeights(1.0, 1e-3, 0.0, CONTENT_LAYERS, STYLE_LAYERS)
     found = []
     for network in (calibration.calibrated(backbone), calibration.calibrated(rescaled(backbone, factors))):
-        trunk = Trunk(network, weights.layers)
-        content = ContentTarget(trunk, picture(32, 40, seed=1), CONTENT_LAYERS)
-        style = StyleTarget(trunk, picture(32, 40, seed=2).square(), STYLE_LAYERS)
-        found.append(Objective(trunk, content, style, weights).value(picture(32, 40)))
+        extractor = FeatureExtractor(network, weights.layers)
+        content = ContentTarget(extractor, picture(32, 40, seed=1), CONTENT_LAYERS)
+        style = StyleTarget(extractor, picture(32, 40, seed=2).square(), STYLE_LAYERS)
+        found.append(Objective(extractor, content, style, weights).value(picture(32, 40)))
     torch.testing.assert_close(found[1].content, found[0].content, rtol=1e-4, atol=0)
     torch.testing.assert_close(found[1].style, found[0].style, rtol=1e-4, atol=0)
     assert found[0].style > 0
@@ -87,7 +87,7 @@ def test_the_table_holds_the_originals_means(shared):
     means = calibration.mean_activations(backbone)
     assert means == pytest.approx(calibration.ORIGINAL_MEANS, rel=1e-3)
     # Weights at the original's scale need no factors; those of the table come from this very file.
-    assert {n.scale for n in backbone.nominal.values()} == {1.0}
+    assert {n.scale for n in backbone.references.values()} == {1.0}
 
 
 @pytest.mark.shared
@@ -97,9 +97,9 @@ def test_the_real_network_rescaled_like_torchvisions_gives_the_same_losses(share
     weights = LossWeights(1.0, 2000.0, 0.0, CONTENT_LAYERS, STYLE_LAYERS)
     found = []
     for network in (original, calibration.calibrated(rescaled(original, factors))):
-        trunk = Trunk(network, weights.layers)
-        content = ContentTarget(trunk, picture(48, 48, seed=1), CONTENT_LAYERS)
-        style = StyleTarget(trunk, picture(48, 48, seed=2).square(), STYLE_LAYERS)
-        found.append(Objective(trunk, content, style, weights).value(picture(48, 48)))
+        extractor = FeatureExtractor(network, weights.layers)
+        content = ContentTarget(extractor, picture(48, 48, seed=1), CONTENT_LAYERS)
+        style = StyleTarget(extractor, picture(48, 48, seed=2).square(), STYLE_LAYERS)
+        found.append(Objective(extractor, content, style, weights).value(picture(48, 48)))
     torch.testing.assert_close(found[1].content, found[0].content, rtol=2e-3, atol=0)
     torch.testing.assert_close(found[1].style, found[0].style, rtol=4e-3, atol=0)

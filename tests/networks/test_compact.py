@@ -13,7 +13,7 @@ from videostyle.losses.objective import LossWeights, Objective
 from videostyle.losses.style import StyleTarget
 from videostyle.networks import compact
 from videostyle.networks.backbone import VGG19_LAYERS
-from videostyle.networks.feature_extractor import Trunk
+from videostyle.networks.feature_extractor import FeatureExtractor
 from videostyle.networks.weights import from_file
 from videostyle.optimise.lbfgs import LBFGS, History
 
@@ -36,9 +36,9 @@ def test_the_file_is_small_and_travels_with_its_card():
 @pytest.mark.parametrize("layer", PRESENTATION)
 def test_answers_to_the_presentations_layers(backbone, layer):
     backbone.check([layer], "average")
-    nominal = backbone.nominal[layer]
-    assert nominal.channels == VGG19_LAYERS[layer][2]
-    assert torch.equal(nominal.adapter, nominal.adapter.triu())
+    references = backbone.references[layer]
+    assert references.channels == VGG19_LAYERS[layer][2]
+    assert torch.equal(references.adapter, references.adapter.triu())
 
 
 @pytest.mark.parametrize("layer", sorted(set(VGG19_LAYERS) - set(PRESENTATION)))
@@ -49,7 +49,7 @@ def test_other_layers_are_refused_by_naming_vgg19(backbone, layer):
 
 def test_max_pooling_is_refused_by_naming_vgg19(backbone):
     with pytest.raises(UsageError, match=r"average pooling, not max; use --backbone vgg19"):
-        Trunk(backbone, STYLE, pooling="max")
+        FeatureExtractor(backbone, STYLE, pooling="max")
 
 
 def test_a_missing_file_is_named(tmp_path):
@@ -61,10 +61,12 @@ def test_the_file_format_goes_there_and_back(backbone):
     again = compact.from_tensors(compact.load_tensors(compact.to_bytes(backbone)))
     assert [(c.name, c.pool) for c in again.convs] == [(c.name, c.pool) for c in backbone.convs]
     assert all(torch.equal(a.weight, b.weight) for a, b in zip(again.convs, backbone.convs, strict=True))
-    assert all(torch.equal(again.nominal[n].adapter, backbone.nominal[n].adapter) for n in compact.LAYERS)
+    assert all(torch.equal(again.references[n].adapter, backbone.references[n].adapter) for n in compact.LAYERS)
     for weight in ("smoothness", "variation"):
-        assert all(getattr(again.nominal[n], weight) == getattr(backbone.nominal[n], weight) for n in compact.LAYERS)
-        assert any(getattr(backbone.nominal[n], weight) > 0 for n in compact.LAYERS)
+        assert all(
+            getattr(again.references[n], weight) == getattr(backbone.references[n], weight) for n in compact.LAYERS
+        )
+        assert any(getattr(backbone.references[n], weight) > 0 for n in compact.LAYERS)
     assert len(backbone.sha256) == 64
 
 
@@ -75,9 +77,9 @@ def test_pools_once_per_block(backbone):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_features_are_finite_on_extreme_pictures(backbone, dtype):
-    trunk = Trunk(backbone, PRESENTATION, dtype=dtype)
+    extractor = FeatureExtractor(backbone, PRESENTATION, dtype=dtype)
     for x in (torch.zeros(1, 3, 32, 48), torch.ones(1, 3, 32, 48), torch.rand(1, 3, 32, 48).round()):
-        activations = trunk.forward(x)
+        activations = extractor.forward(x)
         assert all(torch.isfinite(activations[name]).all() for name in PRESENTATION)
 
 
@@ -86,11 +88,11 @@ def _pictures(*, dtype=torch.float32, height=48, width=64):
     return (torch.rand(1, 3, height, width, dtype=dtype, generator=generator) for _ in range(3))
 
 
-def _objective(trunk, content, style):
+def _objective(extractor, content, style):
     return Objective(
-        trunk,
-        ContentTarget(trunk, content, WEIGHTS.content_layers),
-        StyleTarget(trunk, style, WEIGHTS.style_layers),
+        extractor,
+        ContentTarget(extractor, content, WEIGHTS.content_layers),
+        StyleTarget(extractor, style, WEIGHTS.style_layers),
         WEIGHTS,
     )
 
@@ -98,7 +100,7 @@ def _objective(trunk, content, style):
 def test_gradient_equals_autograd_in_float64(backbone):
     """Through adapters and folded scales: the fast path against the plain losses on nominal features."""
     content, style, x = _pictures(dtype=torch.float64)
-    objective = _objective(Trunk(backbone, WEIGHTS.layers, dtype=torch.float64), content, style)
+    objective = _objective(FeatureExtractor(backbone, WEIGHTS.layers, dtype=torch.float64), content, style)
     losses, gradient = objective.value_and_gradient(x)
 
     x.requires_grad_()
@@ -107,7 +109,7 @@ def test_gradient_equals_autograd_in_float64(backbone):
     for name in STYLE:
         n = VGG19_LAYERS[name][2]
         total = total + 2000.0 / 5 * style_loss(gram(own[name]), gram(of_style[name]), n)
-    wanted, v, aim = backbone.nominal["conv4_1"], total_variation(x), total_variation(style)
+    wanted, v, aim = backbone.references["conv4_1"], total_variation(x), total_variation(style)
     assert wanted.smoothness > 0
     assert wanted.variation > 0
     total = total + 2000.0 / 5 * (wanted.smoothness * v + wanted.variation * divergence(v, aim))
@@ -119,7 +121,7 @@ def test_gradient_equals_autograd_in_float64(backbone):
 
 def test_the_same_gradient_twice(backbone):
     content, style, x = _pictures()
-    objective = _objective(Trunk(backbone, WEIGHTS.layers), content, style)
+    objective = _objective(FeatureExtractor(backbone, WEIGHTS.layers), content, style)
     assert torch.equal(objective.value_and_gradient(x)[1], objective.value_and_gradient(x)[1])
 
 
@@ -133,8 +135,10 @@ def test_vgg19_finds_the_picture_painted_and_recognisable(shared):
     """A floor, far below what the model card reports: VGG-19's style loss falls to a quarter, content stays."""
     content = _read(shared / "photos" / "tubingen.jpg", 160)
     style = _read(shared / "paintings" / "kandinsky_composition_vii.jpg", 160)
-    judge = _objective(Trunk(from_file(shared / "weights" / "vgg19_features_fp16.npz"), WEIGHTS.layers), content, style)
-    own = _objective(Trunk(compact.load(), WEIGHTS.layers), content, style)
+    judge = _objective(
+        FeatureExtractor(from_file(shared / "weights" / "vgg19_features_fp16.npz"), WEIGHTS.layers), content, style
+    )
+    own = _objective(FeatureExtractor(compact.load(), WEIGHTS.layers), content, style)
     x, lbfgs = content, LBFGS(History.empty(8, (160, 160)))
     for _ in range(40):
         x = lbfgs.step(x, own.value_and_gradient(x)[1]).clamp(0, 1)

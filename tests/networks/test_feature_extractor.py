@@ -6,7 +6,7 @@ from small_networks import picture, pixel_backbone, small_backbone
 
 from videostyle.errors import UsageError
 from videostyle.networks.convolution import _Convolution
-from videostyle.networks.feature_extractor import Trunk, _mask
+from videostyle.networks.feature_extractor import FeatureExtractor, _mask
 
 LAYERS = ("conv1_2", "conv3_1", "conv5_1")
 SIZES = [(16, 16), (37, 51), (33, 64)]  # the smallest that conv5_1 takes, and odd ones where pooling drops a border
@@ -20,9 +20,9 @@ def plain_gradient(backbone, x, pooling, cotangents):
     return torch.autograd.grad(total, x)[0], found
 
 
-def trunk_gradient(trunk, x, cotangents):
+def trunk_gradient(extractor, x, cotangents):
     """The same with the trunk's own way down."""
-    activations = trunk.forward(x)
+    activations = extractor.forward(x)
 
     def tap(name, features, g):
         if name not in cotangents:
@@ -47,8 +47,8 @@ def test_float64_trunk_equals_autograd(pooling, size, count):
     backbone, x = small_backbone(), picture(*size, count=count, dtype=torch.float64)
     cotangents = cotangents_for(backbone, x, pooling)
     expected, features = plain_gradient(backbone, x, pooling, cotangents)
-    trunk = Trunk(backbone, LAYERS, pooling=pooling, dtype=torch.float64)
-    gradient, activations = trunk_gradient(trunk, x, cotangents)
+    extractor = FeatureExtractor(backbone, LAYERS, pooling=pooling, dtype=torch.float64)
+    gradient, activations = trunk_gradient(extractor, x, cotangents)
     for name in LAYERS:
         torch.testing.assert_close(activations[name], features[name].detach(), rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(gradient, expected, rtol=1e-10, atol=1e-10)
@@ -73,8 +73,10 @@ def test_packed_float32_trunk_equals_float64(pooling, size):
     torch.manual_seed(1)
     backbone, x = small_backbone(1), picture(*size)
     cotangents = cotangents_for(backbone, x.double(), pooling)
-    exact, _ = trunk_gradient(Trunk(backbone, LAYERS, pooling=pooling, dtype=torch.float64), x.double(), cotangents)
-    fast, activations = trunk_gradient(Trunk(backbone, LAYERS, pooling=pooling), x, cotangents)
+    exact, _ = trunk_gradient(
+        FeatureExtractor(backbone, LAYERS, pooling=pooling, dtype=torch.float64), x.double(), cotangents
+    )
+    fast, activations = trunk_gradient(FeatureExtractor(backbone, LAYERS, pooling=pooling), x, cotangents)
     assert fast.dtype == torch.float32
     # A ReLU or a maximum that is decided by the last bit moves single values: hence a norm, not every value.
     assert (fast - exact).norm() < 1e-4 * exact.norm()
@@ -90,8 +92,8 @@ def test_bf16_trunk_is_close_to_fp32(pooling):
     backbone, x = small_backbone(2), picture(48, 65)
     cotangents = cotangents_for(backbone, x, pooling)
     exact, features = plain_gradient(backbone, x, pooling, cotangents)
-    trunk = Trunk(backbone, LAYERS, pooling=pooling, dtype=torch.bfloat16)
-    gradient, activations = trunk_gradient(trunk, x, cotangents)
+    extractor = FeatureExtractor(backbone, LAYERS, pooling=pooling, dtype=torch.bfloat16)
+    gradient, activations = trunk_gradient(extractor, x, cotangents)
     assert gradient.dtype == torch.float32
     assert activations["conv1_2"].dtype == torch.bfloat16
     for name in LAYERS:
@@ -102,41 +104,41 @@ def test_bf16_trunk_is_close_to_fp32(pooling):
 
 
 def test_features_are_channels_last():
-    activations = Trunk(small_backbone(), LAYERS).forward(picture(20, 24))
+    activations = FeatureExtractor(small_backbone(), LAYERS).forward(picture(20, 24))
     assert all(o.is_contiguous(memory_format=torch.channels_last) for o in activations.outputs)
 
 
 def test_forward_stops_at_the_deepest_wanted_layer():
-    trunk = Trunk(small_backbone(), ("conv4_2", "conv1_1"))
-    assert trunk.layers == ("conv1_1", "conv4_2")
-    assert [s.name for s in trunk.stages][-1] == "conv4_2"
-    assert len(trunk.forward(picture(16, 16), ("conv2_1",)).outputs) == 3
+    extractor = FeatureExtractor(small_backbone(), ("conv4_2", "conv1_1"))
+    assert extractor.layers == ("conv1_1", "conv4_2")
+    assert [s.name for s in extractor.stages][-1] == "conv4_2"
+    assert len(extractor.forward(picture(16, 16), ("conv2_1",)).outputs) == 3
 
 
 def test_smallest_side_has_one_position():
-    trunk = Trunk(small_backbone(), ("conv5_1",))
-    assert trunk.smallest_side == 16
-    assert trunk.forward(picture(16, 16))["conv5_1"].shape[2:] == (1, 1)
-    assert Trunk(small_backbone(), ("conv1_2",)).smallest_side == 1
+    extractor = FeatureExtractor(small_backbone(), ("conv5_1",))
+    assert extractor.smallest_side == 16
+    assert extractor.forward(picture(16, 16))["conv5_1"].shape[2:] == (1, 1)
+    assert FeatureExtractor(small_backbone(), ("conv1_2",)).smallest_side == 1
 
 
 def test_nothing_to_add_gives_a_zero_gradient():
-    gradient = Trunk(small_backbone(), LAYERS).forward(picture(16, 20)).backward(lambda name, features, g: g)
+    gradient = FeatureExtractor(small_backbone(), LAYERS).forward(picture(16, 20)).backward(lambda name, features, g: g)
     assert gradient.shape == (1, 3, 16, 20)
     assert not gradient.any()
 
 
 def test_first_layer_repeats_the_border():
     """A constant picture gives constant features at conv1_1 with no edge; zero padding would show one."""
-    features = Trunk(small_backbone(), ("conv1_1",)).forward(torch.full((1, 3, 9, 9), 0.8))["conv1_1"]
+    features = FeatureExtractor(small_backbone(), ("conv1_1",)).forward(torch.full((1, 3, 9, 9), 0.8))["conv1_1"]
     torch.testing.assert_close(features, features[:, :, 4:5, 4:5].expand_as(features))
 
 
 def test_an_unknown_layer_and_an_unknown_name_of_an_activation():
     with pytest.raises(UsageError, match=r"no layer conv9_9"):
-        Trunk(small_backbone(), ("conv9_9",))
+        FeatureExtractor(small_backbone(), ("conv9_9",))
     with pytest.raises(KeyError):
-        Trunk(pixel_backbone(), ("conv1_1",)).forward(picture(4, 4))["conv2_1"]
+        FeatureExtractor(pixel_backbone(), ("conv1_1",)).forward(picture(4, 4))["conv2_1"]
 
 
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch has no oneDNN here")

@@ -215,7 +215,7 @@ def test_the_gain_tells_the_preprocessing(tmp_path, preprocessing):
     assert identify(read_file(path)) == preprocessing
     backbone = from_file(path)
     assert backbone.name == "vgg19-caffe"
-    assert {n.scale for n in backbone.nominal.values()} == {1.0}
+    assert {n.scale for n in backbone.references.values()} == {1.0}
 
 
 @pytest.mark.parametrize("factor", [3.0, 1 / 3])
@@ -253,13 +253,13 @@ def test_weights_at_another_scale_are_calibrated_and_the_scales_remembered(tmp_p
     path = save(tmp_path / "w.safetensors", found, {"preprocessing": RGB})
     backbone = from_file(path)
     assert backbone.name == "vgg19"
-    assert [n.scale for n in backbone.nominal.values()] == pytest.approx(factors, rel=1e-4)
+    assert [n.scale for n in backbone.references.values()] == pytest.approx(factors, rel=1e-4)
     (cache,) = Path(torch.hub.get_dir()).glob("videostyle/scales-*.json")
     assert backbone.sha256[:16] in cache.name
     cache.write_text(json.dumps({"conv1_1": 5.0}))  # what was remembered is what is used
-    assert from_file(path).nominal["conv1_1"].scale == 5.0
+    assert from_file(path).references["conv1_1"].scale == 5.0
     cache.write_text("{damaged")
-    assert [n.scale for n in from_file(path).nominal.values()] == pytest.approx(factors, rel=1e-4)
+    assert [n.scale for n in from_file(path).references.values()] == pytest.approx(factors, rel=1e-4)
 
 
 @pytest.mark.shared

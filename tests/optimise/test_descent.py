@@ -8,10 +8,10 @@ from small_networks import picture, small_backbone, smooth_picture
 
 from videostyle.losses.pixel import ColourPrior, TemporalPrior
 from videostyle.losses.style import StyleTarget
-from videostyle.networks.feature_extractor import Trunk
-from videostyle.optimise.cuda_graph import Recordings, record_graph, replayed
-from videostyle.optimise.descent import CONTENT, STYLE, TOTAL, WARM_UP, Descent
-from videostyle.optimise.image_optimiser import LOOK_ON_GPU, ShotOptimiser, loss_weights
+from videostyle.networks.feature_extractor import FeatureExtractor
+from videostyle.optimise.cuda_graph import CudaGraphs, record_graph, run_eagerly
+from videostyle.optimise.descent import CONTENT, STYLE, TOTAL, WARM_UP, OptimiserLoop
+from videostyle.optimise.image_optimiser import CHECK_EVERY_ON_GPU, ImageOptimiser, loss_weights
 from videostyle.settings import Settings
 
 SIZE = (24, 31)
@@ -28,44 +28,44 @@ CONTENTS = [smooth_picture(*SIZE, seed=i) for i in (1, 2, 3)]
 PAINTING = picture(20, 26, seed=2).square()
 
 
-def optimiser(device="cpu", dtype=torch.float32, **changes) -> ShotOptimiser:
-    settings = SETTINGS.but(**changes)
-    trunk = Trunk(small_backbone(), loss_weights(settings).layers, device=device, dtype=dtype)
-    return ShotOptimiser(trunk, StyleTarget(trunk, PAINTING, settings.style_layers), settings)
+def optimiser(device="cpu", dtype=torch.float32, **changes) -> ImageOptimiser:
+    settings = SETTINGS.replace(**changes)
+    extractor = FeatureExtractor(small_backbone(), loss_weights(settings).layers, device=device, dtype=dtype)
+    return ImageOptimiser(extractor, StyleTarget(extractor, PAINTING, settings.style_layers), settings)
 
 
-def recorded(record, **changes) -> ShotOptimiser:
+def recorded(record, **changes) -> ImageOptimiser:
     made = optimiser(**changes)
-    made._recordings, made.look = Recordings(record), LOOK_ON_GPU
+    made._recordings, made.check_every = CudaGraphs(record), CHECK_EVERY_ON_GPU
     return made
 
 
-def paint(made: ShotOptimiser):
+def paint(made: ImageOptimiser):
     """A shot of three frames: history, an anchored style, priors, a still part and a bare one are carried."""
-    device = made.trunk.device
-    outcomes, history, prior, free, style, bare = [], None, (), None, None, None
+    device = made.extractor.device
+    outcomes, history, prior, free, style, missing = [], None, (), None, None, None
     for content in (c.to(device) for c in CONTENTS):
         start = outcomes[-1].pixels if outcomes else content
-        outcome, history = made.run(content, start, prior, history, free=free, style=style, part=bare)
+        outcome, history = made.run(content, start, prior, history, update_mask=free, style=style, repair_mask=missing)
         outcomes.append(outcome)
         if style is None:
-            style = made.style.anchored(made.trunk, outcome.pixels, 2.0)
+            style = made.style.anchored_at(made.extractor, outcome.pixels, 2.0)
         free = torch.ones(1, 1, *SIZE, device=device)
         free[..., :8, :] = 0
         mean = outcome.pixels.mean((2, 3), keepdim=True)
         prior = (TemporalPrior(1e3, outcome.pixels, free.clone()), ColourPrior(1e5, mean + 0.01, mean + 0.02))
-        bare = torch.zeros_like(free)
-        bare[..., 10:15, 4:20] = len(outcomes) / 3
+        missing = torch.zeros_like(free)
+        missing[..., 10:15, 4:20] = len(outcomes) / 3
     return outcomes, history
 
 
 def test_a_recording_does_the_same_frame_after_frame():
     expected, history = paint(optimiser())
-    found, carried = paint(recorded(replayed))
+    found, carried = paint(recorded(run_eagerly))
     for a, b in zip(expected, found, strict=True):
         assert torch.equal(a.curve, b.curve)
         assert torch.equal(a.pixels, b.pixels)
-        assert torch.equal(a.losses.own, b.losses.own)
+        assert torch.equal(a.losses.without_priors, b.losses.without_priors)
     assert torch.equal(history.pairs, carried.pairs)
 
 
@@ -100,12 +100,12 @@ def test_calls_before_the_recording_leave_no_trace():
 
 def test_a_recording_owns_its_buffers():
     """The style is every frame's, priors and histories are the caller's: none may be written over."""
-    made = recorded(replayed)
+    made = recorded(run_eagerly)
     style = {name: g.clone() for name, g in made.style.grams.items()}
     first, history = made.run(CONTENTS[0], CONTENTS[0])
     kept = history.pairs.clone(), first.pixels.clone()
-    anchored = made.style.anchored(made.trunk, first.pixels, 2.0)
-    made.run(CONTENTS[1], first.pixels, history=history, style=anchored)
+    anchored_at = made.style.anchored_at(made.extractor, first.pixels, 2.0)
+    made.run(CONTENTS[1], first.pixels, history=history, style=anchored_at)
     made.run(CONTENTS[2], first.pixels, history=history)
     assert torch.equal(history.pairs, kept[0])
     assert torch.equal(first.pixels, kept[1])
@@ -115,7 +115,7 @@ def test_a_recording_owns_its_buffers():
 def test_looking_every_few_evaluations_stops_at_most_that_much_later():
     every = optimiser(tolerance=0.01, iterations=100)
     seldom = optimiser(tolerance=0.01, iterations=100)
-    seldom.look = 4
+    seldom.check_every = 4
     a, _ = every.run(CONTENTS[0], CONTENTS[0])
     b, _ = seldom.run(CONTENTS[0], CONTENTS[0])
     assert a.evaluations <= b.evaluations < a.evaluations + 4
@@ -126,7 +126,7 @@ def test_looking_every_few_evaluations_stops_at_most_that_much_later():
 
 
 def test_adam_is_not_recorded():
-    made = recorded(replayed, optimizer="adam")
+    made = recorded(run_eagerly, optimizer="adam")
     expected, _ = optimiser(optimizer="adam").run(CONTENTS[0], CONTENTS[0])
     found, history = made.run(CONTENTS[0], CONTENTS[0])
     assert torch.equal(expected.pixels, found.pixels)
@@ -150,26 +150,26 @@ def test_a_cuda_graph_follows_the_cpu(cuda, dtype, curves, last):
         assert b.pixels.device.type == "cuda"
         for column in columns:
             torch.testing.assert_close(b.curve[:3, column], a.curve[:3, column], rtol=curves, atol=0)
-        assert b.losses.own.item() == pytest.approx(a.losses.own.item(), rel=last)
+        assert b.losses.without_priors.item() == pytest.approx(a.losses.without_priors.item(), rel=last)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=("float32", "bf16"))
 def test_nothing_is_read_back_in_an_evaluation_on_a_gpu(cuda, dtype):
     """The body as it is: a replay has no host to read back to."""
-    own = first_descent(optimiser(device="cuda", dtype=dtype)).owning()
+    own = first_descent(optimiser(device="cuda", dtype=dtype)).clone()
     own.evaluate()
-    own.again()  # kernels are tried out and chosen
+    own.step_and_evaluate()  # kernels are tried out and chosen
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that this mode is a prototype
         torch.cuda.set_sync_debug_mode("error")
     try:
-        own.again()
+        own.step_and_evaluate()
     finally:
         torch.cuda.set_sync_debug_mode("default")
 
 
-def first_descent(made: ShotOptimiser) -> Descent:
+def first_descent(made: ImageOptimiser) -> OptimiserLoop:
     """A shot's first frame where it begins."""
-    content = CONTENTS[0].to(made.trunk.device)
+    content = CONTENTS[0].to(made.extractor.device)
     objective, _ = made._objective(content, (), made.style, None)
-    return Descent(objective, made._stepper(content, None), content, None, made.settings.iterations)
+    return OptimiserLoop(objective, made._stepper(content, None), content, None, made.settings.iterations)

@@ -8,10 +8,10 @@ from videostyle.losses.content import ContentTarget
 from videostyle.losses.objective import Objective
 from videostyle.losses.pixel import TemporalPrior
 from videostyle.losses.style import StyleTarget
-from videostyle.networks.feature_extractor import Trunk
-from videostyle.optimise.image_optimiser import ShotOptimiser, loss_weights
+from videostyle.networks.feature_extractor import FeatureExtractor
+from videostyle.optimise.image_optimiser import ImageOptimiser, loss_weights
 from videostyle.optimise.lbfgs import History
-from videostyle.optimise.stopping import WINDOW, as_goal
+from videostyle.optimise.stopping import WINDOW, normalised_loss
 from videostyle.settings import Settings
 
 SIZE = (24, 31)
@@ -28,15 +28,15 @@ CONTENT = smooth_picture(*SIZE, seed=1)
 STYLE = picture(20, 26, seed=2).square()
 
 
-def optimiser(**changes) -> ShotOptimiser:
-    settings = SETTINGS.but(**changes)
-    trunk = Trunk(small_backbone(), loss_weights(settings).layers)
-    return ShotOptimiser(trunk, StyleTarget(trunk, STYLE, settings.style_layers), settings)
+def optimiser(**changes) -> ImageOptimiser:
+    settings = SETTINGS.replace(**changes)
+    extractor = FeatureExtractor(small_backbone(), loss_weights(settings).layers)
+    return ImageOptimiser(extractor, StyleTarget(extractor, STYLE, settings.style_layers), settings)
 
 
-def objective(made: ShotOptimiser) -> Objective:
+def objective(made: ImageOptimiser) -> Objective:
     return Objective(
-        made.trunk, ContentTarget(made.trunk, CONTENT, made.weights.content_layers), made.style, made.weights
+        made.extractor, ContentTarget(made.extractor, CONTENT, made.weights.content_layers), made.style, made.weights
     )
 
 
@@ -63,7 +63,7 @@ def test_the_loss_falls_and_the_losses_are_those_of_the_returned_pixels(name):
 def test_every_pixel_stays_in_range(name):
     """Towards a style of black and white points the free optimum lies outside of [0, 1]."""
     made = optimiser(optimizer=name)
-    made.style = StyleTarget(made.trunk, 20 * picture(*SIZE).round() - 10, made.settings.style_layers)
+    made.style = StyleTarget(made.extractor, 20 * picture(*SIZE).round() - 10, made.settings.style_layers)
     outcome, _ = made.run(CONTENT, picture(*SIZE, seed=5))
     assert outcome.pixels.min() == 0
     assert outcome.pixels.max() == 1
@@ -154,8 +154,8 @@ def test_priors_hold_the_picture():
 def test_bf16_reaches_the_loss_of_fp32():
     losses = []
     for dtype in (torch.float32, torch.bfloat16):
-        trunk = Trunk(small_backbone(), loss_weights(SETTINGS).layers, dtype=dtype)
-        made = ShotOptimiser(trunk, StyleTarget(trunk, STYLE, SETTINGS.style_layers), SETTINGS)
+        extractor = FeatureExtractor(small_backbone(), loss_weights(SETTINGS).layers, dtype=dtype)
+        made = ImageOptimiser(extractor, StyleTarget(extractor, STYLE, SETTINGS.style_layers), SETTINGS)
         outcome, history = made.run(CONTENT, CONTENT)
         assert isinstance(history, History)
         assert outcome.pixels.dtype == torch.float32
@@ -177,13 +177,13 @@ def test_what_is_not_free_stays_as_it_was():
     made = optimiser(iterations=10)
     start, free = picture(*SIZE, seed=6), torch.ones(1, 1, *SIZE)
     free[..., :12, :] = 0
-    outcome, _ = made.run(CONTENT, start, free=free)
+    outcome, _ = made.run(CONTENT, start, update_mask=free)
     assert torch.equal(outcome.pixels[..., :12, :], start[..., :12, :])
     assert not torch.equal(outcome.pixels[..., 12:, :], start[..., 12:, :])
 
 
 def test_nothing_free_is_one_look():
-    outcome, _ = optimiser(iterations=10).run(CONTENT, CONTENT, free=torch.zeros(1, 1, *SIZE))
+    outcome, _ = optimiser(iterations=10).run(CONTENT, CONTENT, update_mask=torch.zeros(1, 1, *SIZE))
     assert outcome.evaluations == 1
     assert torch.equal(outcome.pixels, CONTENT)
 
@@ -191,44 +191,46 @@ def test_nothing_free_is_one_look():
 def test_a_goal_ends_the_frame_when_it_is_reached():
     far, _ = optimiser(tolerance=1e-9, iterations=30).run(CONTENT, CONTENT)
     halfway, _ = optimiser(tolerance=1e-9, iterations=10).run(CONTENT, CONTENT)
-    goal = as_goal(1.000001 * halfway.losses.own.item(), halfway.untouched)
-    found, _ = optimiser(tolerance=1e-9, iterations=30).run(CONTENT, CONTENT, goal=goal)
-    assert found.losses.own <= 1.000001 * halfway.losses.own
+    goal = normalised_loss(1.000001 * halfway.losses.without_priors.item(), halfway.content_image_loss)
+    found, _ = optimiser(tolerance=1e-9, iterations=30).run(CONTENT, CONTENT, target=goal)
+    assert found.losses.without_priors <= 1.000001 * halfway.losses.without_priors
     assert found.evaluations <= 10 < far.evaluations
-    never, _ = optimiser(tolerance=0.0, iterations=12).run(CONTENT, CONTENT, goal=goal)
+    never, _ = optimiser(tolerance=0.0, iterations=12).run(CONTENT, CONTENT, target=goal)
     assert never.evaluations == 12
 
 
 def test_a_goal_is_for_another_content_by_the_root_of_what_it_costs():
     bright = (0.3 + 0.7 * CONTENT).flip(3)
     first, _ = optimiser(tolerance=1e-9, iterations=10).run(CONTENT, CONTENT)
-    goal = as_goal(first.losses.own.item(), first.untouched)
-    found, _ = optimiser(tolerance=1e-9, iterations=60).run(bright, bright, goal=goal)
-    expected = first.losses.own.item() * (found.untouched / first.untouched) ** 0.5
-    assert abs(found.untouched / first.untouched - 1) > 0.1
-    assert found.losses.own <= expected < found.curve[-2, 0]
+    goal = normalised_loss(first.losses.without_priors.item(), first.content_image_loss)
+    found, _ = optimiser(tolerance=1e-9, iterations=60).run(bright, bright, target=goal)
+    expected = first.losses.without_priors.item() * (found.content_image_loss / first.content_image_loss) ** 0.5
+    assert abs(found.content_image_loss / first.content_image_loss - 1) > 0.1
+    assert found.losses.without_priors <= expected < found.curve[-2, 0]
 
 
 @pytest.mark.parametrize("look", [1, 4])
 def test_the_picture_on_the_way_is_what_so_many_evaluations_give(look: int):
     made = optimiser(tolerance=0.0, iterations=12)
-    made.look = look
-    whole, _ = made.run(CONTENT, CONTENT, note_at=7)
+    made.check_every = look
+    whole, _ = made.run(CONTENT, CONTENT, snapshot_at=7)
     short, _ = optimiser(tolerance=0.0, iterations=7).run(CONTENT, CONTENT)
-    assert torch.equal(whole.on_the_way, short.pixels)
-    assert not torch.equal(whole.on_the_way, whole.pixels)
+    assert torch.equal(whole.snapshot, short.pixels)
+    assert not torch.equal(whole.snapshot, whole.pixels)
     assert whole.evaluations == 12
 
 
 @pytest.mark.parametrize("note_at", [None, 12, 20])
-def test_a_picture_that_is_done_before_is_its_own_on_the_way(note_at: int | None):
-    outcome, _ = optimiser(tolerance=0.0, iterations=12).run(CONTENT, CONTENT, note_at=note_at)
-    assert torch.equal(outcome.on_the_way, outcome.pixels)
+def test_a_picture_that_is_done_before_is_its_own_on_the_way(snapshot_at: int | None):
+    outcome, _ = optimiser(tolerance=0.0, iterations=12).run(CONTENT, CONTENT, snapshot_at=snapshot_at)
+    assert torch.equal(outcome.snapshot, outcome.pixels)
 
 
 def test_what_the_untouched_content_costs():
     outcome, _ = optimiser(iterations=3).run(CONTENT, torch.rand(1, 3, *SIZE))
-    assert outcome.untouched == pytest.approx(optimiser().losses(CONTENT, CONTENT).own.item(), rel=1e-6)
+    assert outcome.content_image_loss == pytest.approx(
+        optimiser().losses(CONTENT, CONTENT).without_priors.item(), rel=1e-6
+    )
 
 
 def test_the_lowest_iterate_is_kept():

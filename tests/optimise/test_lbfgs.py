@@ -13,7 +13,7 @@ DOUBLE = torch.float64
 
 def empty(size: int, shape=SHAPE, dtype=DOUBLE) -> History:
     made = History.empty(size, shape)
-    return History(made.pairs.to(dtype), made.valid, made.newest)
+    return History(made.pairs.to(dtype), made.valid, made.newest_slot)
 
 
 def two_loops(pairs: list[tuple[torch.Tensor, torch.Tensor]], g: torch.Tensor) -> torch.Tensor:
@@ -165,7 +165,7 @@ def used_history() -> History:
 def test_a_carried_history_goes_on_where_it_stopped():
     history = used_history()
     g = torch.randn(history.pairs.shape[1:].numel(), generator=torch.Generator().manual_seed(3), dtype=DOUBLE)
-    order = (history.newest + 1 + torch.arange(history.size)) % history.size
+    order = (history.newest_slot + 1 + torch.arange(history.size)) % history.size
     pairs = [(history.pairs[i].flatten(), history.pairs[i + history.size].flatten()) for i in order]
     torch.testing.assert_close(LBFGS(history).direction(g), two_loops(pairs, g), rtol=1e-6, atol=1e-9)
 
@@ -190,11 +190,11 @@ def test_warping_moves_the_pairs_and_masks_them():
 def test_a_pair_that_warping_spoilt_is_rejected():
     history = used_history()
     pairs = history.pairs.clone()
-    pairs[history.newest + history.size] *= -1
-    pairs[(history.newest + 1) % history.size] = 0
-    valid = LBFGS(History(pairs, history.valid, history.newest)).valid
+    pairs[history.newest_slot + history.size] *= -1
+    pairs[(history.newest_slot + 1) % history.size] = 0
+    valid = LBFGS(History(pairs, history.valid, history.newest_slot)).valid
     expected = torch.ones(history.size, dtype=torch.bool)
-    expected[history.newest] = expected[(history.newest + 1) % history.size] = False
+    expected[history.newest_slot] = expected[(history.newest_slot + 1) % history.size] = False
     assert torch.equal(valid, expected)
 
 

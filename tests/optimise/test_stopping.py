@@ -6,40 +6,48 @@ import pytest
 import torch
 
 from videostyle.losses.objective import Losses
-from videostyle.optimise.outcome import Outcome
-from videostyle.optimise.stopping import COST_CHANGE, FRAMES, STILL_RIGHT, Goal, as_goal
+from videostyle.optimise.outcome import OptimisedImage
+from videostyle.optimise.stopping import COST_CHANGE, FRAMES, STILL_RIGHT, LossTarget, normalised_loss
 
 CURVE = [8.0, 5.0, 6.0, 4.0, 3.0]
 
 
-def outcome(own: float, untouched: float = 4.0, curve: list[float] = CURVE) -> Outcome:
+def outcome(own: float, content_image_loss: float = 4.0, curve: list[float] = CURVE) -> OptimisedImage:
     one = torch.ones(1)
     losses = Losses(one, one, one, own * one, one)
-    return Outcome(one, losses, len(curve), 1.0, torch.tensor(curve)[:, None].expand(-1, 3), untouched, one)
+    return OptimisedImage(
+        one, losses, len(curve), 1.0, torch.tensor(curve)[:, None].expand(-1, 3), content_image_loss, one
+    )
 
 
 def test_it_is_the_lowest_loss_of_so_many_evaluations() -> None:
-    assert Goal.of(outcome(3.0), 3) == Goal(3, as_goal(5.0, 4.0), 4.0)
-    assert Goal.of(outcome(3.0), 5).level == Goal.of(outcome(3.0), 60).level == as_goal(3.0, 4.0)
+    assert LossTarget.of(outcome(3.0), 3) == LossTarget(3, normalised_loss(5.0, 4.0), 4.0)
+    assert (
+        LossTarget.of(outcome(3.0), 5).normalised_loss
+        == LossTarget.of(outcome(3.0), 60).normalised_loss
+        == normalised_loss(3.0, 4.0)
+    )
 
 
 def test_it_is_no_lower_than_what_the_frame_was_left_at() -> None:
-    assert Goal.of(outcome(7.0), 5).level == as_goal(7.0, 4.0)
+    assert LossTarget.of(outcome(7.0), 5).normalised_loss == normalised_loss(7.0, 4.0)
 
 
 def test_a_content_that_costs_nothing_is_nothing_to_go_by() -> None:
-    assert Goal.of(outcome(3.0, untouched=0.0), 5).level == 0
+    assert LossTarget.of(outcome(3.0, content_image_loss=0.0), 5).normalised_loss == 0
 
 
 @pytest.mark.parametrize(("factor", "reached"), [(0.99, True), (1.01, False)])
 def test_a_frame_is_there_at_what_its_own_content_lets_it_be(factor: float, reached: bool) -> None:
-    goal = Goal.of(outcome(3.0), 5)
-    assert goal.reached(outcome(factor * 3.0 / 2, untouched=1.0)) is reached  # a quarter of the cost: half the loss
+    goal = LossTarget.of(outcome(3.0), 5)
+    assert (
+        goal.is_reached_by(outcome(factor * 3.0 / 2, content_image_loss=1.0)) is reached
+    )  # a quarter of the cost: half the loss
 
 
 @pytest.mark.parametrize("change", [COST_CHANGE * 1.001, 1 / COST_CHANGE / 1.001])
 def test_it_is_old_sooner_where_contents_come_to_cost_something_else(change: float) -> None:
-    goal = replace(Goal.of(outcome(3.0), 5), age=FRAMES // 2)
+    goal = replace(LossTarget.of(outcome(3.0), 5), age=FRAMES // 2)
     assert goal.is_old(4.0 * change)
     assert not replace(goal, age=FRAMES // 2 - 1).is_old(4.0 * change)
     assert not goal.is_old(4.0 * (1 + change) / 2)
@@ -47,11 +55,11 @@ def test_it_is_old_sooner_where_contents_come_to_cost_something_else(change: flo
 
 
 def test_it_is_old_later_the_longer_it_was_right() -> None:
-    goal, ages = Goal.of(outcome(3.0), 5), []
+    goal, ages = LossTarget.of(outcome(3.0), 5), []
     for reached in (3.0, 3.0 * (STILL_RIGHT - 0.001), 3.0 * STILL_RIGHT**2, 3.0):
         while not goal.is_old(4.0):
-            goal = goal.older()
+            goal = goal.aged()
         ages.append(goal.age)
-        goal = goal.again(outcome(reached, curve=[9.0, reached]))
+        goal = goal.remeasured(outcome(reached, curve=[9.0, reached]))
     assert ages == [FRAMES, 2 * FRAMES, 4 * FRAMES, FRAMES]
-    assert goal == Goal(5, as_goal(3.0, 4.0), 4.0)
+    assert goal == LossTarget(5, normalised_loss(3.0, 4.0), 4.0)

@@ -10,7 +10,7 @@ import torch
 from small_networks import picture
 
 from videostyle.frames import Frame
-from videostyle.pipeline.prefetch import MOST_HELPERS, Ahead, FlowAhead, helpers_here
+from videostyle.pipeline.prefetch import MAX_FLOW_WORKERS, FlowPrefetcher, Prefetcher, flow_workers
 
 
 def worker_is_alive() -> bool:
@@ -29,7 +29,7 @@ def wait_until(condition) -> None:
 
 
 def test_everything_comes_in_order_and_the_thread_ends():
-    with Ahead(iter(range(20)), room=3) as ahead:
+    with Prefetcher(iter(range(20)), room=3) as ahead:
         assert list(ahead) == list(range(20))
     assert not worker_is_alive()
 
@@ -42,7 +42,7 @@ def test_a_slow_consumer_makes_the_producer_wait():
             made.append(i)
             yield i
 
-    with Ahead(source(), room=2) as ahead:
+    with Prefetcher(source(), room=2) as ahead:
         taken = iter(ahead)
         next(taken)
         wait_until(lambda: len(made) >= 4)
@@ -58,7 +58,7 @@ def test_an_error_there_is_raised_here_at_once():
         yield 2
         raise ZeroDivisionError("there")
 
-    with pytest.raises(ZeroDivisionError, match="there"), Ahead(source(), room=5) as ahead:
+    with pytest.raises(ZeroDivisionError, match="there"), Prefetcher(source(), room=5) as ahead:
         wait_until(lambda: ahead._error is not None)
         next(iter(ahead))  # not the two that are ready: nobody would use them
     assert not worker_is_alive()
@@ -70,7 +70,7 @@ def test_an_error_here_ends_the_thread():
         while True:
             yield (i := i + 1)
 
-    with pytest.raises(KeyError), Ahead(endless()) as ahead:
+    with pytest.raises(KeyError), Prefetcher(endless()) as ahead:
         next(iter(ahead))
         raise KeyError
     assert not worker_is_alive()
@@ -86,7 +86,7 @@ def two_threads():
 
 def test_the_thread_computes_on_one_core_and_leaves_ours_alone(two_threads):
     there = []
-    with Ahead(there.append(torch.get_num_threads()) or i for i in range(1)) as ahead:
+    with Prefetcher(there.append(torch.get_num_threads()) or i for i in range(1)) as ahead:
         list(ahead)
         assert torch.get_num_threads() == 2
     assert there == [1]
@@ -94,15 +94,15 @@ def test_the_thread_computes_on_one_core_and_leaves_ours_alone(two_threads):
 
 def test_threads_begun_after_it_compute_on_as_many_cores_as_before(two_threads):
     frames = [Frame(picture(16, 16, seed=i), pts=i) for i in range(3)]
-    flow, there = FlowAhead(lambda current, previous: torch.get_num_threads(), helpers=1), []
-    with Ahead(flow.pairs(frames)) as pairs:
+    flow, there = FlowPrefetcher(lambda current, previous: torch.get_num_threads(), helpers=1), []
+    with Prefetcher(flow.pairs(frames)) as pairs:
         there += [flow._last for _ in flow.frames(pairs)]
     assert there == [None, 1, 1]
     with ThreadPoolExecutor(1) as another:
         assert another.submit(torch.get_num_threads).result() == 2
 
 
-@pytest.mark.parametrize(("cores", "helpers"), [(1, 1), (3, 1), (6, 4), (128, MOST_HELPERS)])
+@pytest.mark.parametrize(("cores", "helpers"), [(1, 1), (3, 1), (6, 4), (128, MAX_FLOW_WORKERS)])
 @pytest.mark.parametrize("told", [True, False])
 def test_helpers_are_counted_by_the_cores_that_are_ours(monkeypatch, cores, helpers, told):
     if told:
@@ -110,7 +110,7 @@ def test_helpers_are_counted_by_the_cores_that_are_ours(monkeypatch, cores, help
     else:
         monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 64 if told else cores)
-    assert helpers_here() == helpers
+    assert flow_workers() == helpers
 
 
 def test_each_frame_has_the_flow_to_the_one_before_and_none_across_a_cut():
@@ -121,7 +121,7 @@ def test_each_frame_has_the_flow_to_the_one_before_and_none_across_a_cut():
         asked.append([i for x in (current, previous) for i, f in enumerate(frames) if f.pixels is x])
         return len(asked)
 
-    flow = FlowAhead(estimate)
+    flow = FlowPrefetcher(estimate)
     found = []
     for i, frame in enumerate(flow.frames(flow.pairs(frames))):
         assert frame is frames[i]
@@ -132,7 +132,7 @@ def test_each_frame_has_the_flow_to_the_one_before_and_none_across_a_cut():
 
 
 def test_a_flow_that_was_not_made_ahead_is_made_now():
-    flow = FlowAhead(lambda current, previous: "now", wanted=False)
+    flow = FlowPrefetcher(lambda current, previous: "now", wanted=False)
     list(flow.frames(flow.pairs([Frame(picture(16, 16)), Frame(picture(16, 16))])))
     assert flow(torch.empty(0), torch.empty(0)) == "now"
 
@@ -145,8 +145,8 @@ def test_helpers_estimate_side_by_side_and_flows_come_in_order():
         together.wait()
         return [i for x in (current, previous) for i, f in enumerate(frames) if f.pixels is x]
 
-    flow, found = FlowAhead(estimate, helpers=2), []
-    with Ahead(flow.pairs(frames), 4) as pairs:
+    flow, found = FlowPrefetcher(estimate, helpers=2), []
+    with Prefetcher(flow.pairs(frames), 4) as pairs:
         for _ in flow.frames(pairs):
             found.append(flow._last)
     assert found == [None, [1, 0], [2, 1], None, [4, 3], [5, 4]]
@@ -156,29 +156,29 @@ def test_helpers_estimate_side_by_side_and_flows_come_in_order():
 
 def test_leaving_early_begins_no_more_flows_and_ends_the_helpers():
     frames = [Frame(picture(16, 16, seed=i), pts=i) for i in range(8)]
-    begun, finish = [], threading.Event()
+    has_previous, finish = [], threading.Event()
 
     def estimate(current, previous):
-        begun.append(current)
+        has_previous.append(current)
         finish.wait(10)
 
-    flow = FlowAhead(estimate, helpers=1)
-    with Ahead(flow.pairs(frames), 4) as pairs:
+    flow = FlowPrefetcher(estimate, helpers=1)
+    with Prefetcher(flow.pairs(frames), 4) as pairs:
         next(flow.frames(pairs))
-        wait_until(lambda: begun and pairs._ready.full())
+        wait_until(lambda: has_previous and pairs._ready.full())
         assert flow_threads()
         _, result = pairs._ready.queue[-1]
         result.__self__.add_done_callback(lambda _: finish.set())  # the first ends when the fourth is given up
     assert not worker_is_alive()
     assert not flow_threads()
-    assert 1 <= len(begun) <= 2  # that for which there was no room yet may come just before it is given up
+    assert 1 <= len(has_previous) <= 2  # that for which there was no room yet may come just before it is given up
 
 
 def test_an_error_of_a_helper_comes_with_its_frame():
     def estimate(current, previous):
         raise ZeroDivisionError
 
-    flow = FlowAhead(estimate, helpers=2)
-    with pytest.raises(ZeroDivisionError), Ahead(flow.pairs([Frame(picture(16, 16))] * 5), 2) as pairs:
+    flow = FlowPrefetcher(estimate, helpers=2)
+    with pytest.raises(ZeroDivisionError), Prefetcher(flow.pairs([Frame(picture(16, 16))] * 5), 2) as pairs:
         list(flow.frames(pairs))
     assert not worker_is_alive()

@@ -23,7 +23,7 @@ from videostyle.pipeline.job import Result
 from videostyle.pipeline.memory import fitting_size
 from videostyle.pipeline.progress import Progress
 from videostyle.samples import sample
-from videostyle.stylise.stylizer import Painter
+from videostyle.stylise.stylizer import Stylizer
 
 QUICK = Settings(backbone="compact", iterations=3, min_iterations=2, device="cpu")
 MEDIA = MediaSettings(size=48, duration_seconds=0.5)
@@ -147,7 +147,7 @@ def test_a_folder_of_pictures(clip: Path, tmp_path: Path) -> None:
 
 
 def test_deep_frames_are_kept_deep(clip: Path, tmp_path: Path) -> None:
-    media = MEDIA.but(codec="prores")
+    media = MEDIA.replace(codec="prores")
     first = stylise(clip, tmp_path / "a.mov", media=media).output
     stopped_after(clip, tmp_path / "b.mov", 6, media=media)
     again = stylise(clip, tmp_path / "b.mov", media=media).output
@@ -170,7 +170,7 @@ def test_partial_publishes_what_there_is_with_its_sound(tmp_path: Path) -> None:
         assert float(sound.duration * sound.time_base) == pytest.approx(9 / 24, abs=0.05)
     with pytest.raises(UsageError, match="exists already"):
         stylise(source, output)
-    assert stylise(source, output, media=MEDIA.but(overwrite=True)).frames == FRAMES
+    assert stylise(source, output, media=MEDIA.replace(overwrite=True)).frames == FRAMES
     assert os.listdir(tmp_path) == ["out.mp4"]
 
 
@@ -190,22 +190,22 @@ def test_keep_and_restart(clip: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"settings": QUICK.but(style_weight=7.0)}, "setting style_weight was 5000.0, is 7.0"),
-        ({"settings": QUICK.but(precision="fp32")}, "network precision was bf16, is fp32|style_weight"),
-        ({"media": MEDIA.but(duration_seconds=0.4)}, "cut duration_seconds was 0.5, is 0.4"),
-        ({"media": MEDIA.but(size=40)}, r"frame size was \[48, 28\], is \[40, 24\]"),
+        ({"settings": QUICK.replace(style_weight=7.0)}, "setting style_weight was 5000.0, is 7.0"),
+        ({"settings": QUICK.replace(precision="fp32")}, "network precision was bf16, is fp32|style_weight"),
+        ({"media": MEDIA.replace(duration_seconds=0.4)}, "cut duration_seconds was 0.5, is 0.4"),
+        ({"media": MEDIA.replace(size=40)}, r"frame size was \[48, 28\], is \[40, 24\]"),
     ],
 )
 def test_other_settings_are_refused(clip: Path, tmp_path: Path, changes: dict[str, Any], words: str) -> None:
     output = tmp_path / "out.mp4"
-    settings = QUICK.but(precision="bf16")
+    settings = QUICK.replace(precision="bf16")
     stopped_after(clip, output, 2, settings=settings)
     given = {"settings": settings} | changes
     if "precision" not in words and "settings" in changes:
-        given["settings"] = changes["settings"].but(precision="bf16")
+        given["settings"] = changes["settings"].replace(precision="bf16")
     with pytest.raises(UsageError, match=words):
         stylise(clip, output, **given)
-    assert stylise(clip, output, settings=settings, media=MEDIA.but(crf=30, audio="none")).restored == 2
+    assert stylise(clip, output, settings=settings, media=MEDIA.replace(crf=30, audio="none")).restored == 2
 
 
 def test_another_source_or_style_is_refused(clip: Path, tmp_path: Path) -> None:
@@ -241,16 +241,16 @@ def test_a_second_run_at_the_same_time_is_refused(clip: Path, tmp_path: Path) ->
 def test_out_of_memory_names_a_size_and_loses_nothing(
     clip: Path, tmp_path: Path, whole: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    output, real, calls = tmp_path / "out.mp4", Painter.paint, []
+    output, real, calls = tmp_path / "out.mp4", Stylizer.paint, []
 
-    def paint(self: Painter, *arguments: Any) -> Any:
+    def paint(self: Stylizer, *arguments: Any) -> Any:
         calls.append(1)
         if len(calls) == 4:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
         return real(self, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Painter, "paint", paint)
+        patch.setattr(Stylizer, "paint", paint)
         with pytest.raises(DeviceError, match=r"ran out of memory at 48x28; .* --size 32, which would fit"):
             stylise(clip, output, RunSettings())
     assert stylise(clip, output, RunSettings()).restored == 3

@@ -6,15 +6,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from small_networks import picture, small_backbone, smooth_picture
+from small_networks import known_warp, picture, small_backbone, smooth_picture
 
 from videostyle.frames import Frame
 from videostyle.measure.metrics import warp_error
 from videostyle.optimise.image_optimiser import strength_factor
 from videostyle.settings import Settings
 from videostyle.stylise.sequence import stylise_frames
-from videostyle.stylise.stylizer import Painter
-from videostyle.temporal.warp import Warp
+from videostyle.stylise.stylizer import Stylizer
 
 SIZE = (32, 40)
 STYLE = picture(32, 32, seed=2).square()
@@ -27,8 +26,8 @@ SETTINGS = Settings(
 )
 
 
-def painter(**changes) -> Painter:
-    return Painter(STYLE, SETTINGS.but(**changes), backbone=small_backbone())
+def stylizer(**changes) -> Stylizer:
+    return Stylizer(STYLE, SETTINGS.replace(**changes), backbone=small_backbone())
 
 
 def clip(*seeds: int, cuts: tuple[int, ...] = ()) -> list[Frame]:
@@ -36,8 +35,8 @@ def clip(*seeds: int, cuts: tuple[int, ...] = ()) -> list[Frame]:
 
 
 def paint(frames: list[Frame], **changes):
-    made = painter(**changes)
-    return list(stylise_frames(frames, STYLE, painter=made))
+    made = stylizer(**changes)
+    return list(stylise_frames(frames, STYLE, stylizer=made))
 
 
 @pytest.mark.parametrize(
@@ -63,11 +62,11 @@ def test_the_shots_of_a_real_clip_begin_as_if_alone(shared):
     shots = pytest.importorskip("videostyle.temporal.shots")
     info = probe.probe(shared / "clips" / "skv_bikes.mp4")
     frames = list(shots.find_shots(decode.decode(info, size=(128, 54))))
-    painted = stylise_frames(iter(frames), STYLE, painter=painter())
+    painted = stylise_frames(iter(frames), STYLE, stylizer=stylizer())
     began = [(frame, p) for frame, p in zip(frames, painted, strict=True) if frame.cut]
     assert [float(frame.time_seconds) for frame, _ in began] == [1.2, 3.04, 5.48, 7.48, 9.68]
     for frame, p in began:
-        (alone,) = stylise_frames([frame], STYLE, painter=painter())
+        (alone,) = stylise_frames([frame], STYLE, stylizer=stylizer())
         assert torch.equal(p.pixels, alone.pixels)
         assert (p.start, p.evaluations, p.loss) == (alone.start, alone.evaluations, alone.loss)
 
@@ -95,11 +94,11 @@ def test_coherence_holds_a_moving_picture_to_the_one_before():
         shift[:, 0] = 2.0
         mask = torch.ones(1, 1, 32, 40)
         mask[..., -2:] = 0
-        return Warp(shift, mask)
+        return known_warp(shift, mask)
 
     def error(**changes):
-        made = painter(style_weight=1e6, **changes)
-        out = list(stylise_frames(frames, STYLE, flow=flow, painter=made))
+        made = stylizer(style_weight=1e6, **changes)
+        out = list(stylise_frames(frames, STYLE, flow=flow, stylizer=made))
         return sum(warp_error(b.pixels, a.pixels, flow(None, None)) for a, b in itertools.pairwise(out))
 
     free, held = error(coherence=0.0), error(temporal_weight=1e6)

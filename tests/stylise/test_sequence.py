@@ -7,20 +7,20 @@ from typing import Any
 
 import pytest
 import torch
-from small_networks import small_backbone
+from small_networks import known_warp, small_backbone
 
 from videostyle.errors import UsageError, WeightsError
 from videostyle.frames import Frame, StylisedFrame
 from videostyle.losses.pixel import TemporalPrior
 from videostyle.networks.backbone import Backbone
-from videostyle.optimise.outcome import Outcome
-from videostyle.optimise.stopping import COST_POWER, FRAMES, Goal, as_goal
+from videostyle.optimise.outcome import OptimisedImage
+from videostyle.optimise.stopping import COST_POWER, FRAMES, LossTarget, normalised_loss
 from videostyle.settings import Settings
 from videostyle.stylise.pictures import fit_style, noise, resized
-from videostyle.stylise.schedule import ANCHOR_STIFFNESS, GOAL_EVALUATIONS, LOOSEST, firmness_after
+from videostyle.stylise.schedule import ANCHOR_GAIN, LEAST_GAIN, TARGET_EVALUATIONS, next_temporal_gain
 from videostyle.stylise.sequence import stylise_frames
-from videostyle.stylise.state import Beginning, Position
-from videostyle.stylise.stylizer import Painter
+from videostyle.stylise.state import FrameTask, SequenceState
+from videostyle.stylise.stylizer import Stylizer
 from videostyle.temporal import trust
 from videostyle.temporal.trust import HELD_MOVING
 from videostyle.temporal.warp import Warp
@@ -44,12 +44,12 @@ def backbone() -> Backbone:
     return small_backbone()
 
 
-def painter(backbone: Backbone, settings: Settings = QUICK, **more: object) -> Painter:
-    return Painter(picture(9), settings, backbone=backbone, **more)  # type: ignore[arg-type]
+def stylizer(backbone: Backbone, settings: Settings = QUICK, **more: object) -> Stylizer:
+    return Stylizer(picture(9), settings, backbone=backbone, **more)  # type: ignore[arg-type]
 
 
 def test_every_frame_comes_out_with_its_time_and_cost(backbone: Backbone) -> None:
-    frames = list(stylise_frames(clip(3), picture(9), painter=painter(backbone)))
+    frames = list(stylise_frames(clip(3), picture(9), stylizer=stylizer(backbone)))
     assert [f.index for f in frames] == [0, 1, 2]
     assert [f.time_seconds for f in frames] == [Fraction(i, 25) for i in range(3)]
     assert [f.start for f in frames] == ["content", "warped", "warped"]
@@ -60,28 +60,30 @@ def test_every_frame_comes_out_with_its_time_and_cost(backbone: Backbone) -> Non
         assert frame.loss == pytest.approx(frame.content_loss + Settings().style_weight * frame.style_loss, rel=1e-4)
 
 
-def assert_anchored(position: Position, painter: Painter, pixels: torch.Tensor) -> None:
+def assert_anchored(position: SequenceState, stylizer: Stylizer, pixels: torch.Tensor) -> None:
     """The shot is held at what ``pixels`` have of the style."""
     assert position.state is not None
-    anchored = painter.style_target(pixels).anchored(painter.trunk, pixels, ANCHOR_STIFFNESS)
-    for layer, pull in position.state.style.pull.items():
-        assert torch.allclose(pull, anchored.pull[layer], rtol=1e-5, atol=1e-6)
-        assert not torch.allclose(pull, anchored.grams[layer], rtol=1e-2)
+    anchored_at = stylizer.style_target(pixels).anchored_at(stylizer.extractor, pixels, ANCHOR_GAIN)
+    for layer, minimised_grams in position.state.style.minimised_grams.items():
+        assert torch.allclose(minimised_grams, anchored_at.minimised_grams[layer], rtol=1e-5, atol=1e-6)
+        assert not torch.allclose(minimised_grams, anchored_at.grams[layer], rtol=1e-2)
 
 
 @pytest.mark.parametrize(("name", "evaluations"), [("vgg19", 60), ("compact", 45)])
 def test_a_shots_goal_and_anchor_are_what_its_first_frame_was_after_so_many_evaluations(
     backbone: Backbone, name: str, evaluations: int
 ) -> None:
-    positions: list[Position] = []
-    longer, network = QUICK.but(iterations=70, tolerance=0.0), replace(backbone, name=name)
-    next(stylise_frames(clip(1), picture(9), painter=painter(network, longer), on_position=positions.append))
+    positions: list[SequenceState] = []
+    longer, network = QUICK.replace(iterations=70, tolerance=0.0), replace(backbone, name=name)
+    next(stylise_frames(clip(1), picture(9), stylizer=stylizer(network, longer), on_state=positions.append))
     content = clip(1)[0].pixels
-    then, _ = painter(network, longer.but(iterations=evaluations)).paint(content, Beginning("content", content))
+    then, _ = stylizer(network, longer.replace(iterations=evaluations)).paint(content, FrameTask("content", content))
     assert positions[0].state is not None
-    assert positions[0].state.goal.level == pytest.approx(as_goal(then.losses.own.item(), then.untouched), rel=1e-5)
-    assert then.losses.own < then.untouched
-    assert_anchored(positions[0], painter(network), then.pixels)
+    assert positions[0].state.target.normalised_loss == pytest.approx(
+        normalised_loss(then.losses.without_priors.item(), then.content_image_loss), rel=1e-5
+    )
+    assert then.losses.without_priors < then.content_image_loss
+    assert_anchored(positions[0], stylizer(network), then.pixels)
 
 
 def mean_colour(pixels: torch.Tensor) -> torch.Tensor:
@@ -92,20 +94,20 @@ def test_a_shot_keeps_to_the_mean_colours_of_its_first_frame(
     backbone: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A dark style and nothing that holds a moving picture: it would get darker and darker."""
-    settings = QUICK.but(iterations=12, min_iterations=12, tolerance=0.0, temporal_weight=0.0)
+    settings = QUICK.replace(iterations=12, min_iterations=12, tolerance=0.0, temporal_weight=0.0)
     frames = [replace(frame, cut=i == 8) for i, frame in enumerate([*clip(8), Frame(1 - picture(0), pts=8)])]
-    positions: list[Position] = []
+    positions: list[SequenceState] = []
 
     def painted() -> list[torch.Tensor]:
-        made = Painter(picture(9) ** 3, settings, backbone=backbone)
-        out = stylise_frames(frames, made.style, painter=made, on_position=positions.append)
+        made = Stylizer(picture(9) ** 3, settings, backbone=backbone)
+        out = stylise_frames(frames, made.style, stylizer=made, on_state=positions.append)
         return [mean_colour(f.pixels) for f in out]
 
     held = painted()
     colours = [p.state.colours.stylised for p in positions if p.state is not None]
     assert all(torch.equal(c, held[0]) for c in colours[:8]) and torch.equal(colours[8], held[8])
     assert not torch.equal(held[8], held[0])
-    monkeypatch.setattr(trust, "GAMMA", 0.0)
+    monkeypatch.setattr(trust, "TEMPORAL_WEIGHT", 0.0)
     free = painted()
     darker = [(found[0] - found[7]).mean().item() for found in (held, free)]
     assert abs(darker[0]) < 1 / 255 and darker[1] > 5 / 255
@@ -125,24 +127,24 @@ def test_frames_are_made_one_at_a_time(backbone: Backbone) -> None:
             taken.append(i)
             yield frame
 
-    out = stylise_frames(source(), picture(9), painter=painter(backbone))  # type: ignore[arg-type]
+    out = stylise_frames(source(), picture(9), stylizer=stylizer(backbone))  # type: ignore[arg-type]
     next(out)
     assert taken == [0]
 
 
 @pytest.mark.parametrize("init", ["content", "noise"])
 def test_with_content_or_noise_every_frame_starts_so(backbone: Backbone, init: str) -> None:
-    p = painter(backbone, QUICK.but(init=init))
-    whole = list(stylise_frames(clip(2), p.style, painter=p))
+    p = stylizer(backbone, QUICK.replace(init=init))
+    whole = list(stylise_frames(clip(2), p.style, stylizer=p))
     assert [f.start for f in whole] == [init, init]
     if init == "content":
-        (alone,) = stylise_frames(clip(2)[1:], p.style, painter=p)
+        (alone,) = stylise_frames(clip(2)[1:], p.style, stylizer=p)
         assert torch.equal(alone.pixels, whole[1].pixels)
 
 
 def test_previous_starts_from_the_previous_stylised_frame(backbone: Backbone) -> None:
-    p = painter(backbone, QUICK.but(init="previous", iterations=1))
-    first, second = stylise_frames(clip(2), p.style, painter=p)
+    p = stylizer(backbone, QUICK.replace(init="previous", iterations=1))
+    first, second = stylise_frames(clip(2), p.style, stylizer=p)
     assert torch.equal(first.pixels, second.pixels)  # one evaluation changes nothing
 
 
@@ -152,31 +154,31 @@ def test_polish_takes_each_shots_first_frame_further_with_the_exact_network(
     exact = small_backbone(seed=7)
     monkeypatch.setattr("videostyle.stylise.stylizer.load_backbone", lambda *_args, **_kinds: exact)
     frames = [replace(frame, cut=i == 2) for i, frame in enumerate(clip(4))]
-    positions: list[Position] = []
-    plain, polished = (
+    positions: list[SequenceState] = []
+    plain, polish = (
         list(
             stylise_frames(
-                frames, picture(9), painter=painter(backbone, QUICK.but(polish=n)), on_position=positions.append
+                frames, picture(9), stylizer=stylizer(backbone, QUICK.replace(polish=n)), on_state=positions.append
             )
         )
         for n in (0, 5)
     )
-    assert_anchored(positions[4], painter(backbone), polished[0].pixels)
-    assert [f.evaluations for f in polished[::2]] == [8, 8] and max(f.evaluations for f in polished[1::2]) <= 3
-    judge = painter(exact)
+    assert_anchored(positions[4], stylizer(backbone), polish[0].pixels)
+    assert [f.evaluations for f in polish[::2]] == [8, 8] and max(f.evaluations for f in polish[1::2]) <= 3
+    report = stylizer(exact)
     for i in (0, 2):
-        before, after = (judge.losses(frames[i].pixels, made[i].pixels).own.item() for made in (plain, polished))
+        before, after = (report.losses(frames[i].pixels, made[i].pixels).own.item() for made in (plain, polish))
         assert after < before
-        own = painter(backbone).losses(frames[i].pixels, polished[i].pixels)
-        assert polished[i].loss == pytest.approx(own.own.item(), rel=1e-5)
+        own = stylizer(backbone).losses(frames[i].pixels, polish[i].pixels)
+        assert polish[i].loss == pytest.approx(own.without_priors.item(), rel=1e-5)
 
 
 def test_polish_needs_vgg19s_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(WeightsError, match="--download"):
-        Painter(picture(9), QUICK.but(polish=2))
+        Stylizer(picture(9), QUICK.replace(polish=2))
     with pytest.raises(UsageError, match="polish is for the compact network and backbone is vgg19"):
-        QUICK.but(polish=2, backbone="vgg19")
+        QUICK.replace(polish=2, backbone="vgg19")
 
 
 def test_a_given_flow_is_used(backbone: Backbone) -> None:
@@ -184,27 +186,27 @@ def test_a_given_flow_is_used(backbone: Backbone) -> None:
 
     def flow(current: torch.Tensor, previous: torch.Tensor) -> Warp:
         calls.append((current, previous))
-        return Warp(torch.zeros(1, 2, 48, 64), torch.ones(1, 1, 48, 64))
+        return known_warp(torch.zeros(1, 2, 48, 64), torch.ones(1, 1, 48, 64))
 
     frames = clip(3)
-    p = painter(backbone)
-    list(stylise_frames(frames, p.style, flow=flow, painter=p))
+    p = stylizer(backbone)
+    list(stylise_frames(frames, p.style, flow=flow, stylizer=p))
     assert [(c is not None, torch.equal(c, frames[i + 1].pixels)) for i, (c, _) in enumerate(calls)] == [
         (True, True)
     ] * 2
     assert torch.equal(calls[1][1], frames[1].pixels)
 
 
-class Watched(Painter):
+class Watched(Stylizer):
     """A painter that keeps how every frame was begun."""
 
     def __init__(self, backbone: Backbone, settings: Settings) -> None:
         super().__init__(picture(9), settings, backbone=backbone)
-        self.begun, self.painted = list[Beginning](), list[Outcome]()
+        self.has_previous, self.painted = list[FrameTask](), list[OptimisedImage]()
 
     def paint(self, content, begin, on_evaluation=None):  # type: ignore[no-untyped-def]
         outcome, history = super().paint(content, begin, on_evaluation)
-        self.begun.append(begin)
+        self.has_previous.append(begin)
         self.painted.append(outcome)
         return outcome, history
 
@@ -216,21 +218,24 @@ def test_the_fewest_evaluations_follow_from_what_is_new(backbone: Backbone, colu
     seen[..., :columns] = 0
     after[..., :columns] = 1 - after[..., :columns]
 
-    warp, p = Warp(torch.zeros(1, 2, 48, 64), seen), Watched(backbone, QUICK.but(iterations=20, min_iterations=5))
+    warp, p = (
+        known_warp(torch.zeros(1, 2, 48, 64), seen),
+        Watched(backbone, QUICK.replace(iterations=20, min_iterations=5)),
+    )
     frames = [Frame(picture(0)), Frame(after, pts=1)]
-    list(stylise_frames(frames, picture(9), flow=lambda *_: warp, painter=p))
-    assert [b.floor for b in p.begun[:2]] == [None, fewest]
+    list(stylise_frames(frames, picture(9), flow=lambda *_: warp, stylizer=p))
+    assert [b.floor for b in p.has_previous[:2]] == [None, fewest]
 
 
 def test_a_frame_begins_in_its_own_light_and_is_held_less_where_it_moves(backbone: Backbone) -> None:
     flow = torch.zeros(1, 2, 48, 64)
     flow[:, 0, :, 32:] = 1.0
-    warp, p = Warp(flow, torch.ones(1, 1, 48, 64)), Watched(backbone, QUICK)
+    warp, p = known_warp(flow, torch.ones(1, 1, 48, 64)), Watched(backbone, QUICK)
     frames = [Frame(picture(0)), Frame(0.9 * picture(0), pts=1)]
-    first, _ = stylise_frames(frames, picture(9), flow=lambda *_: warp, painter=p)
-    darker = (p.begun[1].start - first.pixels)[..., :32].mean().item()
+    first, _ = stylise_frames(frames, picture(9), flow=lambda *_: warp, stylizer=p)
+    darker = (p.has_previous[1].start - first.pixels)[..., :32].mean().item()
     assert darker == pytest.approx(-0.1 * picture(0)[..., :32].mean().item(), rel=0.3)
-    prior, _ = p.begun[1].priors
+    prior, _ = p.has_previous[1].priors
     assert prior.mask[..., 32:].max() <= HELD_MOVING < 0.5 < prior.mask[..., :32].max()
 
 
@@ -248,64 +253,66 @@ def test_a_frame_begins_in_its_own_light_and_is_held_less_where_it_moves(backbon
 def test_a_shot_is_held_less_firmly_after_a_frame_that_missed_its_goal(
     backbone: Backbone, loss: float, evaluations: int, floor: int, before: float, after: float
 ) -> None:
-    p, positions, content = painter(backbone), list[Position](), picture(0)
-    next(stylise_frames(clip(1), picture(9), painter=p, on_position=positions.append))
+    p, positions, content = stylizer(backbone), list[SequenceState](), picture(0)
+    next(stylise_frames(clip(1), picture(9), stylizer=p, on_state=positions.append))
     state = positions[0].state
-    assert state is not None and state.firmness == 1
-    outcome, _ = p.paint(content, Beginning("content", content))
-    own = torch.tensor([loss * state.goal.level * outcome.untouched**COST_POWER])
+    assert state is not None and state.temporal_gain == 1
+    outcome, _ = p.paint(content, FrameTask("content", content))
+    own = torch.tensor([loss * state.target.normalised_loss * outcome.content_image_loss**COST_POWER])
     outcome = replace(outcome, losses=replace(outcome.losses, own=own), evaluations=evaluations)
     assert (
-        firmness_after(QUICK.but(iterations=40, min_iterations=floor), replace(state, firmness=before), outcome)
+        next_temporal_gain(
+            QUICK.replace(iterations=40, min_iterations=floor), replace(state, temporal_gain=before), outcome
+        )
         == after
     )
 
 
 def test_a_loosely_held_frame_is_held_less_where_it_moves_and_in_the_end_to_no_anchor(backbone: Backbone) -> None:
-    warp, positions = Warp(torch.ones(1, 2, 48, 64), torch.ones(1, 1, 48, 64)), list[Position]()
+    warp, positions = known_warp(torch.ones(1, 2, 48, 64), torch.ones(1, 1, 48, 64)), list[SequenceState]()
     masks, styles = [], []
-    for firmness in (1.0, 0.25, LOOSEST):
+    for temporal_gain in (1.0, 0.25, LEAST_GAIN):
         p = Watched(backbone, QUICK)
-        next(stylise_frames(clip(1), picture(9), painter=p, on_position=positions.append))
+        next(stylise_frames(clip(1), picture(9), stylizer=p, on_state=positions.append))
         position = positions[-1]
         assert position.state is not None
-        begin = replace(position, state=replace(position.state, firmness=firmness))
-        next(stylise_frames(clip(2)[1:], picture(9), flow=lambda *_: warp, painter=p, begin=begin))
-        prior, _ = p.begun[1].priors
+        begin = replace(position, state=replace(position.state, temporal_gain=temporal_gain))
+        next(stylise_frames(clip(2)[1:], picture(9), flow=lambda *_: warp, stylizer=p, resume_from=begin))
+        prior, _ = p.has_previous[1].priors
         assert isinstance(prior, TemporalPrior)
         masks.append(prior.mask)
-        styles.append(p.begun[1].style)
+        styles.append(p.has_previous[1].style)
     assert masks[0].max() > 0 and torch.allclose(masks[1], masks[0] / 4)
-    assert [style and style.stiffness for style in styles] == [ANCHOR_STIFFNESS, ANCHOR_STIFFNESS, None]
+    assert [style and style.anchor_gain for style in styles] == [ANCHOR_GAIN, ANCHOR_GAIN, None]
 
 
 def test_frames_that_cannot_get_to_their_goal_are_held_ever_less_until_they_can(backbone: Backbone) -> None:
-    p, positions = painter(backbone), list[Position]()
-    next(stylise_frames(clip(1), picture(9), painter=p, on_position=positions.append))
+    p, positions = stylizer(backbone), list[SequenceState]()
+    next(stylise_frames(clip(1), picture(9), stylizer=p, on_state=positions.append))
     for factor in (0.5, 4.0):
         state = positions[-1].state
         assert state is not None
-        goal = replace(state.goal, level=factor * state.goal.level)
-        begin = replace(positions[-1], index=1, state=replace(state, goal=goal))
-        list(stylise_frames(clip(4)[1:], picture(9), painter=p, begin=begin, on_position=positions.append))
-    found = [position.state.firmness for position in positions if position.state]
+        goal = replace(state.target, normalised_loss=factor * state.target.normalised_loss)
+        begin = replace(positions[-1], index=1, state=replace(state, target=goal))
+        list(stylise_frames(clip(4)[1:], picture(9), stylizer=p, resume_from=begin, on_state=positions.append))
+    found = [position.state.temporal_gain for position in positions if position.state]
     assert found == [1, 1 / 4, 1 / 16, 1 / 16, 1 / 4, 1, 1]
 
 
 def test_a_goal_is_measured_again_at_a_frame_painted_by_itself(backbone: Backbone) -> None:
     """The light goes down at the fourth frame: as soon as the goal may be, it is measured at what is seen there."""
-    soon, settings = FRAMES // 2, QUICK.but(iterations=20, tolerance=1e-9, first_init="noise")
+    soon, settings = FRAMES // 2, QUICK.replace(iterations=20, tolerance=1e-9, first_init="noise")
     frames = clip(3) + [Frame(f.pixels / 2, pts=f.pts) for f in clip(soon + 3)[3:]]
-    positions: list[Position] = []
+    positions: list[SequenceState] = []
     p = Watched(backbone, settings)
-    found = list(stylise_frames(frames, picture(9), painter=p, on_position=positions.append))
-    goals = [position.state.goal for position in positions if position.state]
+    found = list(stylise_frames(frames, picture(9), stylizer=p, on_state=positions.append))
+    goals = [position.state.target for position in positions if position.state]
     assert [goal.age for goal in goals] == [*range(soon), 0, 1, 2]
     content = frames[soon].pixels
-    alone, _ = painter(backbone, settings).paint(content, Beginning("noise", p.start("noise", content)))
-    assert goals[-1] == replace(Goal.of(alone, GOAL_EVALUATIONS), age=2)
-    assert goals[-1].level != pytest.approx(goals[0].level, rel=0.02)
-    assert [begin.name for begin in p.begun] == ["noise", *["warped"] * soon, "noise", "warped", "warped"]
+    alone, _ = stylizer(backbone, settings).paint(content, FrameTask("noise", p.start("noise", content)))
+    assert goals[-1] == replace(LossTarget.of(alone, TARGET_EVALUATIONS), age=2)
+    assert goals[-1].normalised_loss != pytest.approx(goals[0].normalised_loss, rel=0.02)
+    assert [begin.name for begin in p.has_previous] == ["noise", *["warped"] * soon, "noise", "warped", "warped"]
     spent = [(o.evaluations, o.seconds) for o in p.painted[soon : soon + 2]]
     assert (found[soon].evaluations, found[soon].optimise_seconds) == tuple(map(sum, zip(*spent, strict=True)))
 
@@ -316,26 +323,26 @@ def test_where_nothing_is_taken_to_a_goal_or_to_a_polished_one_none_is_measured(
 ) -> None:
     monkeypatch.setattr("videostyle.stylise.stylizer.load_backbone", lambda *_args, **_kinds: backbone)
     frames = [Frame(f.pixels / (1 + f.pts), pts=f.pts) for f in clip(FRAMES + 2)]
-    p = Watched(backbone, QUICK.but(iterations=2).but(**change))
-    list(stylise_frames(frames, picture(9), painter=p))
-    assert len(p.begun) == len(frames)
+    p = Watched(backbone, QUICK.replace(iterations=2).replace(**change))
+    list(stylise_frames(frames, picture(9), stylizer=p))
+    assert len(p.has_previous) == len(frames)
 
 
 def test_a_picture_as_start(backbone: Backbone) -> None:
     start = picture(3, 24, 32)
-    p = painter(backbone, QUICK.but(init="start.png", iterations=1), starts={"start.png": start})
-    (frame,) = stylise_frames(clip(1), p.style, painter=p)
+    p = stylizer(backbone, QUICK.replace(init="start.png", iterations=1), starts={"start.png": start})
+    (frame,) = stylise_frames(clip(1), p.style, stylizer=p)
     assert torch.equal(frame.pixels, resized(start, (48, 64)))
 
 
 def test_an_unknown_start_is_refused(backbone: Backbone) -> None:
     with pytest.raises(UsageError, match="content, noise, previous, warped or a picture"):
-        list(stylise_frames(clip(1), picture(9), painter=painter(backbone, QUICK.but(init="nothing"))))
+        list(stylise_frames(clip(1), picture(9), stylizer=stylizer(backbone, QUICK.replace(init="nothing"))))
 
 
 def test_a_picture_too_small_for_the_layers_is_refused(backbone: Backbone) -> None:
     with pytest.raises(UsageError, match="at least 16 pixels a side"):
-        list(stylise_frames([Frame(picture(0, 8, 40))], picture(9), painter=painter(backbone)))
+        list(stylise_frames([Frame(picture(0, 8, 40))], picture(9), stylizer=stylizer(backbone)))
 
 
 def test_noise_is_the_same_for_a_seed_and_differs_between_seeds() -> None:
@@ -351,14 +358,14 @@ def test_the_style_keeps_its_aspect() -> None:
 
 
 def test_the_same_twice(backbone: Backbone) -> None:
-    once, again = (list(stylise_frames(clip(3), picture(9), painter=painter(backbone))) for _ in range(2))
+    once, again = (list(stylise_frames(clip(3), picture(9), stylizer=stylizer(backbone))) for _ in range(2))
     assert all(torch.equal(a.pixels, b.pixels) for a, b in zip(once, again, strict=True))
 
 
-def broken(problem: str, calls: list[str]) -> type[Painter]:
+def broken(problem: str, calls: list[str]) -> type[Stylizer]:
     """A painter whose third picture is not sound, and whose fourth, on the same frame, is."""
 
-    class Broken(Painter):
+    class Broken(Stylizer):
         def paint(self, content, begin, on_evaluation=None):  # type: ignore[no-untyped-def]
             outcome, history = super().paint(content, begin, on_evaluation)
             calls.append(begin.name)
@@ -367,7 +374,7 @@ def broken(problem: str, calls: list[str]) -> type[Painter]:
             if problem == "flat":
                 return replace(outcome, pixels=torch.full_like(content, 0.5)), history
             if problem == "jump":
-                return replace(outcome, losses=replace(outcome.losses, own=outcome.losses.own * 50)), history
+                return replace(outcome, losses=replace(outcome.losses, own=outcome.losses.without_priors * 50)), history
             return replace(outcome, curve=outcome.curve * float("nan")), history
 
     return Broken
@@ -379,7 +386,7 @@ def broken(problem: str, calls: list[str]) -> type[Painter]:
 def test_a_frame_that_looks_wrong_is_painted_again(backbone: Backbone, problem: str, words: str) -> None:
     calls: list[str] = []
     made = broken(problem, calls)(picture(9), QUICK, backbone=backbone)
-    frames = list(stylise_frames(clip(4), picture(9), painter=made))
+    frames = list(stylise_frames(clip(4), picture(9), stylizer=made))
     assert calls == ["content", "warped", "warped", "content", "warped"]
     assert [bool(f.problem) for f in frames] == [False, False, True, False]
     assert words in frames[2].problem and "and well" in frames[2].problem
@@ -388,8 +395,8 @@ def test_a_frame_that_looks_wrong_is_painted_again(backbone: Backbone, problem: 
 
 def test_a_frame_that_stays_wrong_is_named_and_leaves_no_history(backbone: Backbone) -> None:
     made = broken("always", [])(picture(9), QUICK, backbone=backbone)
-    positions: list[Position] = []
-    frames = list(stylise_frames(clip(4), picture(9), painter=made, on_position=positions.append))
+    positions: list[SequenceState] = []
+    frames = list(stylise_frames(clip(4), picture(9), stylizer=made, on_state=positions.append))
     assert frames[2].problem.count("not a number") == 2 and not frames[3].problem
     assert positions[2].state is not None and positions[2].state.history is None
     assert all(torch.isfinite(f.pixels).all() for f in frames)
@@ -397,5 +404,5 @@ def test_a_frame_that_stays_wrong_is_named_and_leaves_no_history(backbone: Backb
 
 def test_a_black_source_may_give_a_black_frame(backbone: Backbone) -> None:
     black = Frame(torch.zeros(1, 3, 48, 64))
-    (frame,) = stylise_frames([black], torch.zeros(1, 3, 48, 64), painter=painter(backbone))
+    (frame,) = stylise_frames([black], torch.zeros(1, 3, 48, 64), stylizer=stylizer(backbone))
     assert not frame.problem

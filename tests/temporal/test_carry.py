@@ -7,13 +7,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from small_networks import picture, smooth_picture
+from small_networks import known_warp, picture, smooth_picture
 
 from videostyle.temporal import colour, coverage, rest, trust
-from videostyle.temporal.colour import FOLLOWED, Colours
-from videostyle.temporal.coverage import EVALUATIONS_TO_PAINT, FINISHED, MARGIN, Painted
+from videostyle.temporal.colour import SHIFT_FOLLOWED, ColourAnchor
+from videostyle.temporal.coverage import COMPLETE_BELOW, EVALUATIONS_TO_COVER, MARGIN_PX, Coverage
 from videostyle.temporal.rest import LONGEST_LAG
-from videostyle.temporal.trust import Difference
+from videostyle.temporal.trust import FrameDifference
 from videostyle.temporal.warp import Warp
 
 SIZE = (40, 48)
@@ -21,7 +21,7 @@ LONGEST = LONGEST_LAG * max(SIZE)  # pixels
 
 
 def standing(mask: torch.Tensor | None = None) -> Warp:
-    return Warp(torch.zeros(1, 2, *SIZE), torch.ones(1, 1, *SIZE) if mask is None else mask)
+    return known_warp(torch.zeros(1, 2, *SIZE), torch.ones(1, 1, *SIZE) if mask is None else mask)
 
 
 def noisy(scene: torch.Tensor, seed: int, sigma: float = 2 / 255) -> torch.Tensor:
@@ -29,43 +29,47 @@ def noisy(scene: torch.Tensor, seed: int, sigma: float = 2 / 255) -> torch.Tenso
     return (scene + sigma * torch.randn(scene.shape, generator=generator)).clamp(0, 1)
 
 
-def follow(painted: Painted, content: torch.Tensor, warp: Warp, evaluations: int = 10) -> tuple[torch.Tensor, Painted]:
+def follow(
+    coverage_: Coverage, content: torch.Tensor, warp: Warp, evaluations: int = 10
+) -> tuple[torch.Tensor, Coverage]:
     """(what is painted in the next frame, what is known after it)."""
-    moved = painted.moved(warp)
-    free = moved.to_paint(content, warp)
-    return free, moved.after(content, free, evaluations)
+    warped = coverage_.warped(warp)
+    free = warped.update_mask(content, warp)
+    return free, warped.updated(content, free, evaluations)
 
 
-def rested(warp: Warp, content: torch.Tensor, source: torch.Tensor, painted: Painted) -> tuple[Warp, Painted]:
-    return rest.rested(warp, content, Difference.between(content, source, warp), painted)
+def suppress_spurious_motion(
+    warp: Warp, content: torch.Tensor, source: torch.Tensor, coverage_: Coverage
+) -> tuple[Warp, Coverage]:
+    return rest.suppress_spurious_motion(warp, content, FrameDifference.between(content, source, warp), coverage_)
 
 
 def test_what_stands_still_is_left_alone_however_long_it_lasts():
     scene = smooth_picture(*SIZE)
-    painted = Painted.whole(noisy(scene, 0))
+    coverage_ = Coverage.complete(noisy(scene, 0))
     for t in range(1, 50):
-        free, painted = follow(painted, noisy(scene, t), standing())
+        free, coverage_ = follow(coverage_, noisy(scene, t), standing())
         assert not free.any()
-        assert not painted.part.any()
+        assert not coverage_.repair_mask.any()
 
 
 def test_what_comes_into_view_is_bare_until_it_had_its_evaluations():
     scene = smooth_picture(*SIZE)
     hidden = torch.ones(1, 1, *SIZE)
     hidden[..., 10:20, 10:20] = 0
-    painted, warp, spent = Painted.whole(scene), standing(hidden), 0
-    assert painted.moved(warp).part[..., 10:20, 10:20].min() == 1
+    coverage_, warp, spent = Coverage.complete(scene), standing(hidden), 0
+    assert coverage_.warped(warp).repair_mask[..., 10:20, 10:20].min() == 1
     while True:
-        free, painted = follow(painted, scene, warp)
+        free, coverage_ = follow(coverage_, scene, warp)
         warp, spent = standing(), spent + 10
         if not free.any():
             break
         assert free[..., 10:20, 10:20].all()
         assert not free[..., 30:, 30:].any()
-        left = math.exp(-spent / EVALUATIONS_TO_PAINT)
-        assert painted.bare[0, 0, 15, 15].item() == pytest.approx(left if left >= FINISHED else 0)
-    assert not painted.part.any()
-    assert spent - 10 == pytest.approx(EVALUATIONS_TO_PAINT * math.log(1 / FINISHED), abs=10)
+        left = math.exp(-spent / EVALUATIONS_TO_COVER)
+        assert coverage_.missing[0, 0, 15, 15].item() == pytest.approx(left if left >= COMPLETE_BELOW else 0)
+    assert not coverage_.repair_mask.any()
+    assert spent - 10 == pytest.approx(EVALUATIONS_TO_COVER * math.log(1 / COMPLETE_BELOW), abs=10)
 
 
 @given(st.floats(-0.5, 0.5), st.floats(-0.5, 0.5), st.floats(-0.3, 0.3))
@@ -74,33 +78,33 @@ def test_paint_that_is_stretched_gets_thinner(across, down, shear):
     y, x = torch.meshgrid(torch.arange(40.0), torch.arange(48.0), indexing="ij")
     flow = torch.stack((across * x + shear * y + 100, down * y))[None]
     determinant = (1 + across) * (1 + down)
-    torch.testing.assert_close(coverage.density(flow), torch.full((1, 1, *SIZE), determinant), atol=1e-3, rtol=0)
-    bare = Painted.whole(smooth_picture(*SIZE)).moved(Warp(flow, torch.ones(1, 1, *SIZE))).bare
-    torch.testing.assert_close(bare, torch.full((1, 1, *SIZE), max(0.0, 1 - determinant)), atol=1e-3, rtol=0)
+    torch.testing.assert_close(coverage.area_ratio(flow), torch.full((1, 1, *SIZE), determinant), atol=1e-3, rtol=0)
+    missing = Coverage.complete(smooth_picture(*SIZE)).warped(known_warp(flow, torch.ones(1, 1, *SIZE))).missing
+    torch.testing.assert_close(missing, torch.full((1, 1, *SIZE), max(0.0, 1 - determinant)), atol=1e-3, rtol=0)
 
 
 @given(st.integers(0, 99))
 def test_noise_of_the_flow_stretches_nothing(seed):
     flow = torch.randn(1, 2, *SIZE, generator=torch.Generator().manual_seed(seed)).clamp(-3, 3) * 0.2
-    assert (coverage.density(flow) == 1).all()
+    assert (coverage.area_ratio(flow) == 1).all()
 
 
 def test_a_change_of_light_is_painted_where_it_happens():
     scene = 0.5 * smooth_picture(*SIZE)
     lit = scene.clone()
     lit[..., :, :16] += 0.1
-    free, painted = follow(Painted.whole(scene), lit, standing())
+    free, coverage_ = follow(Coverage.complete(scene), lit, standing())
     assert free[..., :16].all()
-    assert not free[..., 16 + MARGIN + coverage.CHANGE_RADIUS + 1 :].any()
-    assert not painted.part.any()
+    assert not free[..., 16 + MARGIN_PX + coverage.CHANGE_RADIUS + 1 :].any()
+    assert not coverage_.repair_mask.any()
 
 
 def test_a_slow_change_adds_up():
     """Half a grey level a frame is less than noise; after some frames it is seen."""
     scene = 0.5 * smooth_picture(*SIZE)
-    painted, when = Painted.whole(scene), []
+    coverage_, when = Coverage.complete(scene), []
     for t in range(1, 20):
-        free, painted = follow(painted, scene + 0.5 * t / 255, standing())
+        free, coverage_ = follow(coverage_, scene + 0.5 * t / 255, standing())
         when.append(bool(free.any()))
     assert not any(when[:5])
     assert any(when)
@@ -114,7 +118,7 @@ def test_colour_may_change_by_as_much_as_a_codec_is_coarse_and_light_by_less(cha
     """In 1/255 of red, green and blue."""
     scene = 0.5 * smooth_picture(*SIZE)
     other = scene + torch.tensor(change).view(1, 3, 1, 1) / 255
-    free, _ = follow(Painted.whole(scene), other, standing())
+    free, _ = follow(Coverage.complete(scene), other, standing())
     assert bool(free.all()) == bool(free.any()) == seen
 
 
@@ -127,18 +131,18 @@ def beside_a_hand(shift: int) -> tuple[torch.Tensor, torch.Tensor, Warp]:
     flow = torch.zeros(1, 2, *SIZE)
     flow[:, 0] = -0.4
     flow[:, 0, 10:22, 10:24] = -shift
-    return frames[1], frames[0], Warp(flow, torch.zeros(1, 1, *SIZE))
+    return frames[1], frames[0], known_warp(flow, torch.zeros(1, 1, *SIZE))
 
 
 def test_a_wall_beside_a_moving_hand_is_at_rest():
     content, source, warp = beside_a_hand(2)
-    found, _ = rested(warp, content, source, Painted.whole(source))
+    found, _ = suppress_spurious_motion(warp, content, source, Coverage.complete(source))
     wall = torch.ones(1, 1, *SIZE)
     wall[..., 5:27, 5:29] = 0
-    at_rest = (found.still * wall).sum() / wall.sum()
+    at_rest = (found.static * wall).sum() / wall.sum()
     assert at_rest > 0.8
     assert torch.equal(found.flow[..., 12:20, 14:22], warp.flow[..., 12:20, 14:22])
-    assert (found.visible_before >= found.still).all()
+    assert (found.visible >= found.static).all()
 
 
 @pytest.mark.parametrize(("pixels", "apart", "left_alone"), [(3, True, True), (3, False, False), (0.4, False, True)])
@@ -149,24 +153,26 @@ def test_a_plain_wall_follows_motions_that_agree(pixels, apart, left_alone):
         sides[:, ::2] = 1
     flow = torch.zeros(1, 2, *SIZE)
     flow[:, 0] = pixels * sides.repeat_interleave(4, 0).repeat_interleave(4, 1)
-    source, content, warp = noisy(wall, 0), noisy(wall, 1), Warp(flow, torch.ones(1, 1, *SIZE))
+    source, content, warp = noisy(wall, 0), noisy(wall, 1), known_warp(flow, torch.ones(1, 1, *SIZE))
     if apart:  # a search through noise finds what looks alike by chance
         content = torch.lerp(content, warp(source), 0.5)
-    found, _ = rested(warp, content, source, Painted.whole(source))
-    assert (found.still.mean() > 0.9) == (found.still.mean() > 0.1) == left_alone
+    found, _ = suppress_spurious_motion(warp, content, source, Coverage.complete(source))
+    assert (found.static.mean() > 0.9) == (found.static.mean() > 0.1) == left_alone
 
 
 def test_a_moving_camera_takes_everything_along():
     scene = smooth_picture(SIZE[0], SIZE[1] + 4) * 0.5 + 0.5 * picture(SIZE[0], SIZE[1] + 4)
     content, source = scene[..., 1:-3].contiguous(), scene[..., :-4].contiguous()
-    warp = Warp(torch.tensor([0.9, 0.0]).view(1, 2, 1, 1).expand(1, 2, *SIZE).contiguous(), torch.ones(1, 1, *SIZE))
-    found, _ = rested(warp, content, source, Painted.whole(source))
+    warp = known_warp(
+        torch.tensor([0.9, 0.0]).view(1, 2, 1, 1).expand(1, 2, *SIZE).contiguous(), torch.ones(1, 1, *SIZE)
+    )
+    found, _ = suppress_spurious_motion(warp, content, source, Coverage.complete(source))
     assert torch.equal(found.flow, warp.flow)
 
 
 def test_what_moves_is_always_painted():
-    warp = Warp(torch.full((1, 2, *SIZE), 0.5), torch.ones(1, 1, *SIZE))
-    free, _ = follow(Painted.whole(smooth_picture(*SIZE)), smooth_picture(*SIZE), warp)
+    warp = known_warp(torch.full((1, 2, *SIZE), 0.5), torch.ones(1, 1, *SIZE))
+    free, _ = follow(Coverage.complete(smooth_picture(*SIZE)), smooth_picture(*SIZE), warp)
     assert free.all()
 
 
@@ -175,9 +181,9 @@ def test_the_start_is_the_picture_before_and_the_palette_where_that_was_hidden()
     strokes = 0.1 * (picture(*SIZE, seed=1) - 0.5)
     stylised, seen = 0.5 * content + 0.25 + strokes, torch.ones(1, 1, *SIZE)
     seen[..., 24:] = 0
-    start = colour.start(stylised, content, content, standing(seen), content, torch.ones_like(seen))
-    assert torch.equal(start[..., :24], stylised[..., :24])
-    torch.testing.assert_close(start[..., 24:], (0.5 * content + 0.25)[..., 24:], atol=0.02, rtol=0)
+    initial_image = colour.initial_image(stylised, content, content, standing(seen), content, torch.ones_like(seen))
+    assert torch.equal(initial_image[..., :24], stylised[..., :24])
+    torch.testing.assert_close(initial_image[..., 24:], (0.5 * content + 0.25)[..., 24:], atol=0.02, rtol=0)
 
 
 @given(st.integers(0, 50), st.floats(-1.5, 1.5), st.floats(0.1, 0.9), st.floats(0, 0.3))
@@ -186,14 +192,14 @@ def test_strokes_are_not_taken_for_contrast(seed, slope, middle, strength):
     mean = source.mean((2, 3), keepdim=True)
     strokes = strength * (picture(*SIZE, seed=seed) - 0.5)
     strokes -= strokes.mean((2, 3), keepdim=True)
-    found, offset = colour.palette(slope * (source - mean) + middle + strokes, source)
+    found, offset = colour.colour_fit(slope * (source - mean) + middle + strokes, source)
     torch.testing.assert_close(found, torch.full_like(found, slope), atol=0.15, rtol=0)
     torch.testing.assert_close(found * mean + offset, torch.full_like(found, middle))
 
 
 def test_a_picture_that_is_nearly_black_does_not_flash():
     dark = picture(*SIZE) / 1000
-    assert colour.palette(1000 * dark, dark)[0].max() <= colour.MOST_CONTRAST
+    assert colour.colour_fit(1000 * dark, dark)[0].max() <= colour.MOST_CONTRAST
 
 
 @given(st.integers(0, 50), st.floats(-0.15, 0.15), st.floats(0.2, 1.5))
@@ -203,17 +209,19 @@ def test_what_is_painted_follows_the_light(seed, lighter, contrast):
     stylised = 0.5 + contrast * (before - 0.5)
     free = torch.zeros(1, 1, *SIZE)
     free[..., :24] = 1
-    start = colour.start(stylised, before, before + lighter, standing(torch.ones_like(free)), before, free)
+    initial_image = colour.initial_image(
+        stylised, before, before + lighter, standing(torch.ones_like(free)), before, free
+    )
     expected = (stylised + contrast * lighter * free).clamp(0, 1)
-    torch.testing.assert_close(start, expected, atol=2e-3, rtol=0)
-    assert torch.equal(start[..., 24:], stylised.clamp(0, 1)[..., 24:])
+    torch.testing.assert_close(initial_image, expected, atol=2e-3, rtol=0)
+    assert torch.equal(initial_image[..., 24:], stylised.clamp(0, 1)[..., 24:])
 
 
 def test_the_light_of_what_was_hidden_does_not_count():
     source, seen = smooth_picture(768, 64), torch.ones(1, 1, 768, 64)
     seen[..., 32:] = 0
     other = torch.where(seen > 0, source, 1 - source)
-    assert colour.light(other, source, seen)[..., :32].abs().max() == 0
+    assert colour.local_colour_shift(other, source, seen)[..., :32].abs().max() == 0
 
 
 @given(st.integers(0, 50), st.floats(-0.3, 0.3), st.floats(-0.9, 1.9))
@@ -221,11 +229,11 @@ def test_the_mean_colour_follows_a_small_change_and_may_follow_a_large_one(seed,
     source = smooth_picture(*SIZE, seed=seed)
     stylised = 0.5 + contrast * (source - 0.5)
     mean = stylised.mean((2, 3), keepdim=True)
-    colours = Colours.of(stylised, source)
+    colours = ColourAnchor.of(stylised, source)
     for bound in colours.between(source):
         torch.testing.assert_close(bound, mean)
     low, high = colours.between(source + lighter)
-    least = max(-FOLLOWED, min(lighter, FOLLOWED))
+    least = max(-SHIFT_FOLLOWED, min(lighter, SHIFT_FOLLOWED))
     ends = torch.stack((mean + contrast * least, mean + contrast * lighter))
     torch.testing.assert_close(low, ends.amin(0), atol=2e-3, rtol=0)
     torch.testing.assert_close(high, ends.amax(0), atol=2e-3, rtol=0)
@@ -235,10 +243,10 @@ def test_what_stands_still_is_held_most_and_what_is_bare_or_doubted_hardly():
     scene, mask, flow = smooth_picture(*SIZE), torch.ones(1, 1, *SIZE), torch.zeros(1, 2, *SIZE)
     flow[:, 0, :, 12:24] = 1
     mask[..., 24:36] = 0.25
-    painted = Painted.whole(scene)
-    painted.bare[..., 36:] = 0.5
-    for firmness in (1.0, 0.25):
-        found, moving = trust.hold(Warp(flow, mask), painted, firmness), 0.2 * firmness
+    coverage_ = Coverage.complete(scene)
+    coverage_.missing[..., 36:] = 0.5
+    for temporal_gain in (1.0, 0.25):
+        found, moving = trust.temporal_mask(known_warp(flow, mask), coverage_, temporal_gain), 0.2 * temporal_gain
         expected = (slice(12), 1), (slice(12, 24), moving), (slice(24, 36), 0.25), (slice(36, None), 0.0625)
         for columns, value in expected:
             torch.testing.assert_close(found[..., columns], torch.full_like(found[..., columns], value))
@@ -246,8 +254,8 @@ def test_what_stands_still_is_held_most_and_what_is_bare_or_doubted_hardly():
 
 def test_coherence_means_a_weight_over_four_decades():
     assert trust.temporal_weight(0.0) == 0
-    assert trust.temporal_weight(0.5) == pytest.approx(trust.GAMMA)
-    assert trust.temporal_weight(1.0) == pytest.approx(100 * trust.GAMMA)
+    assert trust.temporal_weight(0.5) == pytest.approx(trust.TEMPORAL_WEIGHT)
+    assert trust.temporal_weight(1.0) == pytest.approx(100 * trust.TEMPORAL_WEIGHT)
     assert 0 < trust.temporal_weight(0.01) < trust.temporal_weight(0.2) < trust.temporal_weight(0.9)
 
 
@@ -255,56 +263,60 @@ def test_what_looks_different_along_the_flow_is_doubted():
     scene = smooth_picture(*SIZE)
     other = scene.clone()
     other[..., 10:20, 10:20] = 1 - other[..., 10:20, 10:20].round()
-    found = trust.doubted(standing(), Difference.between(other, scene, standing()))
-    assert found.mask[..., 13:17, 13:17].max() < 0.05
-    assert found.visible_before[..., 13:17, 13:17].max() < 0.2
-    assert found.mask[..., 25:, 25:].min() == 1
-    assert (found.mask <= found.visible_before).all()
+    found = trust.with_photometric_confidence(standing(), FrameDifference.between(other, scene, standing()))
+    assert found.comparable[..., 13:17, 13:17].max() < 0.05
+    assert found.visible[..., 13:17, 13:17].max() < 0.2
+    assert found.comparable[..., 25:, 25:].min() == 1
+    assert (found.comparable <= found.visible).all()
 
 
 def test_noise_is_not_doubted():
     scene = smooth_picture(*SIZE)
-    found = trust.doubted(standing(), Difference.between(noisy(scene, 1), noisy(scene, 2), standing()))
-    assert found.mask.min() > 0.98
-    assert found.visible_before.min() == 1
+    found = trust.with_photometric_confidence(
+        standing(), FrameDifference.between(noisy(scene, 1), noisy(scene, 2), standing())
+    )
+    assert found.comparable.min() > 0.98
+    assert found.visible.min() == 1
 
 
-def nodded(moves: list[float], followed: float) -> list[Warp]:
+def nodded(moves: list[float], moving: float) -> list[Warp]:
     """How a plain wall's picture is moved while the camera moves it by so many pixels in every frame."""
     wall, warps = torch.full((1, 3, *SIZE), 0.6), []
-    painted = replace(Painted.whole(wall), followed=torch.full((1, 1, *SIZE), followed))
+    coverage_ = replace(Coverage.complete(wall), moving=torch.full((1, 1, *SIZE), moving))
     for move in moves:
         flow = torch.zeros(1, 2, *SIZE)
         flow[:, 0] = move
         # a textured floor, which shows that it is the camera
         content, source = (torch.cat((wall[..., :10, :], picture(30, SIZE[1], seed=s)), 2) for s in (1, 2))
-        warp, painted = rested(Warp(flow, torch.ones(1, 1, *SIZE)), content, source, painted)
-        assert painted.lag[..., :5, :].norm(dim=1).max() <= LONGEST
-        warps.append(Warp(warp.flow[..., :5, :], warp.mask[..., :5, :]))
+        warp, coverage_ = suppress_spurious_motion(
+            known_warp(flow, torch.ones(1, 1, *SIZE)), content, source, coverage_
+        )
+        assert coverage_.withheld_motion[..., :5, :].norm(dim=1).max() <= LONGEST
+        warps.append(known_warp(warp.flow[..., :5, :], warp.comparable[..., :5, :]))
     return warps
 
 
 def test_a_wall_at_rest_does_not_nod_with_the_camera():
-    assert all(warp.still.all() for warp in nodded([LONGEST * x for x in (0.6, -0.8, 0.6, -0.4)] * 20, followed=0))
+    assert all(warp.static.all() for warp in nodded([LONGEST * x for x in (0.6, -0.8, 0.6, -0.4)] * 20, moving=0))
 
 
 @given(st.floats(0.1, 0.9), st.integers(1, 40))
 def test_a_wall_lags_behind_a_camera_by_little(step, frames):
-    travelled = sum(warp.flow[:, 0] for warp in nodded([step] * frames, followed=0))
+    travelled = sum(warp.flow[:, 0] for warp in nodded([step] * frames, moving=0))
     assert isinstance(travelled, torch.Tensor)
     assert ((step * frames - travelled).abs() < LONGEST + 1e-3).all()
 
 
 def test_a_wall_that_goes_with_the_camera_goes_on_with_it():
-    for warp in nodded([0.08, 0.1, 0.09], followed=1):  # each within what a wall at rest would wait for
-        assert not warp.still.any()
+    for warp in nodded([0.08, 0.1, 0.09], moving=1):  # each within what a wall at rest would wait for
+        assert not warp.static.any()
 
 
 @pytest.mark.parametrize("seen", [0.0, 1.0])
 def test_what_was_hidden_lags_behind_nothing(seen):
-    wall, lag = torch.full((1, 3, *SIZE), 0.6), torch.zeros(1, 2, *SIZE)
-    lag[:, 0] = 0.8 * LONGEST
-    before = replace(Painted.whole(1 - wall), lag=lag, followed=torch.zeros(1, 1, *SIZE))
-    _, after = rested(standing(torch.full((1, 1, *SIZE), seen)), wall, wall, before)
-    assert torch.equal(after.lag, lag * seen)
-    assert (after.followed == 1 - seen).all()
+    wall, withheld_motion = torch.full((1, 3, *SIZE), 0.6), torch.zeros(1, 2, *SIZE)
+    withheld_motion[:, 0] = 0.8 * LONGEST
+    before = replace(Coverage.complete(1 - wall), withheld_motion=withheld_motion, moving=torch.zeros(1, 1, *SIZE))
+    _, updated = suppress_spurious_motion(standing(torch.full((1, 1, *SIZE), seen)), wall, wall, before)
+    assert torch.equal(updated.withheld_motion, withheld_motion * seen)
+    assert (updated.moving == 1 - seen).all()

@@ -91,13 +91,13 @@ def test_the_tolerance_of_the_consistency_check(error, visible):
 def test_dis_masks_what_a_moving_square_reveals():
     current, previous = moving_square()
     found = dis_flow(current, previous)
-    assert found.mask[REVEALED].mean() < 0.15
-    assert found.visible_before[REVEALED].mean() < 0.25
-    assert (found.mask <= found.visible_before).all()
+    assert found.comparable[REVEALED].mean() < 0.15
+    assert found.visible[REVEALED].mean() < 0.25
+    assert (found.comparable <= found.visible).all()
     square = (..., slice(ROWS.start + 8, ROWS.stop - 8), slice(AFTER.start + 8, AFTER.stop - 8))
     assert found.flow[:, 0][square].median().item() == pytest.approx(-SHIFT, abs=0.2)
-    assert found.mask[square].mean() > 0.9
-    assert found.mask[..., :16].mean() > 0.9
+    assert found.comparable[square].mean() > 0.9
+    assert found.comparable[..., :16].mean() > 0.9
     assert found.flow[..., :16].abs().mean() < 0.1
 
 
@@ -109,11 +109,11 @@ def test_dis_finds_a_shift_with_the_right_sign(dx, dy):
     current = scene[..., margin + dy : margin + dy + height, margin + dx : margin + dx + width]
     found = dis_flow(current, previous)
     assert found.flow.shape == (1, 2, height, width)
-    assert found.flow.dtype == found.mask.dtype == torch.float32
+    assert found.flow.dtype == found.comparable.dtype == torch.float32
     inside = (slice(12, -12), slice(12, -12))
     assert found.flow[0, 0][inside].median().item() == pytest.approx(dx, abs=0.2)
     assert found.flow[0, 1][inside].median().item() == pytest.approx(dy, abs=0.2)
-    assert found.mask[0, 0][inside].mean() > 0.9
+    assert found.comparable[0, 0][inside].mean() > 0.9
     residual = (current - warp(previous, found.flow))[..., 12:-12, 12:-12].abs().mean()
     assert residual < 0.02
     if dx or dy:
@@ -124,7 +124,7 @@ def test_equal_frames_stand_still_and_are_trusted():
     frame = texture(48, 64)
     found = dis_flow(frame, frame)
     assert torch.equal(found(frame), frame)
-    assert found.mask.all()
+    assert found.comparable.all()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (15, 40), (40, 15), (16, 16), (17, 33)], ids=str)
@@ -132,11 +132,11 @@ def test_small_frames(size):
     current, previous = smooth_picture(*size), smooth_picture(*size, seed=1)
     found = dis_flow(current, previous)
     assert found.flow.shape == (1, 2, *size)
-    assert found.mask.shape == (1, 1, *size)
+    assert found.comparable.shape == (1, 1, *size)
     assert torch.isfinite(found.flow).all()
     if min(size) < 16:
         assert not found.flow.any()
-        assert found.mask.all()
+        assert found.comparable.all()
 
 
 # --- ground truth: `flow` in the shared folder leads from a frame to the next, so the later one is our "previous"
@@ -166,9 +166,9 @@ def test_ground_truth(shared, scene):
     found = dis_flow(current, other)
     endpoint_error = (found.flow - truth).square().sum(1, keepdim=True).sqrt()
     assert endpoint_error[known].mean() < largest_error
-    trusted = known & (found.mask > 0)
+    trusted = known & (found.comparable > 0)
     assert endpoint_error[trusted].mean() < endpoint_error[known].mean()  # the mask picks the better part
-    assert 0.5 < found.mask.mean() < 1
+    assert 0.5 < found.comparable.mean() < 1
 
     def residual(flow):
         """Mean squared error of ``other`` brought to ``current`` over the known, trusted pixels."""
@@ -187,11 +187,11 @@ def test_every_estimator_keeps_the_convention(estimator):
     current = scene[..., margin + 2 : margin + 2 + height, margin - 3 : margin - 3 + width]
     found = estimator(current, previous)
     assert found.flow.shape == (1, 2, height, width)
-    assert found.mask.shape == found.visible_before.shape == (1, 1, height, width)
+    assert found.comparable.shape == found.visible.shape == (1, 1, height, width)
     inside = (slice(16, -16), slice(16, -16))
     assert found.flow[0, 0][inside].median().item() == pytest.approx(-3, abs=0.3)
     assert found.flow[0, 1][inside].median().item() == pytest.approx(2, abs=0.3)
-    assert set(found.mask.unique().tolist()) <= {0.0, 1.0}
+    assert set(found.comparable.unique().tolist()) <= {0.0, 1.0}
 
 
 def test_a_frame_that_is_small_enough_is_not_reduced():
@@ -207,15 +207,15 @@ def test_noise_does_not_move():
     """DIS alone finds motion of up to a pixel in a still, noisy picture; what does not move must be copied."""
     scene = 0.5 + 0.3 * (smooth_picture(96, 128) - 0.5)
     found = dis_flow(noisy(scene, 1), noisy(scene, 2))
-    assert found.still.mean() > 0.99
-    assert found.mask.mean() > 0.98
+    assert found.static.mean() > 0.99
+    assert found.comparable.mean() > 0.98
 
 
 def test_a_camera_that_moves_slowly_is_followed():
     scene = texture(96, 128)
     current = sample(scene, torch.full((1, 2, 96, 128), 0.4), mode="bicubic")
     found = dis_flow(noisy(current, 1), noisy(scene, 2))
-    assert found.still.mean() < 0.05
+    assert found.static.mean() < 0.05
     assert found.flow[0, 0, 16:-16, 16:-16].median().item() == pytest.approx(0.4, abs=0.15)
 
 
@@ -223,4 +223,4 @@ def test_something_small_moves_before_a_still_background():
     current, previous = moving_square()
     found = dis_flow(noisy(current, 1), noisy(previous, 2))
     assert found.flow[:, 0, ROWS, AFTER][..., 8:-8, 8:-8].median().item() == pytest.approx(-SHIFT, abs=0.2)
-    assert found.still[..., :16].mean() > 0.9
+    assert found.static[..., :16].mean() > 0.9

@@ -11,7 +11,7 @@ import torch
 from videostyle.checkpoint.log import read_log
 from videostyle.frames import NO_PIXELS, StylisedFrame
 
-FORMAT = 5
+FORMAT = 6
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Stored:
         if stored.offset < 0 or stored.length <= 0:
             raise ValueError("no place in a file")
         known = about(stored.frame(NO_PIXELS))
-        if any(type(value) is not type(USUAL[name]) for name, value in known.items()):
+        if any(type(value) is not type(FRAME_SCHEMA[name]) for name, value in known.items()):
             raise TypeError("no frame")
         return replace(stored, about=known)
 
@@ -48,14 +48,14 @@ def about(frame: StylisedFrame) -> dict[str, Any]:
 
 
 # What an ordinary frame is, to know another by the types of its values.
-USUAL = about(StylisedFrame(NO_PIXELS))
+FRAME_SCHEMA = about(StylisedFrame(NO_PIXELS))
 
 
 class Journal:
     """What the journal of a run directory says, as far as it can be believed."""
 
     def __init__(self, folder: Path) -> None:
-        self.made_from: dict[str, Any] | None = None
+        self.provenance: dict[str, Any] | None = None
         self.frames: list[Stored] = []
         self.states: list[dict[str, Any]] = []  # in order
         self.published: dict[str, Any] | None = None
@@ -65,8 +65,8 @@ class Journal:
 
     def _take(self, line: dict[str, Any]) -> None:
         match line:
-            case {"format": int(number), "made_from": dict(made_from)} if number == FORMAT:
-                self.made_from = made_from
+            case {"format": int(number), "made_from": dict(provenance)} if number == FORMAT:
+                self.provenance = provenance
             case {"frame": dict(frame)} if frame["about"]["index"] == len(self.frames):
                 self.frames.append(Stored.from_line(frame))
             case {"state": {"number": 0 | 1, "frames": int(frames)} as state} if 0 < frames <= len(self.frames):

@@ -30,7 +30,7 @@ from videostyle.checkpoint.frame_codec import pack, picture, quantised, unpack
 from videostyle.checkpoint.journal import FORMAT, Journal, Stored, about
 from videostyle.checkpoint.lock import Lock
 from videostyle.checkpoint.log import Log, sync_folder, write_log, write_whole
-from videostyle.checkpoint.snapshot import Tensors, put_together, take_apart
+from videostyle.checkpoint.snapshot import Tensors, from_plain, to_plain
 from videostyle.errors import MediaError, UsageError
 from videostyle.files import checksum, sync_file
 from videostyle.frames import NO_PIXELS, StylisedFrame
@@ -46,7 +46,7 @@ UNFINISHED = re.compile(r"(journal|state-[01])\.part|\.tmp\w+")  # of ours and o
 STATE_SHARE = 0.01
 
 # What may differ where somebody says that it may: the frames to come may differ a little from those there are.
-MADE_WITH = "made_with"
+ENVIRONMENT = "made_with"
 
 State = TypeVar("State")
 
@@ -63,8 +63,8 @@ class States(Generic[State]):
 class RunDirectory(Generic[State]):
     """A context manager that holds the run directory of ``output`` for one run.
 
-    ``made_from``: everything that the frames depend on, as plain values by group; a directory that was made from
-    something else is refused with a UsageError that names the difference, except in the group ``made_with`` where
+    ``provenance``: everything that the frames depend on, as plain values by group; a directory that was made from
+    something else is refused with a UsageError that names the difference, except in the group ``environment`` where
     ``settings.resume_anyway`` allows it. ``size``: (width, height) of the frames, kept in ``depth`` bits (8 or 16) per
     channel.
 
@@ -77,7 +77,7 @@ class RunDirectory(Generic[State]):
     def __init__(
         self,
         output: Path,
-        made_from: Mapping[str, Any],
+        provenance: Mapping[str, Any],
         settings: RunSettings,
         *,
         states: States[State],
@@ -85,7 +85,7 @@ class RunDirectory(Generic[State]):
         depth: int,
     ) -> None:
         self.path, self.output = directory_of(output), output
-        self._made_from = plain(made_from)
+        self._made_from = plain(provenance)
         self._settings, self._kind, self._size, self._depth = settings, states, size, depth
         self._stored: list[Stored] = []
         self._states: list[dict[str, Any]] = []
@@ -117,7 +117,7 @@ class RunDirectory(Generic[State]):
         if self._settings.restart:
             self._wipe()
         journal = Journal(self.path)
-        if journal.made_from is not None:
+        if journal.provenance is not None:
             self._compare(journal)
         elif (self.path / "frames").exists():
             raise UsageError(f"{self.path} is damaged: nothing says what its frames were made from; say --restart")
@@ -145,9 +145,9 @@ class RunDirectory(Generic[State]):
 
     def _compare(self, journal: Journal) -> None:
         """Refuse to go on with frames of another kind."""
-        assert journal.made_from is not None
-        found = list(differences(journal.made_from, self._made_from))
-        strict = [words for group, words in found if group != MADE_WITH]
+        assert journal.provenance is not None
+        found = list(differences(journal.provenance, self._made_from))
+        strict = [words for group, words in found if group != ENVIRONMENT]
         there = f"{self.path} holds {len(journal.frames)} frames of a run that was stopped"
         if strict:
             raise UsageError(
@@ -199,7 +199,7 @@ class RunDirectory(Generic[State]):
             with safetensors.safe_open(path, framework="pt") as file:
                 # Copied: memory aligned like any other tensor's, on which the order of sums depends
                 tensors = {name: self._own(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
-            return put_together(state["value"], self._kind.classes, tensors)
+            return from_plain(state["value"], self._kind.classes, tensors)
         except (OSError, KeyError, TypeError, ValueError, safetensors.SafetensorError):
             return None
 
@@ -257,7 +257,7 @@ class RunDirectory(Generic[State]):
         number = 1 - self._states[-1]["number"] if self._states else 0
         path = self.path / f"state-{number}.safetensors"
         tensors: Tensors = {}
-        value = take_apart(position, self._kind.classes, tensors)
+        value = to_plain(position, self._kind.classes, tensors)
         with self._writing():
             os.fsync(self._pictures.fileno())
             self._log.sync()

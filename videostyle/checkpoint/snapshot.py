@@ -12,11 +12,11 @@ import torch
 Tensors = dict[str, torch.Tensor]
 
 
-def take_apart(value: Any, classes: Sequence[type], tensors: Tensors, name: str = "") -> Any:
+def to_plain(value: Any, classes: Sequence[type], tensors: Tensors, name: str = "") -> Any:
     """JSON for ``value``; its tensors are added to ``tensors``, by names that begin with ``name``."""
 
     def inner(part: Any, key: object) -> Any:
-        return take_apart(part, classes, tensors, f"{name}.{key}" if name else str(key))
+        return to_plain(part, classes, tensors, f"{name}.{key}" if name else str(key))
 
     if isinstance(value, torch.Tensor):
         tensors[name] = value.detach().cpu().contiguous()
@@ -32,11 +32,11 @@ def take_apart(value: Any, classes: Sequence[type], tensors: Tensors, name: str 
     return {"class": type(value).__name__, "fields": {key: inner(part, key) for key, part in vars(value).items()}}
 
 
-def put_together(plain: Any, classes: Sequence[type], tensors: Mapping[str, torch.Tensor]) -> Any:
-    """`take_apart` undone. Raises KeyError, TypeError or ValueError for what it cannot have written."""
+def from_plain(plain: Any, classes: Sequence[type], tensors: Mapping[str, torch.Tensor]) -> Any:
+    """`to_plain` undone. Raises KeyError, TypeError or ValueError for what it cannot have written."""
 
     def inner(part: Any) -> Any:
-        return put_together(part, classes, tensors)
+        return from_plain(part, classes, tensors)
 
     match plain:
         case {"tensor": str(name)}:

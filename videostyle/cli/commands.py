@@ -55,7 +55,7 @@ def _videos(arguments: argparse.Namespace, settings: Settings, console: Console)
         raise UsageError("--record is for one clip in one style; leave it out")
     media, run = given_settings(arguments, MediaSettings), given_settings(arguments, RunSettings)
     pairs = batch.pairs_of(arguments.clips, arguments.styles, Path(arguments.output or "."))
-    outcomes: list[batch.Outcome] = []
+    outcomes: list[batch.BatchItemResult] = []
     try:
         for pair in pairs:
             with _painting(console) as callbacks:

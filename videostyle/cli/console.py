@@ -15,7 +15,7 @@ from videostyle.settings import Settings
 
 if TYPE_CHECKING:
     from videostyle.experiments.present import Estimate
-    from videostyle.pipeline.batch import Outcome
+    from videostyle.pipeline.batch import BatchItemResult
     from videostyle.pipeline.job import Result
     from videostyle.pipeline.picture import Preview
     from videostyle.pipeline.progress import Progress
@@ -42,7 +42,7 @@ class Console:
 
         machine = choose_machine(settings)
         if settings.backbone == "auto" and machine.accelerated and sys.stderr.isatty() and not self.quiet:
-            settings = settings.but(download=True)
+            settings = settings.replace(download=True)
         name, why = choose_backbone(settings, machine)
         network = why if name == "auto" else f"{name} ({why})"
         self.note(f"{network} on {machine.name}, {machine.precision}")
@@ -136,7 +136,7 @@ class Console:
         for path in paths:
             self.say(str(path))
 
-    def summary(self, outcomes: Sequence["Outcome"]) -> None:
+    def summary(self, outcomes: Sequence["BatchItemResult"]) -> None:
         """What became of several clips; those that failed by name, as errors."""
         failed = [outcome for outcome in outcomes if outcome.problem]
         for outcome in failed:

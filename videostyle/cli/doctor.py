@@ -104,6 +104,6 @@ def _check_hash(name: str) -> None:
 
 
 def _describe(backbone: Backbone) -> str:
-    layers = list(backbone.nominal)
+    layers = list(backbone.references)
     span = f"{len(layers)} layers from {layers[0]} to {layers[-1]}"
     return f"{backbone.name}: sound, {span}, sha256 {backbone.sha256[:16]}..."

@@ -72,7 +72,7 @@ def _grid(recipe: Recipe, runner: Runner, made: Sequence[Made]) -> Iterable[Row]
 
 def _starts(recipe: Recipe, runner: Runner, made: Sequence[Made]) -> Iterable[Row]:
     yield Row(tuple(Panel(v.label, m.start) for v, m in zip(recipe.variants, made, strict=True)), "Start")
-    yield Row(tuple(Panel(f"n = {m.evaluations}", m.pixels) for m in made), "Outcome")
+    yield Row(tuple(Panel(f"n = {m.evaluations}", m.pixels) for m in made), "OptimisedImage")
     window = smoothest(runner.inputs.picture(recipe.variants[0].content))
     details = ((m.pixels[:, :, window[0], window[1]], questions.trace(m.pixels, m.start)) for m in made)
     labelled = tuple(Panel(f"trace of the start {left:.2f}", _enlarged(cut, ENLARGED)) for cut, left in details)

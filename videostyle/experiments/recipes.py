@@ -108,7 +108,7 @@ def scaled(recipe: Recipe, evaluations: int) -> Recipe:
 
 def _scaled_variant(variant: Variant, share: float) -> Variant:
     settings = variant.settings
-    return replace(variant, settings=settings.but(iterations=max(1, round(settings.iterations * share))))
+    return replace(variant, settings=settings.replace(iterations=max(1, round(settings.iterations * share))))
 
 
 def _variant(name: str, values: dict[str, Any], common: Mapping[str, Any]) -> Variant:

@@ -20,12 +20,12 @@ from videostyle.experiments.recipes import Recipe, Variant
 from videostyle.files import write_json
 from videostyle.media.still import read_picture, write_picture
 from videostyle.networks.backbone import Backbone
-from videostyle.optimise.outcome import Outcome
+from videostyle.optimise.outcome import OptimisedImage
 from videostyle.pipeline.progress import OnProgress, Progress
 from videostyle.settings import Settings
 from videostyle.stylise.network import load_chosen
-from videostyle.stylise.state import Beginning
-from videostyle.stylise.stylizer import OnEvaluation, Painter
+from videostyle.stylise.state import FrameTask
+from videostyle.stylise.stylizer import OnEvaluation, Stylizer
 
 KEPT_POINTS = 300  # of a loss curve, on a logarithmic scale
 NOT_IN_KEY = ("backbone", "weights", "download", "device", "precision")  # the network's hash and the precision are
@@ -119,18 +119,18 @@ class Runner:
     def seconds_per_evaluation(self, plan: Mapping[str, Variant]) -> float:
         """Measured on the first picture of a plan, thrown away; 0 where nothing is left to do."""
         for variant in plan.values():
-            painter = self._painter(variant, iterations=3)
+            stylizer = self._painter(variant, iterations=3)
             content = self.inputs.picture(variant.content)
-            _paint(painter, content, content)  # the first time pays for setting up
-            return _paint(painter, content, content).seconds / 3
+            _paint(stylizer, content, content)  # the first time pays for setting up
+            return _paint(stylizer, content, content).seconds / 3
         return 0.0
 
     def _make(self, key: str, variant: Variant) -> None:
         began = time.perf_counter()
-        painter = self._painter(variant)
-        content = self.inputs.picture(variant.content).to(painter.machine.device)
-        start = painter.start(variant.settings.init, content)
-        outcome = _paint(painter, content, start, self._report)
+        stylizer = self._painter(variant)
+        content = self.inputs.picture(variant.content).to(stylizer.machine.device)
+        start = stylizer.start(variant.settings.init, content)
+        outcome = _paint(stylizer, content, start, self._report)
         self.folder.mkdir(parents=True, exist_ok=True)
         write_picture(self.folder / f"{key}.png", outcome.pixels, overwrite=True)
         record = {
@@ -143,12 +143,12 @@ class Runner:
         }
         write_json(self._record_path(key), record)  # last: where it is, the picture is whole
 
-    def _painter(self, variant: Variant, **changes: Any) -> Painter:
+    def _painter(self, variant: Variant, **changes: Any) -> Stylizer:
         machine = {name: getattr(self.settings, name) for name in NOT_IN_KEY}
         init = variant.settings.init
         starts = {} if init in ("content", "noise") else {init: self.inputs.picture(init)}
-        settings = variant.settings.but(**machine, **changes)
-        return Painter(self.inputs.style(variant.style), settings, backbone=self.backbone, starts=starts)
+        settings = variant.settings.replace(**machine, **changes)
+        return Stylizer(self.inputs.style(variant.style), settings, backbone=self.backbone, starts=starts)
 
     def _report(self, evaluation: int, loss: float) -> None:
         if self.on_progress:
@@ -158,9 +158,11 @@ class Runner:
         return self.folder / f"{key}.json"
 
 
-def _paint(painter: Painter, content: torch.Tensor, start: torch.Tensor, report: OnEvaluation | None = None) -> Outcome:
+def _paint(
+    stylizer: Stylizer, content: torch.Tensor, start: torch.Tensor, report: OnEvaluation | None = None
+) -> OptimisedImage:
     """One picture, with its loss curve."""
-    return painter.paint(content, Beginning(painter.settings.init, start), report)[0]
+    return stylizer.paint(content, FrameTask(stylizer.settings.init, start), report)[0]
 
 
 def thinned(curve: torch.Tensor) -> Curve:

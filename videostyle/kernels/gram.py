@@ -26,7 +26,7 @@ def work() -> bool:
 
 def slope_and_loss(
     flat: torch.Tensor,
-    pull: torch.Tensor,
+    minimised_grams: torch.Tensor,
     target: torch.Tensor,
     scales: tuple[float, float, float],
     part: tuple[torch.Tensor, torch.Tensor, float, float] | None,
@@ -46,7 +46,19 @@ def slope_and_loss(
     share, part_scales = (sums, (0.0, 0.0)) if part is None else (part[1], part[2:])
     grid = (len(sums),)
     _compare[grid](
-        grams, pull, target, share, slopes, sums, c * c, *scales, *part_scales, slices, padded, block, count == 2
+        grams,
+        minimised_grams,
+        target,
+        share,
+        slopes,
+        sums,
+        c * c,
+        *scales,
+        *part_scales,
+        slices,
+        padded,
+        block,
+        count == 2,
     )
     return slopes, sums
 

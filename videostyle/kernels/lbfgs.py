@@ -18,13 +18,13 @@ def work(device: torch.device | str = "cuda") -> bool:
     """Tries them on the device; why they might not work has no common name (``perception/kernels.py``)."""
     try:
         products = torch.zeros(16, 16, dtype=torch.float64, device=device)
-        flags, newest = (
+        flags, newest_slot = (
             torch.zeros(9, dtype=torch.bool, device=device),
             torch.zeros((), dtype=torch.int64, device=device),
         )
         x, g, last_x, last_g = torch.ones(4, 1, 3, 16, 16, device=device)
         pairs, last = torch.zeros(16, 768, device=device), (last_x.flatten(), last_g.flatten())
-        tensors, limits = [pairs, products, flags[:8], newest, *last, flags[8]], (1e-8, 0.25, 2.0)
+        tensors, limits = [pairs, products, flags[:8], newest_slot, *last, flags[8]], (1e-8, 0.25, 2.0)
         without_pairs = step(tensors, x, g, *limits)
         g[:, :, :8] = 0.5  # s = -1/4; y = -1/2 in one half and 0 in the other: H g = 2 g - 1/4
         with_one = step(tensors, without_pairs, g, *limits)
@@ -46,19 +46,29 @@ def step(
     ``x``, ``g``: (1, 3, H, W) float32. The last tensor says whether there was a step before this one.
     """
     x, g = x.contiguous(), g.contiguous()  # the kernels walk memory, and pairs lie as a contiguous picture does
-    pairs, products, valid, newest, last_x, last_g, begun = tensors
+    pairs, products, valid, newest_slot, last_x, last_g, has_previous = tensors
     rows, count = pairs.shape
     padded = triton.next_power_of_2(rows)
     partial = x.new_empty(PROGRAMS, 3, padded)
     coefficients = x.new_empty(rows + 2)
     moved, lengths = torch.empty_like(x), x.new_empty(PROGRAMS)
     block = max(16, 4096 // padded)
-    _remember[(PROGRAMS,)](
-        x, g, last_x, last_g, pairs, newest, begun, partial, count, rows // 2, padded, block, PROGRAMS
+    _append_pair[(PROGRAMS,)](
+        x, g, last_x, last_g, pairs, newest_slot, has_previous, partial, count, rows // 2, padded, block, PROGRAMS
     )
     pieces = min(PROGRAMS, max(8, 2048 // padded))
     _recall[(1,)](
-        partial, products, valid, newest, begun, coefficients, rows // 2, padded, pieces, PROGRAMS, pair_angle
+        partial,
+        products,
+        valid,
+        newest_slot,
+        has_previous,
+        coefficients,
+        rows // 2,
+        padded,
+        pieces,
+        PROGRAMS,
+        pair_angle,
     )
     _direction[(PROGRAMS,)](g, pairs, coefficients, moved, lengths, count, rows, VALUES, PROGRAMS)
     _move[(triton.cdiv(count, VALUES),)](
@@ -68,7 +78,7 @@ def step(
 
 
 @triton.jit
-def _remember(
+def _append_pair(
     x_at,
     g_at,
     last_x_at,
@@ -85,8 +95,8 @@ def _remember(
 ):
     """Write the new pair over the oldest (before the first step, the newest over itself); leave this program's part of
     the products of all pairs with it and with the gradient, (3, ROWS)."""
-    begun = tl.load(begun_at) != 0
-    slot = ((tl.load(newest_at) + begun) % M).to(tl.int32)
+    has_previous = tl.load(begun_at) != 0
+    slot = ((tl.load(newest_at) + has_previous) % M).to(tl.int32)
     row = tl.arange(0, ROWS)
     others = (row < 2 * M) & (row != slot) & (row != slot + M)
     with_s = tl.zeros((ROWS, BLOCK), tl.float32)
@@ -99,8 +109,8 @@ def _remember(
         g = tl.load(g_at + at, mask=inside, other=0.0)
         s_at = pairs_at + slot.to(tl.int64) * count + at
         y_at = s_at + M * count.to(tl.int64)
-        s = _new(x, last_x_at + at, s_at, begun, inside)
-        y = _new(g, last_g_at + at, y_at, begun, inside)
+        s = _new(x, last_x_at + at, s_at, has_previous, inside)
+        y = _new(g, last_g_at + at, y_at, has_previous, inside)
         known = tl.load(
             pairs_at + row[:, None].to(tl.int64) * count + at[None, :],
             mask=others[:, None] & inside[None, :],
@@ -122,10 +132,10 @@ def _remember(
 
 
 @triton.jit
-def _new(now, last_at, kept_at, begun, inside):
+def _new(now, last_at, kept_at, has_previous, inside):
     """The new pair's s or y: what has changed since the last step; before the first one, what is in its place."""
     change = now - tl.load(last_at, mask=inside, other=0.0)
-    return tl.where(begun, change, tl.load(kept_at, mask=inside & (begun == 0), other=0.0))
+    return tl.where(has_previous, change, tl.load(kept_at, mask=inside & (has_previous == 0), other=0.0))
 
 
 @triton.jit
@@ -148,17 +158,17 @@ def _recall(
     """
     row = tl.arange(0, ROWS)
     with_s, with_y, with_g = _totals(partial_at, ROWS, PIECES, PROGRAMS)
-    begun = tl.load(begun_at) != 0
-    slot = ((tl.load(newest_at) + begun) % M).to(tl.int32)
+    has_previous = tl.load(begun_at) != 0
+    slot = ((tl.load(newest_at) + has_previous) % M).to(tl.int32)
     _write_products(products_at, with_s, with_y, slot, M, ROWS)
     ss = tl.sum(tl.where(row == slot, with_s, 0.0))
     sy = tl.sum(tl.where(row == slot + M, with_s, 0.0))
     yy = tl.sum(tl.where(row == slot + M, with_y, 0.0))
-    bends = (sy > PAIR_ANGLE * tl.sqrt(ss) * tl.sqrt(yy)) & (begun | (tl.load(valid_at + slot) != 0))
+    bends = (sy > PAIR_ANGLE * tl.sqrt(ss) * tl.sqrt(yy)) & (has_previous | (tl.load(valid_at + slot) != 0))
     tl.debug_barrier()  # everybody has read what is written now, and sees what was written above
     tl.store(valid_at + slot, bends.to(tl.int1))
     tl.store(newest_at, slot.to(tl.int64))
-    tl.store(begun_at, begun | True)
+    tl.store(begun_at, has_previous | True)
     tl.debug_barrier()
     found, gamma, any_valid = _two_loops(products_at, valid_at, with_g, slot, M, ROWS)
     width: tl.constexpr = 2 * M

@@ -6,7 +6,7 @@ from types import ModuleType
 
 
 @cache
-def working(name: str) -> ModuleType | None:
+def load_tested(name: str) -> ModuleType | None:
     """The module of kernels with this full name, where Triton is here and does what it should; otherwise None."""
     try:
         module = importlib.import_module(name)

@@ -2,14 +2,14 @@
 
 import torch
 
-from videostyle.networks.feature_extractor import Trunk
+from videostyle.networks.feature_extractor import FeatureExtractor
 
 
 class ContentTarget:
     """Features of a content picture, by layer: computed once per frame."""
 
-    def __init__(self, trunk: Trunk, picture: torch.Tensor, layers: tuple[str, ...]) -> None:
-        activations = trunk.forward(picture, layers)
+    def __init__(self, extractor: FeatureExtractor, picture: torch.Tensor, layers: tuple[str, ...]) -> None:
+        activations = extractor.forward(picture, layers)
         self.features = {name: activations[name] for name in layers}
 
     @classmethod

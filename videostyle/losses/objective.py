@@ -7,14 +7,14 @@ from functools import partial
 
 import torch
 
-from videostyle.kernels.loader import working
+from videostyle.kernels.loader import load_tested
 from videostyle.losses.content import ContentTarget
 from videostyle.losses.definitions import divergence, reference_positions, total_variation, total_variation_gradient
 from videostyle.losses.gram import _dot, _sliced_product, _square, mean_gram, positions_by_channels
 from videostyle.losses.pixel import Prior
-from videostyle.losses.style import LEAST_VARIATION, StyleTarget, _Part
+from videostyle.losses.style import LEAST_VARIATION, StyleRegion, StyleTarget
 from videostyle.networks.backbone import layer_stride
-from videostyle.networks.feature_extractor import Activations, Trunk
+from videostyle.networks.feature_extractor import Activations, FeatureExtractor
 
 
 @dataclass(frozen=True)
@@ -36,57 +36,59 @@ class LossWeights:
 class Losses:
     """Losses of a batch, each (N,) float32. ``content`` and ``style`` carry no weight; ``total`` is minimised.
 
-    ``part``: what of the total is the style of a part by itself.
+    ``region``: what of the total is the style of a part by itself.
 
-    ``own``: the total without the priors, what the picture would cost if there were none before it: comparable from
-    frame to frame.
+    ``without_priors``: the total without the priors, what the picture would cost if there were none before it:
+    comparable from frame to frame.
     """
 
     total: torch.Tensor
     content: torch.Tensor
     style: torch.Tensor
-    own: torch.Tensor
-    part: torch.Tensor
+    without_priors: torch.Tensor
+    region: torch.Tensor
 
 
 class Objective:
     """alpha L_content + beta L_style + tv L_tv + priors, with its gradient with respect to the picture.
 
-    tv is the weights' own and what the network wants beside its style layers (``Nominal.smoothness``); it may also want
-    the picture's total variation near the style's (``Nominal.variation``).
+    tv is the weights' own and what the network wants beside its style layers (``LayerReference.smoothness``); it may
+    also want the picture's total variation near the style's (``LayerReference.variation``).
 
-    ``trunk``: the network. ``content``: the content's features, ``style``: the style's Gram matrices, ``weights``:
-    alpha, beta, layers. ``priors``: what is wanted of the pixels. ``part``: (1, 1, H, W) in [0, 1], pixels that are to
-    have the style by themselves (see ``_Part``; one picture, no batch). Shapes are fixed by the content.
+    ``extractor``: the network. ``content``: the content's features, ``style``: the style's Gram matrices, ``weights``:
+    alpha, beta, layers. ``priors``: what is wanted of the pixels. ``region``: (1, 1, H, W) in [0, 1], pixels that are
+    to have the style by themselves (see ``StyleRegion``; one picture, no batch). Shapes are fixed by the content.
     """
 
     def __init__(
         self,
-        trunk: Trunk,
+        extractor: FeatureExtractor,
         content: ContentTarget,
         style: StyleTarget,
         weights: LossWeights,
         priors: tuple[Prior, ...] = (),
-        part: torch.Tensor | None = None,
+        region: torch.Tensor | None = None,
     ) -> None:
-        self.trunk, self.content, self.style, self.weights, self.priors = trunk, content, style, weights, priors
-        self._part = None if part is None else _Part(part, weights.style_layers, dense=part.device.type != "cpu")
+        self.extractor, self.content, self.style, self.weights, self.priors = extractor, content, style, weights, priors
+        self._region = (
+            None if region is None else StyleRegion(region, weights.style_layers, dense=region.device.type != "cpu")
+        )
         self._metrics = self._device_metrics()
-        wanted = [trunk.backbone.nominal[name] for name in weights.style_layers]
+        wanted = [extractor.backbone.references[name] for name in weights.style_layers]
         share = 1 / max(1, len(wanted))  # w_l
-        self._smoothness = share * sum(nominal.smoothness for nominal in wanted)
-        self._variation = share * sum(nominal.variation for nominal in wanted)
+        self._smoothness = share * sum(references.smoothness for references in wanted)
+        self._variation = share * sum(references.variation for references in wanted)
 
     def _device_metrics(self) -> Mapping[str, torch.Tensor | None]:
-        nominal = self.trunk.backbone.nominal
-        found = {name: nominal[name].metric() for name in self.weights.layers}
-        device, wide = self.trunk.device, torch.promote_types(self.trunk.dtype, torch.float32)
+        references = self.extractor.backbone.references
+        found = {name: references[name].metric() for name in self.weights.layers}
+        device, wide = self.extractor.device, torch.promote_types(self.extractor.dtype, torch.float32)
         return {name: None if q is None else q.to(device, wide) for name, q in found.items()}
 
     @torch.no_grad()
     def value(self, x: torch.Tensor, activations: Activations | None = None) -> Losses:
         """The losses of ``x`` (N, 3, H, W), float32 RGB in [0, 1]; ``activations``: of it, where they are known."""
-        losses, _ = self._losses(x, activations or self.trunk.forward(x))
+        losses, _ = self._losses(x, activations or self.extractor.forward(x))
         return losses
 
     @torch.no_grad()
@@ -95,86 +97,96 @@ class Objective:
 
         Nothing is read back to the host, except in the first call for a shape, which tries kernels out.
         """
-        activations = self.trunk.forward(x)
+        activations = self.extractor.forward(x)
         losses, gradients = self._losses(x, activations)
         g = activations.backward(gradients, gradients.fused)
         return losses, self._add_pixel_gradients(x, g, gradients.variation)
 
     def tensors(self) -> list[torch.Tensor]:
         """Everything that it was given and that may change from frame to frame, in a fixed order."""
-        targets = [*self.content.features.values(), *self.style.grams.values(), *self.style.pull.values()]
-        targets += [self.style.variation, self.style.variation_pull]
-        part = [] if self._part is None else self._part.tensors()
-        return [*targets, *(t for prior in self.priors for t in prior.tensors()), *part]
+        targets = [*self.content.features.values(), *self.style.grams.values(), *self.style.minimised_grams.values()]
+        targets += [self.style.variation, self.style.minimised_variation]
+        region = [] if self._region is None else self._region.tensors()
+        return [*targets, *(t for prior in self.priors for t in prior.tensors()), *region]
 
-    def owning(self) -> "Objective":
+    def clone(self) -> "Objective":
         """The same on copies of its tensors, which may be written over."""
         content, style = copy.copy(self.content), copy.copy(self.style)
         content.features = {name: f.clone() for name, f in self.content.features.items()}
         style.grams = {name: g.clone() for name, g in self.style.grams.items()}
-        style.pull = {name: g.clone() for name, g in self.style.pull.items()}
-        style.variation, style.variation_pull = self.style.variation.clone(), self.style.variation_pull.clone()
-        priors = tuple(prior.owning() for prior in self.priors)
-        made = Objective(self.trunk, content, style, self.weights, priors)
-        made._part = None if self._part is None else self._part.owning()
+        style.minimised_grams = {name: g.clone() for name, g in self.style.minimised_grams.items()}
+        style.variation, style.minimised_variation = (
+            self.style.variation.clone(),
+            self.style.minimised_variation.clone(),
+        )
+        priors = tuple(prior.clone() for prior in self.priors)
+        made = Objective(self.extractor, content, style, self.weights, priors)
+        made._region = None if self._region is None else self._region.clone()
         return made
 
     def _losses(self, x: torch.Tensor, activations: Activations) -> tuple[Losses, "_TapGradients"]:
-        zero = torch.zeros(x.shape[0], device=self.trunk.device)
+        zero = torch.zeros(x.shape[0], device=self.extractor.device)
         taps = _TapGradients()
         content, style = zero, zero
         for name in self.weights.content_layers:
             content = content + self._content(name, activations[name], taps)
-        held, part = zero, zero
+        minimised, region = zero, zero
         if self._may_fuse(x):
-            style, held, part = self._fused_style(activations, taps)
+            style, minimised, region = self._fused_style(activations, taps)
         else:
             for name in self.weights.style_layers:
                 distance, minimised = self._style(name, activations[name], taps)
-                style, held = style + distance, held + minimised
-                if self._part is not None:
-                    part = part + self._style_of_part(self._part, name, activations[name], taps)
-        rest, variation, held_variation = self.weights.content * content, zero, zero
+                style, minimised = style + distance, minimised + minimised
+                if self._region is not None:
+                    region = region + self._region_style(self._region, name, activations[name], taps)
+        rest, variation, minimised_variation = self.weights.content * content, zero, zero
         if self._smooths:
-            variation, held_variation, taps.variation = self._variation_losses(total_variation(x))
-        own = rest + self.weights.style * style + variation
-        total = rest + self.weights.style * held + held_variation
+            variation, minimised_variation, taps.variation = self._variation_losses(total_variation(x))
+        without_priors = rest + self.weights.style * style + variation
+        total = rest + self.weights.style * minimised + minimised_variation
         for prior in self.priors:
             total = total + prior.weight * prior.value(x)
-        part = self.weights.style * part
-        return Losses(total + part, content, style, own, part), taps
+        region = self.weights.style * region
+        return Losses(total + region, content, style, without_priors, region), taps
 
     def _may_fuse(self, x: torch.Tensor) -> bool:
         """Whether the GPU's own kernels do the style: for one picture in bf16, of a network without adapters."""
         plain = (
-            len(x) == 1 and self.trunk.dtype == torch.bfloat16 and not any(map(torch.is_tensor, self._metrics.values()))
+            len(x) == 1
+            and self.extractor.dtype == torch.bfloat16
+            and not any(map(torch.is_tensor, self._metrics.values()))
         )
-        return plain and self.trunk.device.type == "cuda" and bool(self.weights.style_layers) and _kernels() is not None
+        return (
+            plain
+            and self.extractor.device.type == "cuda"
+            and bool(self.weights.style_layers)
+            and _kernels() is not None
+        )
 
     def _fused_style(
         self, activations: Activations, taps: "_TapGradients"
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """What ``_style`` and ``_style_of_part`` say, for all layers: (style, what is minimised of it, part)."""
-        kernels, k, part, sums = _kernels(), self.style.stiffness, self._part, list[torch.Tensor]()
+        """What ``_style`` and ``_region_style`` say, for all layers: (style, what is minimised of it, part)."""
+        kernels, k, region, sums = _kernels(), self.style.anchor_gain, self._region, list[torch.Tensor]()
         assert kernels is not None
         for name in self.weights.style_layers:
-            nominal, flat = self.trunk.backbone.nominal[name], positions_by_channels(activations[name])[0]
-            factor = nominal.scale**4 / (nominal.channels**2 * len(self.weights.style_layers))
+            references, flat = self.extractor.backbone.references[name], positions_by_channels(activations[name])[0]
+            factor = references.scale**4 / (references.channels**2 * len(self.weights.style_layers))
             scales = self.weights.style * k * factor / len(flat), k * factor / 4, factor / 4
-            weights = None if part is None else part.weights[name]
-            own = part and (weights, part.share, self.weights.style * factor, factor / 4)
-            targets = self.style.pull[name][0], self.style.grams[name][0]
-            slopes, losses = kernels.slope_and_loss(flat, *targets, scales, own)
+            weights = None if region is None else region.weights[name]
+            without_priors = region and (weights, region.share, self.weights.style * factor, factor / 4)
+            targets = self.style.minimised_grams[name][0], self.style.grams[name][0]
+            slopes, losses = kernels.slope_and_loss(flat, *targets, scales, without_priors)
             taps.fused[name] = partial(kernels.add_style_through_relu, flat=flat, slopes=slopes, weights=weights)
             sums.append(losses)
-        held, style, of_part = torch.cat(sums).sum(0).split(1)
-        return style, held, of_part
+        minimised, style, of_part = torch.cat(sums).sum(0).split(1)
+        return style, minimised, of_part
 
     def _content(self, name: str, features: torch.Tensor, taps: "_TapGradients") -> torch.Tensor:
         """1/2 sum (F - P)^2 at the reference size; its gradient is (F - P), masked by the ReLU on the way down."""
-        nominal, q = self.trunk.backbone.nominal[name], self._metrics[name]
+        references, q = self.extractor.backbone.references[name], self._metrics[name]
         positions = features.shape[2] * features.shape[3]
-        factor = nominal.scale**2 * reference_positions(layer_stride(name)) / positions
+        factor = references.scale**2 * reference_positions(layer_stride(name)) / positions
         difference = features - self.content.features[name]
         flat = positions_by_channels(difference)
         pulled = flat if q is None else flat @ q.to(flat.dtype)
@@ -186,11 +198,11 @@ class Objective:
 
         The gradient w_l / (N^2 M) (G/M_x - A/M_a) F is one product with F.
         """
-        nominal, q = self.trunk.backbone.nominal[name], self._metrics[name]
-        factor = nominal.scale**4 / (nominal.channels**2 * len(self.weights.style_layers))
+        references, q = self.extractor.backbone.references[name], self._metrics[name]
+        factor = references.scale**4 / (references.channels**2 * len(self.weights.style_layers))
         positions = features.shape[2] * features.shape[3]
-        gram, k = mean_gram(features), self.style.stiffness
-        difference = gram - self.style.pull[name]
+        gram, k = mean_gram(features), self.style.anchor_gain
+        difference = gram - self.style.minimised_grams[name]
         pulled = difference if q is None else q @ difference @ q
         taps.style[name] = pulled * (self.weights.style * k * factor / positions)
         minimised = distance = k * factor / 4 * (difference * pulled).sum((1, 2))
@@ -200,10 +212,12 @@ class Objective:
             distance = factor / 4 * (difference * pulled).sum((1, 2))
         return distance, minimised
 
-    def _style_of_part(self, part: "_Part", name: str, features: torch.Tensor, taps: "_TapGradients") -> torch.Tensor:
+    def _region_style(
+        self, region: "StyleRegion", name: str, features: torch.Tensor, taps: "_TapGradients"
+    ) -> torch.Tensor:
         """w_l E_l of the part's own Gram matrix: as ``_style`` without an anchor, its weights in the place of 1 / M."""
-        nominal, index, weights = self.trunk.backbone.nominal[name], part.index[name], part.weights[name]
-        factor = nominal.scale**4 / (nominal.channels**2 * len(self.weights.style_layers))
+        references, index, weights = self.extractor.backbone.references[name], region.index[name], region.weights[name]
+        factor = references.scale**4 / (references.channels**2 * len(self.weights.style_layers))
         flat, q = positions_by_channels(features)[0], self._metrics[name]
         if index is not None:
             flat = flat[index].to(weights.dtype)
@@ -211,9 +225,9 @@ class Objective:
         gram = weighted.T @ flat if index is not None else _sliced_product(weighted[None], flat[None])[0]
         difference = gram - self.style.grams[name][0]
         pulled = difference if q is None else q @ difference @ q
-        slope = pulled * (self.weights.style * factor * part.share)
-        taps.part[name] = index, weighted @ slope.to(weighted.dtype)
-        return factor / 4 * part.share * (difference * pulled).sum()
+        slope = pulled * (self.weights.style * factor * region.share)
+        taps.region[name] = index, weighted @ slope.to(weighted.dtype)
+        return factor / 4 * region.share * (difference * pulled).sum()
 
     @property
     def _smooths(self) -> bool:
@@ -234,10 +248,10 @@ class Objective:
         loss = minimised = smoothing * v
         slope = torch.ones_like(v) * smoothing
         if self._variation:
-            rough, style, k = v.clamp_min(LEAST_VARIATION), self.style, self.style.stiffness
+            rough, style, k = v.clamp_min(LEAST_VARIATION), self.style, self.style.anchor_gain
             loss = loss + weight * divergence(rough, style.variation)
-            minimised = minimised + k * weight * divergence(rough, style.variation_pull)
-            slope = slope + k * weight * (rough / style.variation_pull).log()
+            minimised = minimised + k * weight * divergence(rough, style.minimised_variation)
+            slope = slope + k * weight * (rough / style.minimised_variation).log()
         return loss, minimised, slope
 
     def _add_pixel_gradients(self, x: torch.Tensor, g: torch.Tensor, variation: torch.Tensor | None) -> torch.Tensor:
@@ -259,7 +273,7 @@ class _TapGradients:
     def __init__(self) -> None:
         self.content: dict[str, tuple[torch.Tensor, float]] = {}
         self.style: dict[str, torch.Tensor] = {}
-        self.part: dict[str, tuple[torch.Tensor | None, torch.Tensor]] = {}
+        self.region: dict[str, tuple[torch.Tensor | None, torch.Tensor]] = {}
         self.variation: torch.Tensor | None = None
         # What a GPU's own kernel adds for the style, part and all, on the way through the layer's ReLU.
         self.fused: dict[str, Callable[[torch.Tensor | None], torch.Tensor]] = {}
@@ -279,8 +293,8 @@ class _TapGradients:
         if name in self.fused:
             out = self.fused[name](None if out is None else out[0])[None]
         assert out is not None
-        if name in self.part:
-            index, gradient = self.part[name]
+        if name in self.region:
+            index, gradient = self.region[name]
             if index is None:
                 out.add_(gradient)
             else:
@@ -290,4 +304,4 @@ class _TapGradients:
 
 
 # Our own kernels for the style on a GPU.
-_kernels = partial(working, "videostyle.kernels.gram")
+_kernels = partial(load_tested, "videostyle.kernels.gram")

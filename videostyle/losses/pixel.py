@@ -26,7 +26,7 @@ class Prior:
         """Its own tensors, in a fixed order."""
         return [t for t in vars(self).values() if torch.is_tensor(t)]
 
-    def owning(self) -> "Prior":
+    def clone(self) -> "Prior":
         """The same on copies of them."""
         made = copy.copy(self)
         vars(made).update({name: t.clone() for name, t in vars(self).items() if torch.is_tensor(t)})

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from videostyle.losses.definitions import total_variation
 from videostyle.losses.gram import mean_gram
 from videostyle.networks.backbone import layer_stride
-from videostyle.networks.feature_extractor import Trunk
+from videostyle.networks.feature_extractor import FeatureExtractor
 
 # A picture with less total variation counts as this: neighbours differ by less than a tenth of a level in 255.
 LEAST_VARIATION = 0.1
@@ -17,8 +17,8 @@ LEAST_VARIATION = 0.1
 class StyleTarget:
     """A style picture's mean Gram matrices, by layer, and total variation: computed once per picture and size."""
 
-    def __init__(self, trunk: Trunk, picture: torch.Tensor, layers: tuple[str, ...]) -> None:
-        activations = trunk.forward(picture, layers)
+    def __init__(self, extractor: FeatureExtractor, picture: torch.Tensor, layers: tuple[str, ...]) -> None:
+        activations = extractor.forward(picture, layers)
         self._aim({name: mean_gram(activations[name]) for name in layers}, total_variation(picture))
 
     @classmethod
@@ -29,10 +29,10 @@ class StyleTarget:
         return target
 
     def _aim(self, grams: dict[str, torch.Tensor], variation: torch.Tensor) -> None:
-        self.grams, self.pull, self.stiffness = grams, grams, 1.0
-        self.variation = self.variation_pull = variation.clamp_min(LEAST_VARIATION)
+        self.grams, self.minimised_grams, self.anchor_gain = grams, grams, 1.0
+        self.variation = self.minimised_variation = variation.clamp_min(LEAST_VARIATION)
 
-    def anchored(self, trunk: Trunk, picture: torch.Tensor, stiffness: float) -> "StyleTarget":
+    def anchored_at(self, extractor: FeatureExtractor, picture: torch.Tensor, anchor_gain: float) -> "StyleTarget":
         """The same style, held at what ``picture`` has reached of it: for the frames after a converged one.
 
         With G0 the picture's Gram and k the stiffness, what is minimised becomes k |G - (G0 + (A - G0) / k)|^2. At G0
@@ -40,30 +40,32 @@ class StyleTarget:
         back, it resists k times as firmly. So it does with the logarithm of the total variation. Reported losses still
         compare with A.
         """
-        reached = StyleTarget(trunk, picture, tuple(self.grams))
-        reached.pull = {name: torch.lerp(g, self.grams[name], 1 / stiffness) for name, g in reached.grams.items()}
-        way = torch.lerp(reached.variation.log(), self.variation.log(), 1 / stiffness)
-        reached.variation_pull, reached.variation = way.exp(), self.variation
-        reached.grams, reached.stiffness = self.grams, stiffness
+        reached = StyleTarget(extractor, picture, tuple(self.grams))
+        reached.minimised_grams = {
+            name: torch.lerp(g, self.grams[name], 1 / anchor_gain) for name, g in reached.grams.items()
+        }
+        way = torch.lerp(reached.variation.log(), self.variation.log(), 1 / anchor_gain)
+        reached.minimised_variation, reached.variation = way.exp(), self.variation
+        reached.grams, reached.anchor_gain = self.grams, anchor_gain
         return reached
 
 
 # A part is small and scattered, and its Gram matrix noisy: drawn to the style at 1 it comes to 0.3 of the distance that
 # the same pixels have in a picture painted afresh, at the price of the rest (loss +8 %, warp error times four).
 # At 0.1 it comes to 0.6, at 0.03 to 0.8, and without to 1.0; at 0.1 the rest does not notice.
-PART_WEIGHT = 0.1
+REGION_WEIGHT = 0.1
 
 
-class _Part:
+class StyleRegion:
     """A soft mask (1, 1, H, W) of pixels whose own mean Gram matrix is drawn to the style, beside the whole picture's.
 
     The whole picture's statistics can be right while a part of it is bare. The part's distance is weighted by its
-    share of the picture and by ``PART_WEIGHT``: at 1, every pixel of it would be drawn as if the whole picture were
+    share of the picture and by ``REGION_WEIGHT``: at 1, every pixel of it would be drawn as if the whole picture were
     like the part.
     """
 
     def __init__(self, mask: torch.Tensor, layers: tuple[str, ...], dense: bool) -> None:
-        self.share = PART_WEIGHT * mask.mean()
+        self.share = REGION_WEIGHT * mask.mean()
         # On a CPU only the part's own positions are looked at. A GPU looks at all (dense), which costs it less than
         # picking them, and a recording wants shapes that never change.
         self.index, self.weights = dict[str, torch.Tensor | None](), dict[str, torch.Tensor]()
@@ -77,7 +79,7 @@ class _Part:
     def tensors(self) -> list[torch.Tensor]:
         return [self.share, *(i for i in self.index.values() if i is not None), *self.weights.values()]
 
-    def owning(self) -> "_Part":
+    def clone(self) -> "StyleRegion":
         made = copy.copy(self)
         made.share = self.share.clone()
         made.index = {name: None if index is None else index.clone() for name, index in self.index.items()}

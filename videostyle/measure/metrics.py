@@ -16,7 +16,7 @@ from videostyle.frames import Frame, luma
 from videostyle.losses.content import ContentTarget
 from videostyle.losses.objective import Losses, LossWeights, Objective
 from videostyle.losses.style import StyleTarget
-from videostyle.networks.feature_extractor import Trunk
+from videostyle.networks.feature_extractor import FeatureExtractor
 from videostyle.temporal.warp import Warp
 
 # The scale of BT.709's Cb and Cr.
@@ -27,39 +27,43 @@ LONG_TERM_FRAMES = 10
 STILL = 3 / 255
 
 
-def style_distance(trunk: Trunk, picture: torch.Tensor, style: StyleTarget) -> float:
+def style_distance(extractor: FeatureExtractor, picture: torch.Tensor, style: StyleTarget) -> float:
     """The style loss of ``picture``: mean of E_l over the layers of ``style``, as the objective has it, unweighted."""
     layers = tuple(style.grams)
-    return _losses(trunk, picture, picture, style, (), layers).style.item()
+    return _losses(extractor, picture, picture, style, (), layers).style.item()
 
 
 @torch.no_grad()
-def masked_style_distance(trunk: Trunk, picture: torch.Tensor, style: StyleTarget, mask: torch.Tensor) -> float:
+def masked_style_distance(
+    extractor: FeatureExtractor, picture: torch.Tensor, style: StyleTarget, mask: torch.Tensor
+) -> float:
     """The style distance of the part of ``picture`` that ``mask`` (1, 1, H, W) shows, its Grams over that part alone.
 
     The mask is averaged down to every layer's size and weighs the positions; a Gram is divided by the sum of its
     weights (its own M). NaN where the mask shows nothing.
     """
-    activations, found = trunk.forward(picture, tuple(style.grams)), 0.0
+    activations, found = extractor.forward(picture, tuple(style.grams)), 0.0
     for name, wanted in style.grams.items():
-        features, nominal = activations[name].float(), trunk.backbone.nominal[name]
+        features, references = activations[name].float(), extractor.backbone.references[name]
         weights = F.interpolate(mask.to(features), tuple(features.shape[2:]), mode="area").flatten(2)
         flat = features.flatten(2)
         difference = (flat * weights) @ flat.transpose(1, 2) / weights.sum() - wanted
-        metric = nominal.metric()
+        metric = references.metric()
         pulled = difference if metric is None else metric.to(difference) @ difference @ metric.to(difference)
-        found += nominal.scale**4 / (4 * nominal.channels**2) * (difference * pulled).sum().item()
+        found += references.scale**4 / (4 * references.channels**2) * (difference * pulled).sum().item()
     return found / len(style.grams)
 
 
-def content_distance(trunk: Trunk, picture: torch.Tensor, content: torch.Tensor, layers: tuple[str, ...]) -> float:
+def content_distance(
+    extractor: FeatureExtractor, picture: torch.Tensor, content: torch.Tensor, layers: tuple[str, ...]
+) -> float:
     """The content loss of ``picture`` against ``content`` (same size) at ``layers``, unweighted."""
-    nothing = StyleTarget(trunk, content, ())
-    return _losses(trunk, picture, content, nothing, layers, ()).content.item()
+    nothing = StyleTarget(extractor, content, ())
+    return _losses(extractor, picture, content, nothing, layers, ()).content.item()
 
 
 def _losses(
-    trunk: Trunk,
+    extractor: FeatureExtractor,
     picture: torch.Tensor,
     content: torch.Tensor,
     style: StyleTarget,
@@ -67,7 +71,7 @@ def _losses(
     style_layers: tuple[str, ...],
 ) -> Losses:
     weights = LossWeights(1.0, 1.0, 0.0, content_layers, style_layers)
-    return Objective(trunk, ContentTarget(trunk, content, content_layers), style, weights).value(picture)
+    return Objective(extractor, ContentTarget(extractor, content, content_layers), style, weights).value(picture)
 
 
 def warp_error(current: torch.Tensor, previous: torch.Tensor, warp: Warp) -> float:
@@ -78,7 +82,7 @@ def warp_error(current: torch.Tensor, previous: torch.Tensor, warp: Warp) -> flo
     ``warp`` leads from ``current`` to ``previous``. NaN where no pixel is trusted: there is nothing to say.
     """
     squared = (current - warp(previous)).square().mean(1, keepdim=True)
-    return ((warp.mask * squared).sum() / warp.mask.sum()).item()
+    return ((warp.comparable * squared).sum() / warp.comparable.sum()).item()
 
 
 @dataclass(frozen=True)
@@ -234,19 +238,19 @@ def _drift(colours: list[tuple[float, float, float]]) -> tuple[float, float, flo
 class ClipMeasures:
     """Everything that is measured of a clip, frame by frame; memory does not grow with it but for a few numbers.
 
-    ``trunk``, ``style``, ``content_layers``: the judging network and what it compares. ``flow(current, previous,
+    ``extractor``, ``style``, ``content_layers``: the judging network and what it compares. ``flow(current, previous,
     index)``: the warp between two source frames, the later one the ``index``-th of the clip; ``index`` is None for
     frames that are not neighbours.
     """
 
     def __init__(
         self,
-        trunk: Trunk,
+        extractor: FeatureExtractor,
         style: StyleTarget,
         content_layers: tuple[str, ...],
         flow: Callable[[torch.Tensor, torch.Tensor, int | None], Warp],
     ) -> None:
-        self.trunk, self.style, self.content_layers, self.flow = trunk, style, content_layers, flow
+        self.extractor, self.style, self.content_layers, self.flow = extractor, style, content_layers, flow
         self.frames: list[FrameMeasures] = []
         self.shots: list[ShotMeasures] = []
         self._shot = _Shot()
@@ -261,8 +265,8 @@ class ClipMeasures:
             index,
             len(self.shots),
             float(source.time_seconds),
-            style_distance(self.trunk, stylised, self.style),
-            content_distance(self.trunk, stylised, source.pixels, self.content_layers),
+            style_distance(self.extractor, stylised, self.style),
+            content_distance(self.extractor, stylised, source.pixels, self.content_layers),
             self._against(stylised, source.pixels, pairs[-1], index) if pairs else None,
             self._against(stylised, source.pixels, pairs[0], None) if len(pairs) == LONG_TERM_FRAMES else None,
             mean_colour(stylised),

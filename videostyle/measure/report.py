@@ -21,7 +21,7 @@ from videostyle.media.decode import Decoder
 from videostyle.media.probe import probe
 from videostyle.media.still import read_picture
 from videostyle.media.survey import open_media
-from videostyle.networks.feature_extractor import Trunk
+from videostyle.networks.feature_extractor import FeatureExtractor
 from videostyle.networks.weights import load_backbone, weights_are_here
 from videostyle.settings import Settings
 from videostyle.stylise.pictures import fit_style
@@ -47,7 +47,7 @@ COMPARED = ("style_layers", "content_layers", "pooling", "style_scale")
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Report:
     """The measures with what they were made with."""
 
     network: str
@@ -77,7 +77,7 @@ def measure_files(
     weights: str | None = None,
     flow: str | Path | None = None,
     on_frame: Callable[[FrameMeasures], None] | None = None,
-) -> Judgement:
+) -> Report:
     """Measure ``stylised`` against ``source`` and the picture ``style``, frame by frame.
 
     Layers, pooling and the style's scale come from the record in the stylised file's comment tag, where there is one.
@@ -93,11 +93,11 @@ def measure_files(
     known = load_backbone("auto" if weights else "vgg19" if weights_are_here("vgg19") else "compact", weights)
     layers = tuple(dict.fromkeys((*settings.content_layers, *settings.style_layers)))
     # Distances are compared between runs, so they are made in float32 wherever they are made.
-    trunk = Trunk(known, layers, pooling=settings.pooling, device=machine.device, dtype=torch.float32)
+    extractor = FeatureExtractor(known, layers, pooling=settings.pooling, device=machine.device, dtype=torch.float32)
     size = (painted.width, painted.height)
-    picture = fit_style(read_picture(style), max(size) * settings.style_scale, trunk.smallest_side)
-    target = StyleTarget(trunk, picture, settings.style_layers)
-    measures = ClipMeasures(trunk, target, settings.content_layers, flow_of(flow))
+    picture = fit_style(read_picture(style), max(size) * settings.style_scale, extractor.smallest_side)
+    target = StyleTarget(extractor, picture, settings.style_layers)
+    measures = ClipMeasures(extractor, target, settings.content_layers, flow_of(flow))
     media = record.get("media", {})
     part = {"start_seconds": media.get("start_seconds") or 0.0, "duration_seconds": media.get("duration_seconds")}
     with Decoder(painted) as ours, Decoder(probe(source), size=size, **part) as theirs:
@@ -106,7 +106,7 @@ def measure_files(
             if on_frame:
                 on_frame(found)
     measures.finish()
-    return Judgement(known.name, size, {k: getattr(settings, k) for k in COMPARED}, record, measures)
+    return Report(known.name, size, {k: getattr(settings, k) for k in COMPARED}, record, measures)
 
 
 def _pairs(stylised: Iterator[Frame], source: Iterator[Frame]) -> Iterator[tuple[Frame, Frame]]:
@@ -187,7 +187,7 @@ def _mean(values: list[float]) -> float | None:
     return sum(said) / len(said) if said else None
 
 
-def write_json(path: str | Path, judgement: Judgement) -> None:
+def write_json(path: str | Path, judgement: Report) -> None:
     """Every number with its definition; what could not be said is null."""
     try:
         Path(path).write_text(json.dumps(_plain(judgement.as_json()), indent=1) + "\n", encoding="utf-8")
@@ -204,7 +204,7 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and value != value else value
 
 
-def table(judgement: Judgement) -> list[str]:
+def table(judgement: Report) -> list[str]:
     """The summary as lines of text."""
     width, height = judgement.size
     lines = [f"judged by {judgement.network} at {width}x{height}, pixels in [0, 1], squared errors"]
@@ -213,7 +213,7 @@ def table(judgement: Judgement) -> list[str]:
     return lines
 
 
-def plot(judgement: Judgement, path: str | Path) -> None:
+def plot(judgement: Report, path: str | Path) -> None:
     """Distances, warp errors and mean colour over time, as a picture."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

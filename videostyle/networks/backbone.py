@@ -52,7 +52,7 @@ class Conv:
 
 
 @dataclass(frozen=True)
-class Nominal:
+class LayerReference:
     """What a layer's features stand for: those of the original VGG-19 (Caffe weights, input 0-255).
 
     Nominal features are ``scale * adapter @ F``: the losses are defined on these. ``channels`` is N_l of VGG-19.
@@ -79,7 +79,7 @@ class Backbone:
 
     name: str
     convs: tuple[Conv, ...]
-    nominal: Mapping[str, Nominal]
+    references: Mapping[str, LayerReference]
     sha256: str = ""
     # Subtracted in float32 before anything is rounded: bf16 has 8 bits, and most of them would go on the mean.
     centre: tuple[float, float, float] = (0.485, 0.456, 0.406)
@@ -88,12 +88,12 @@ class Backbone:
 
     def check(self, layers: Collection[str], pooling: str) -> None:
         """Refuse layers and poolings that this network does not answer to, with a UsageError that says what to do."""
-        unknown = [name for name in layers if name not in self.nominal]
+        unknown = [name for name in layers if name not in self.references]
         if unknown:
             elsewhere = all(name in VGG19_LAYERS for name in unknown) and self.name == "compact"
             advice = "; use --backbone vgg19 for them" if elsewhere else ""
             raise UsageError(
-                f"{self.name} has no layer {', '.join(unknown)}; it answers to {', '.join(self.nominal)}{advice}"
+                f"{self.name} has no layer {', '.join(unknown)}; it answers to {', '.join(self.references)}{advice}"
             )
         if pooling not in self.poolings:
             raise UsageError(
@@ -123,10 +123,10 @@ class Backbone:
         return found
 
     def _nominal(self, name: str, h: torch.Tensor) -> torch.Tensor:
-        nominal = self.nominal[name]
-        if nominal.adapter is not None:
-            h = torch.einsum("oc,nchw->nohw", nominal.adapter.to(h), h)
-        return h * nominal.scale
+        references = self.references[name]
+        if references.adapter is not None:
+            h = torch.einsum("oc,nchw->nohw", references.adapter.to(h), h)
+        return h * references.scale
 
 
 def vgg19(
@@ -148,8 +148,8 @@ def vgg19(
             weight, bias = PREPROCESSING[preprocessing](weight, bias)
         convs.append(Conv(layer, weight, bias, pool=layer[4] != previous))
         previous = layer[4]
-    nominal = {conv.name: Nominal(channels=VGG19_LAYERS[conv.name][2]) for conv in convs}
-    return Backbone(name=name, convs=tuple(convs), nominal=nominal, sha256=sha256)
+    references = {conv.name: LayerReference(channels=VGG19_LAYERS[conv.name][2]) for conv in convs}
+    return Backbone(name=name, convs=tuple(convs), references=references, sha256=sha256)
 
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

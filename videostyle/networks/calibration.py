@@ -68,8 +68,8 @@ def _picture(index: int, xs: torch.Tensor, ys: torch.Tensor) -> torch.Tensor:
 @torch.no_grad()
 def mean_activations(backbone: Backbone) -> dict[str, float]:
     """Mean activation of every layer over the calibration pictures (average pooling, float32, no scale applied)."""
-    plain = replace(backbone, nominal={n: replace(v, scale=1.0) for n, v in backbone.nominal.items()})
-    features = plain.features(calibration_pictures(), list(plain.nominal))
+    plain = replace(backbone, references={n: replace(v, scale=1.0) for n, v in backbone.references.items()})
+    features = plain.features(calibration_pictures(), list(plain.references))
     return {name: f.mean().item() for name, f in features.items()}
 
 
@@ -84,7 +84,7 @@ def calibrated(backbone: Backbone) -> Backbone:
         raise WeightsError(
             f"{backbone.name}: {silent[0]} is silent or overflows on ordinary pictures; these are no trained weights"
         )
-    nominal = {
-        n: replace(v, scale=ORIGINAL_MEANS[n] / means[n]) for n, v in backbone.nominal.items() if n in ORIGINAL_MEANS
+    references = {
+        n: replace(v, scale=ORIGINAL_MEANS[n] / means[n]) for n, v in backbone.references.items() if n in ORIGINAL_MEANS
     }
-    return replace(backbone, nominal=nominal)
+    return replace(backbone, references=references)

@@ -13,15 +13,16 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 
-from videostyle.kernels.loader import working
+from videostyle.kernels.loader import load_tested
 from videostyle.networks.backbone import Backbone, layer_stride
 from videostyle.networks.convolution import CHANNELS_LAST, _Convolution
 
-# Adds a layer's own loss gradient: (layer, features, gradient from above or None) -> gradient. See ``Trunk.backward``.
+# Adds a layer's own loss gradient: (layer, features, gradient from above or None) -> gradient. See
+# ``FeatureExtractor.backward``.
 TapGradient = Callable[[str, torch.Tensor, torch.Tensor | None], torch.Tensor | None]
 
 # Our own kernels for pooling on a GPU.
-_kernels = partial(working, "videostyle.kernels.pooling")
+_kernels = partial(load_tested, "videostyle.kernels.pooling")
 
 
 @dataclass
@@ -34,7 +35,7 @@ class _Stage:
     backward: _Convolution
 
 
-class Trunk:
+class FeatureExtractor:
     """A backbone made ready for one device, precision and pooling, up to the deepest of ``layers``.
 
     ``dtype``: bfloat16 or float32 on any device (float64 on a CPU, for tests). Features are those of the convolutions
@@ -109,44 +110,44 @@ class Trunk:
 class Activations:
     """What a forward pass leaves behind: every layer's output, and what pooling needs to go back."""
 
-    def __init__(self, trunk: Trunk, shape: tuple[int, ...]) -> None:
-        self.trunk, self.shape = trunk, shape
+    def __init__(self, extractor: FeatureExtractor, shape: tuple[int, ...]) -> None:
+        self.extractor, self.shape = extractor, shape
         self.outputs: list[torch.Tensor] = []
         self._max_indices: list[torch.Tensor] = []
 
     def __getitem__(self, name: str) -> torch.Tensor:
         """Features (N, C, h, w) of a layer, channels-last, after the ReLU."""
-        for stage, output in zip(self.trunk.stages, self.outputs, strict=False):
+        for stage, output in zip(self.extractor.stages, self.outputs, strict=False):
             if stage.name == name:
                 return output
         raise KeyError(name)
 
     def pool(self, h: torch.Tensor) -> torch.Tensor:
-        if self.trunk.pooling == "average":
-            return self.trunk.kernels.average_pool(h) if self.trunk.kernels else F.avg_pool2d(h, 2)
+        if self.extractor.pooling == "average":
+            return self.extractor.kernels.average_pool(h) if self.extractor.kernels else F.avg_pool2d(h, 2)
         pooled, indices = F.max_pool2d(h, 2, return_indices=True)
         self._max_indices.append(indices)
         return pooled
 
     def _unpool(self, g: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
         """Gradient of the pooling. Average: its 1/4 sits in the convolution's weights, what is left is a repetition."""
-        if self.trunk.pooling == "max":
+        if self.extractor.pooling == "max":
             indices = self._max_indices.pop()
             return torch.ops.aten.max_pool2d_with_indices_backward(
                 g, below, [2, 2], [2, 2], [0, 0], [1, 1], False, indices
             )
         up = torch.empty_like(below)
         _clear_odd_edges(up)
-        if self.trunk.kernels:
-            return self.trunk.kernels.repeat(g, into=up)
+        if self.extractor.kernels:
+            return self.extractor.kernels.repeat(g, into=up)
         _row_pairs(up).copy_(_repeated(g))
         return up
 
     def _unpool_through_relu(self, g: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
         """``_unpool`` of the average and the ReLU's mask in one pass over memory, written over the features."""
         _clear_odd_edges(below)
-        if self.trunk.kernels:
-            return self.trunk.kernels.repeat(g, into=below, masked=True)
+        if self.extractor.kernels:
+            return self.extractor.kernels.repeat(g, into=below, masked=True)
         features = _row_pairs(below)
         _mask(_repeated(g), features, into=features)
         return below
@@ -163,8 +164,8 @@ class Activations:
         g: torch.Tensor | None = None
         masked = False  # whether g went through this layer's ReLU already
         for i in range(len(self.outputs) - 1, -1, -1):
-            stage, output = self.trunk.stages[i], self.outputs[i]
-            if stage.name in self.trunk.layers:
+            stage, output = self.extractor.stages[i], self.outputs[i]
+            if stage.name in self.extractor.layers:
                 g = tap(stage.name, output, g)
                 masked = stage.name in through_relu
             if g is None:
@@ -175,12 +176,12 @@ class Activations:
                 unpool = self._unpool_through_relu if masked else self._unpool
                 g = unpool(g, self.outputs[i - 1])
         if g is None:
-            return torch.zeros(self.shape, device=self.trunk.device)
+            return torch.zeros(self.shape, device=self.extractor.device)
         return _fold_border(g, (g.shape[2] - self.shape[2]) // 2)
 
     def _may_fuse(self, below: int) -> bool:
         """Whether nothing comes between the pooling and the ReLU below it, so that one pass goes through both."""
-        return self.trunk.pooling == "average" and self.trunk.stages[below].name not in self.trunk.layers
+        return self.extractor.pooling == "average" and self.extractor.stages[below].name not in self.extractor.layers
 
 
 def _mask(g: torch.Tensor, features: torch.Tensor, into: torch.Tensor) -> torch.Tensor:

@@ -20,7 +20,7 @@ import torch
 from videostyle.errors import UsageError, WeightsError
 from videostyle.files import sha256_of
 from videostyle.networks import calibration, compact
-from videostyle.networks.backbone import PREPROCESSING, VGG19_LAYERS, Backbone, Nominal, vgg19
+from videostyle.networks.backbone import PREPROCESSING, VGG19_LAYERS, Backbone, LayerReference, vgg19
 from videostyle.networks.download import Progress, fetch, torchvision_url
 
 
@@ -224,21 +224,21 @@ def _calibrated(backbone: Backbone) -> Backbone:
     cache = Path(torch.hub.get_dir()) / "videostyle" / f"scales-{backbone.sha256[:16]}-{means[:16]}.json"
     try:
         scales = json.loads(cache.read_text())
-        nominal = {n: replace(backbone.nominal[n], scale=float(s)) for n, s in scales.items()}
-        if nominal:
-            return replace(backbone, nominal=nominal)
+        references = {n: replace(backbone.references[n], scale=float(s)) for n, s in scales.items()}
+        if references:
+            return replace(backbone, references=references)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass  # not there yet, or damaged: compute it
     found = calibration.calibrated(backbone)
-    _remember(cache, found.nominal)
+    _append_pair(cache, found.references)
     return found
 
 
-def _remember(cache: Path, nominal: Mapping[str, Nominal]) -> None:
+def _append_pair(cache: Path, references: Mapping[str, LayerReference]) -> None:
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
         temporary = cache.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps({name: n.scale for name, n in nominal.items()}))
+        temporary.write_text(json.dumps({name: n.scale for name, n in references.items()}))
         temporary.replace(cache)
     except OSError:
         pass  # a read-only home: half a second each time

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from videostyle.optimise.descent import WARM_UP, Descent, Steps
+from videostyle.optimise.descent import WARM_UP, LoopRunner, OptimiserLoop
 from videostyle.optimise.lbfgs import History
 
 Body = Callable[[], None]
@@ -21,45 +21,50 @@ Body = Callable[[], None]
 Record = Callable[[Body, Sequence[torch.Tensor]], Body]
 
 
-class RecordedSteps(Steps):
+class ReplayedRunner(LoopRunner):
     """The same by replaying: one recording evaluates where the frame begins, the other goes on from there."""
 
-    def __init__(self, descent: Descent, recordings: "Recordings") -> None:
+    def __init__(self, descent: OptimiserLoop, recordings: "CudaGraphs") -> None:
         recording = recordings.of(descent)
         super().__init__(recording.descent)
         self._recording = recording
 
     def _again(self) -> None:
-        self._recording.again() if self.taken else self._recording.evaluate()
+        self._recording.step_and_evaluate() if self.taken else self._recording.evaluate()
 
     def history(self) -> History | None:
         """A copy: the next frame writes over the recording's own."""
         found = super().history()
-        return None if found is None else History(found.pairs.clone(), found.valid.clone(), found.newest.clone())
+        return None if found is None else History(found.pairs.clone(), found.valid.clone(), found.newest_slot.clone())
 
 
 @dataclass(frozen=True)
-class Recording:
-    """A descent on buffers that never move, and what replays ``Descent.evaluate`` and ``Descent.again`` on them."""
+class RecordedLoop:
+    """A descent on buffers that never move, and what replays ``OptimiserLoop.evaluate`` and
+    ``OptimiserLoop.step_and_evaluate`` on them.
+    """
 
-    descent: Descent
+    descent: OptimiserLoop
     evaluate: Body
-    again: Body
+    step_and_evaluate: Body
 
 
-class Recordings:
+class CudaGraphs:
     """One recording for every kind of frame, made when the first of its kind comes."""
 
     def __init__(self, record: Record) -> None:
         self._record = record
-        self._made: dict[Hashable, Recording] = {}
+        self._made: dict[Hashable, RecordedLoop] = {}
 
-    def of(self, descent: Descent) -> Recording:
+    def of(self, descent: OptimiserLoop) -> RecordedLoop:
         """The recording for descents of this kind, made to stand where ``descent`` does."""
         if descent.kind not in self._made:
-            own = descent.owning()
-            bodies = (self._record(body, own.tensors()) for body in (own.evaluate, own.again))
-            self._made[descent.kind] = Recording(own, *bodies)
+            without_priors = descent.clone()
+            bodies = (
+                self._record(body, without_priors.tensors())
+                for body in (without_priors.evaluate, without_priors.step_and_evaluate)
+            )
+            self._made[descent.kind] = RecordedLoop(without_priors, *bodies)
         recording = self._made[descent.kind]
         recording.descent.load(descent)
         return recording
@@ -83,6 +88,6 @@ def record_graph(body: Body, tensors: Sequence[torch.Tensor], pool: Any = None) 
     return graph.replay
 
 
-def replayed(body: Body, tensors: Sequence[torch.Tensor]) -> Body:
+def run_eagerly(body: Body, tensors: Sequence[torch.Tensor]) -> Body:
     """The stand-in where there is no GPU: what is replayed is the body itself."""
     return body

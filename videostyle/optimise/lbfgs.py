@@ -12,7 +12,7 @@ from functools import partial
 
 import torch
 
-from videostyle.kernels.loader import working
+from videostyle.kernels.loader import load_tested
 
 # A pair (s, y) says something about the curvature only if s.y > PAIR_ANGLE |s||y|. The rule has no scale of its own:
 # torch's absolute 1e-10 drops every pair of a loss of small scale, and then L-BFGS stalls.
@@ -31,12 +31,12 @@ class History:
     ``pairs``: float32 (2m, 3, H, W), the m steps first, then the m gradient differences, each a ring.
     ``valid``: bool (m,), False where a slot is empty or its pair was rejected. Rejected pairs are masked, not removed:
     shapes never change, which a captured CUDA graph needs.
-    ``newest``: int64 scalar tensor, the slot written last.
+    ``newest_slot``: int64 scalar tensor, the slot written last.
     """
 
     pairs: torch.Tensor
     valid: torch.Tensor
-    newest: torch.Tensor
+    newest_slot: torch.Tensor
 
     @classmethod
     def empty(cls, size: int, shape: tuple[int, int], device: torch.device | str = "cpu") -> "History":
@@ -44,7 +44,7 @@ class History:
         return cls(
             pairs=torch.zeros(2 * size, 3, *shape, device=device),
             valid=torch.zeros(size, dtype=torch.bool, device=device),
-            newest=torch.full((), size - 1, dtype=torch.int64, device=device),
+            newest_slot=torch.full((), size - 1, dtype=torch.int64, device=device),
         )
 
     @property
@@ -57,7 +57,7 @@ class History:
         ``warp`` gives a new tensor, masked in place: memory that is new at every frame costs more than the product.
         """
         pairs = warp(self.pairs)
-        return History(pairs if mask is None else pairs.mul_(mask), self.valid, self.newest)
+        return History(pairs if mask is None else pairs.mul_(mask), self.valid, self.newest_slot)
 
 
 class LBFGS:
@@ -65,12 +65,12 @@ class LBFGS:
 
     def __init__(self, history: History) -> None:
         self.pairs = history.pairs.clone().flatten(1)
-        self.shape, self.newest = history.pairs.shape, history.newest.clone()
+        self.shape, self.newest_slot = history.pairs.shape, history.newest_slot.clone()
         self.products = inner_products(self.pairs, self.pairs)  # among s and y, (2m, 2m)
-        self.valid = history.valid & self._bends_upwards()
+        self.valid = history.valid & self._has_positive_curvature()
         self.last_x, self.last_g = self.pairs.new_zeros(2, self.pairs.shape[1])
         # Whether there was a step: what is recorded has to ask a tensor.
-        self.begun: bool | torch.Tensor = False
+        self.has_previous: bool | torch.Tensor = False
 
     @property
     def size(self) -> int:
@@ -78,55 +78,59 @@ class LBFGS:
 
     def history(self) -> History:
         """The pairs as they are now."""
-        return History(self.pairs.view(self.shape), self.valid, self.newest)
+        return History(self.pairs.view(self.shape), self.valid, self.newest_slot)
 
     def tensors(self) -> list[torch.Tensor]:
         """All that a step reads or writes."""
-        begun = torch.as_tensor(self.begun, device=self.valid.device)
-        return [self.pairs, self.products, self.valid, self.newest, self.last_x, self.last_g, begun]
+        has_previous = torch.as_tensor(self.has_previous, device=self.valid.device)
+        return [self.pairs, self.products, self.valid, self.newest_slot, self.last_x, self.last_g, has_previous]
 
-    def owning(self) -> "LBFGS":
+    def clone(self) -> "LBFGS":
         """The same on copies of its tensors; whether there was a step is one of them."""
-        made, own = copy.copy(self), [t.clone() for t in self.tensors()]
-        made.pairs, made.products, made.valid, made.newest, made.last_x, made.last_g, made.begun = own
+        made, without_priors = copy.copy(self), [t.clone() for t in self.tensors()]
+        made.pairs, made.products, made.valid, made.newest_slot, made.last_x, made.last_g, made.has_previous = (
+            without_priors
+        )
         return made
 
     def step(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
         """The picture to try next, from the picture ``x`` and its gradient ``g``, both (1, 3, H, W) float32."""
-        if isinstance(self.begun, torch.Tensor) and x.is_cuda and (kernels := _kernels()):
+        if isinstance(self.has_previous, torch.Tensor) and x.is_cuda and (kernels := _kernels()):
             return kernels.step(self.tensors(), x, g, PAIR_ANGLE, FIRST_STEP, LONGEST_STEP)
         flat = g.flatten()
-        products = self._remember(x.flatten() - self.last_x, flat - self.last_g, flat)
+        products = self._append_pair(x.flatten() - self.last_x, flat - self.last_g, flat)
         # In place, as everything here: buffers that a CUDA graph knows must not move.
         self.last_x.copy_(x.flatten())
         self.last_g.copy_(flat)
-        if isinstance(self.begun, torch.Tensor):
-            self.begun.fill_(True)
+        if isinstance(self.has_previous, torch.Tensor):
+            self.has_previous.fill_(True)
         else:
-            self.begun = True
+            self.has_previous = True
         return x + self._limited(self.direction(flat, products)).view_as(x)
 
-    def _remember(self, s: torch.Tensor, y: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
+    def _append_pair(self, s: torch.Tensor, y: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
         """Write a pair over the oldest one and bring the products up to date. Returns those of the pairs with ``g``.
 
         All products with the pairs are taken in one pass over them, which is what a step costs.
         """
         m, pair = self.size, torch.stack((s, y))
-        self.newest.add_(self.begun).remainder_(m)
-        slots = torch.stack((self.newest, self.newest + m))
-        if self.begun is not True:  # before the first step, the newest pair over itself
-            begun = torch.as_tensor(self.begun, device=pair.device)
-            pair = torch.where(begun, pair, self.pairs.index_select(0, slots))
+        self.newest_slot.add_(self.has_previous).remainder_(m)
+        slots = torch.stack((self.newest_slot, self.newest_slot + m))
+        if self.has_previous is not True:  # before the first step, the newest pair over itself
+            has_previous = torch.as_tensor(self.has_previous, device=pair.device)
+            pair = torch.where(has_previous, pair, self.pairs.index_select(0, slots))
         self.pairs.index_copy_(0, slots, pair)
         products = inner_products(torch.cat((pair, g[None])), self.pairs)  # (3, 2m)
-        rows = products[:2]
-        self.products.index_copy_(0, slots, rows)
-        self.products.index_copy_(1, slots, rows.T.contiguous())
-        written = torch.arange(m, device=s.device) == self.newest
-        self.valid.copy_(torch.where(written, self._bends_upwards() & (self.valid | self.begun), self.valid))
+        loss_log = products[:2]
+        self.products.index_copy_(0, slots, loss_log)
+        self.products.index_copy_(1, slots, loss_log.T.contiguous())
+        written = torch.arange(m, device=s.device) == self.newest_slot
+        self.valid.copy_(
+            torch.where(written, self._has_positive_curvature() & (self.valid | self.has_previous), self.valid)
+        )
         return products[2]
 
-    def _bends_upwards(self) -> torch.Tensor:
+    def _has_positive_curvature(self) -> torch.Tensor:
         """bool (m,): which pairs have s.y > PAIR_ANGLE |s||y|."""
         m = self.pairs.shape[0] // 2
         norms = self.products.diagonal().sqrt()
@@ -139,7 +143,7 @@ class LBFGS:
         of S'Y in order of time and D its diagonal. A rejected pair's row and column become the identity's.
         """
         m = self.size
-        order = (self.newest + 1 + torch.arange(m, device=g.device)) % m  # oldest first
+        order = (self.newest_slot + 1 + torch.arange(m, device=g.device)) % m  # oldest first
         valid = self.valid[order].double()
         both = valid[:, None] * valid[None, :]
         sy = self.products[:m, m:][order][:, order] * both
@@ -158,7 +162,7 @@ class LBFGS:
     def _scale(self) -> torch.Tensor:
         """gamma = s.y / y.y of the newest valid pair (Nocedal and Wright, eq. 7.20); 1 where there is none."""
         m = self.size
-        age = (self.newest - torch.arange(m, device=self.valid.device)) % m
+        age = (self.newest_slot - torch.arange(m, device=self.valid.device)) % m
         # masked_fill, not where: a number would be copied to a GPU, and a copy from the host ends a recording;
         # index_select: indexing with a tensor of no dimension would read it back to the host
         youngest = age.masked_fill(~self.valid, m).argmin().view(1)
@@ -175,7 +179,7 @@ class LBFGS:
 
 
 # A whole step in a few kernels of our own on a GPU.
-_kernels = partial(working, "videostyle.kernels.lbfgs")
+_kernels = partial(load_tested, "videostyle.kernels.lbfgs")
 
 
 # What a product over the pixels is cut into on a GPU, where one long sum would keep one multiprocessor busy.

@@ -8,12 +8,12 @@ from videostyle.losses.objective import Losses
 
 
 @dataclass(frozen=True)
-class Outcome:
+class OptimisedImage:
     """One optimised picture in [0, 1], with the losses of exactly these pixels and what they cost.
 
     ``curve``: (evaluations, 3) float32 on the CPU, the total, content and style loss of every evaluation.
-    ``untouched``: what the content itself would cost as the picture, without priors. ``on_the_way``: the picture as it
-    was at the evaluation that was asked for; ``pixels`` where none was, or where the frame ended before.
+    ``content_image_loss``: what the content itself would cost as the picture, without priors. ``snapshot``: the picture
+    as it was at the evaluation that was asked for; ``pixels`` where none was, or where the frame ended before.
     """
 
     pixels: torch.Tensor
@@ -21,5 +21,5 @@ class Outcome:
     evaluations: int
     seconds: float
     curve: torch.Tensor
-    untouched: float
-    on_the_way: torch.Tensor
+    content_image_loss: float
+    snapshot: torch.Tensor

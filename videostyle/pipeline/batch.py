@@ -23,7 +23,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class BatchItemResult:
     """What became of a pair: a result, or a problem in words, or neither, where the output was there already."""
 
     pair: Pair
@@ -52,18 +52,18 @@ def pairs_of(clips: Sequence[str], styles: Sequence[str], folder: Path) -> list[
     return pairs
 
 
-def stylise_pair(pair: Pair, media: MediaSettings, **arguments: Any) -> Outcome:
+def stylise_pair(pair: Pair, media: MediaSettings, **arguments: Any) -> BatchItemResult:
     """`stylise_video` for one pair, its errors in words; an output that is whole is left as it is.
 
     Raises StoppedError, as there nothing else should begin either.
     """
     if pair.output.exists() and not media.overwrite and not directory_of(pair.output).exists():
-        return Outcome(pair)
+        return BatchItemResult(pair)
     try:
-        return Outcome(pair, stylise_video(pair.clip, pair.style, pair.output, media=media, **arguments))
+        return BatchItemResult(pair, stylise_video(pair.clip, pair.style, pair.output, media=media, **arguments))
     except StoppedError:
         raise
     except VideoStyleError as error:
-        return Outcome(pair, problem=str(error))
+        return BatchItemResult(pair, problem=str(error))
     except Exception as error:  # a bug, or a library's: the other clips have nothing to do with it
-        return Outcome(pair, problem=f"{type(error).__name__}: {error}")
+        return BatchItemResult(pair, problem=f"{type(error).__name__}: {error}")

@@ -17,7 +17,7 @@ from videostyle.media.probe import probe
 from videostyle.media.still import read_picture
 from videostyle.networks.download import Progress as DownloadProgress
 from videostyle.settings import NAMED_STARTS, MediaSettings, Settings
-from videostyle.stylise.stylizer import Painter
+from videostyle.stylise.stylizer import Stylizer
 from videostyle.temporal.shots import cut_at, find_shots
 
 DEFAULT_SIZE_CPU, DEFAULT_SIZE_ACCELERATED = 512, 960
@@ -64,7 +64,7 @@ class _Job:
         *before, last = (frame.time_seconds for frame in finished)
         step = last - before[-1] if before else 1 / (self.info.average_rate or Fraction(25))
         seconds = float(last + step - Fraction(self.media.start_seconds))
-        return replace(self, media=self.media.but(duration_seconds=seconds), expected_frames=len(finished))
+        return replace(self, media=self.media.replace(duration_seconds=seconds), expected_frames=len(finished))
 
 
 def _open(
@@ -82,7 +82,7 @@ def _open(
     info = probe(clip, media.stream)
     # Where a run was killed between its last two steps, the output is there and nothing will be written.
     written = kept is not None and is_published(output)
-    check_output(output, media.but(overwrite=media.overwrite or written), info.path)
+    check_output(output, media.replace(overwrite=media.overwrite or written), info.path)
     _check_record(record_to)
     job = _Job(info, output, _frame_size(info, output, settings, media), media, _expected_frames(info, media))
     beside = 0 if kept is None or written else _directory_bytes(job, kept)
@@ -106,10 +106,10 @@ def in_shots(frames: Iterator[Frame], media: MediaSettings) -> Iterator[Frame]:
     return frames if media.no_shots else find_shots(frames)
 
 
-def _painter(style: str | Path, settings: Settings, on_download: DownloadProgress | None) -> Painter:
+def _painter(style: str | Path, settings: Settings, on_download: DownloadProgress | None) -> Stylizer:
     """The painter for a style picture, with the start pictures that the settings name."""
     pictures = {name: read_picture(name) for name in {settings.init, settings.first_init} if name not in NAMED_STARTS}
-    return Painter(read_picture(style), settings, starts=pictures, on_download=on_download)
+    return Stylizer(read_picture(style), settings, starts=pictures, on_download=on_download)
 
 
 def _frame_size(info: VideoInfo, output: str | Path, settings: Settings, media: MediaSettings) -> tuple[int, int]:

@@ -8,7 +8,7 @@ import torch
 
 from videostyle.device import free_memory_bytes
 from videostyle.errors import DeviceError
-from videostyle.stylise.stylizer import Painter
+from videostyle.stylise.stylizer import Stylizer
 
 # What a run takes for every pixel of a frame: features, gradients, curvature pairs, measured on a CPU. Compact's fp32
 # are a sixth above what ten frames of 896 x 896 took, with a part that is painted anew and the curvature moved along:
@@ -16,10 +16,10 @@ from videostyle.stylise.stylizer import Painter
 BYTES_PER_PIXEL = {"compact": {"fp32": 2400, "bf16": 2100}, "vgg19": {"fp32": 4500, "bf16": 2600}}
 
 
-def check_memory(painter: Painter, size: tuple[int, int]) -> None:
+def check_memory(stylizer: Stylizer, size: tuple[int, int]) -> None:
     """Refuse frames that the device has no memory for, by estimate. Raises DeviceError."""
-    machine = painter.machine
-    needed, free = _needed_bytes(painter, size), free_memory_bytes(machine.device)
+    machine = stylizer.machine
+    needed, free = _needed_bytes(stylizer, size), free_memory_bytes(machine.device)
     if free is not None and needed > free:
         raise DeviceError(
             f"frames of {size[0]}x{size[1]} need about {needed / 2**30:.1f} GiB and {machine.device.type} has "
@@ -27,9 +27,9 @@ def check_memory(painter: Painter, size: tuple[int, int]) -> None:
         )
 
 
-def _needed_bytes(painter: Painter, size: tuple[int, int]) -> float:
-    kind = "compact" if {network.name for network in painter.networks} == {"compact"} else "vgg19"
-    return size[0] * size[1] * BYTES_PER_PIXEL[kind][painter.machine.precision]
+def _needed_bytes(stylizer: Stylizer, size: tuple[int, int]) -> float:
+    kind = "compact" if {network.name for network in stylizer.networks} == {"compact"} else "vgg19"
+    return size[0] * size[1] * BYTES_PER_PIXEL[kind][stylizer.machine.precision]
 
 
 def fitting_size(size: tuple[int, int], share: float) -> int:
@@ -38,18 +38,18 @@ def fitting_size(size: tuple[int, int], share: float) -> int:
 
 
 @contextmanager
-def enough_memory(painter: Painter, size: tuple[int, int]) -> Iterator[None]:
+def enough_memory(stylizer: Stylizer, size: tuple[int, int]) -> Iterator[None]:
     """Says in one line that the device's memory ran out, and what would fit. Raises DeviceError."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if not _out_of_memory(error):
             raise
-        device = painter.machine.device
+        device = stylizer.machine.device
         if device.type == "cuda":
             torch.cuda.empty_cache()
         free = free_memory_bytes(device)
-        share = 0.75 if free is None else min(0.75, free / _needed_bytes(painter, size))
+        share = 0.75 if free is None else min(0.75, free / _needed_bytes(stylizer, size))
         raise DeviceError(
             f"{device.type} ran out of memory at {size[0]}x{size[1]}; finished frames are kept: free memory and give "
             f"the same command again, or begin anew with --restart --size {fitting_size(size, share)}, which would fit"

@@ -58,19 +58,19 @@ def stylise_image(
     check_picture_output(output, overwrite=media.overwrite)
     _check_record(record_to)
     began = time.perf_counter()
-    painter = _painter(style, settings, on_download)
+    stylizer = _painter(style, settings, on_download)
     content = read_picture(photo, longest=media.size or default_size(settings))
-    heading = run_record.heading(painter, media, source=Path(photo).name, style=Path(style).name)
+    heading = run_record.heading(stylizer, media, source=Path(photo).name, style=Path(style).name)
     report = Reporter("stylise", 1, on_progress)
     # A picture has no previous one: it is the first frame of a shot of its own.
-    (painted,) = stylise_frames([Frame(content)], painter.style, painter=painter, on_evaluation=report.evaluation)
+    (painted,) = stylise_frames([Frame(content)], stylizer.style, stylizer=stylizer, on_evaluation=report.evaluation)
     report.frame(painted)
     write_picture(output, painted.pixels.cpu(), overwrite=media.overwrite, comment=run_record.comment(heading))
     seconds = time.perf_counter() - began
     lines = [run_record.frame_entry(painted)]
     full = heading | {
         "frames": lines,
-        "totals": run_record.totals(lines, seconds, painter.machine.device),
+        "totals": run_record.totals(lines, seconds, stylizer.machine.device),
         "warnings": [],
     }
     if record_to is not None:
@@ -95,17 +95,17 @@ def preview_video(
     check_picture_output(output, overwrite=media.overwrite)
     info = probe(clip, media.stream)
     size = _frame_size(info, "preview.mp4", settings, media)
-    painter = _painter(style, settings, on_download)
+    stylizer = _painter(style, settings, on_download)
     report = Reporter("stylise", PREVIEW_FRAMES, on_progress)
     with Decoder(info, size=size, start_seconds=at_seconds, threads=encoder_threads()) as decoder:
         frames = (frame for _, frame in zip(range(PREVIEW_FRAMES), decoder, strict=False))
-        for frame in stylise_frames(frames, painter.style, painter=painter, on_evaluation=report.evaluation):
+        for frame in stylise_frames(frames, stylizer.style, stylizer=stylizer, on_evaluation=report.evaluation):
             report.frame(frame)
     first, *later = report.finished
     write_picture(output, report.first_pixels.cpu(), overwrite=media.overwrite)
     typical = sorted(f.wall_seconds for f in later)[len(later) // 2] if later else first.wall_seconds
     count = _expected_frames(info, media)
-    resident, on_device = peak_memory_bytes(painter.machine.device)
+    resident, on_device = peak_memory_bytes(stylizer.machine.device)
     return Preview(
         Path(output),
         first,

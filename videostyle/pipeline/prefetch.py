@@ -16,21 +16,21 @@ from videostyle.frames import Frame
 Made = TypeVar("Made")
 
 # Frames that are ready while one is optimised, where nothing else is said: more would only be memory.
-ROOM = 2
+QUEUE_SIZE = 2
 # A GPU paints a small frame in less time than one core needs for its flow: so many are estimated side by side.
-MOST_HELPERS = 8
+MAX_FLOW_WORKERS = 8
 # How often a thread that waits for room looks whether it is still wanted.
 WAIT_SECONDS = 0.1
 
 
-class Ahead(Generic[Made]):
+class Prefetcher(Generic[Made]):
     """Makes what ``items`` yields in a thread, at most ``room`` before they are taken. A context manager.
 
     An exception there is raised here as soon as the next item is asked for, before those that are ready. Leaving the
     context ends the thread; it has finished its item by then.
     """
 
-    def __init__(self, items: Iterable[Made], room: int = ROOM) -> None:
+    def __init__(self, items: Iterable[Made], room: int = QUEUE_SIZE) -> None:
         self._items = items
         self._ready: queue.Queue[Made | None] = queue.Queue(room)
         self._unwanted = threading.Event()
@@ -93,18 +93,18 @@ class Ahead(Generic[Made]):
 Flow = TypeVar("Flow")
 
 
-def helpers_here() -> int:
+def flow_workers() -> int:
     """How many flows may be estimated at a time beside an accelerator: two of our cores are left to feed it."""
-    return max(1, min(MOST_HELPERS, cores() - 2))
+    return max(1, min(MAX_FLOW_WORKERS, cores() - 2))
 
 
-class FlowAhead(Generic[Flow]):
+class FlowPrefetcher(Generic[Flow]):
     """Frames with the flow to the one before each; nothing is estimated across a cut.
 
     ``estimate(current, previous)`` is the estimator; ``wanted``: whether anybody is going to ask. Iterate over
-    ``frames(pairs(...))``, with an `Ahead` around the pairs, and give this object to whoever asks for the flow between
-    the frame that was taken last and the one before. ``helpers``: threads that estimate as soon as a pair is made; with
-    0 a flow is estimated when its frame is taken.
+    ``frames(pairs(...))``, with an `Prefetcher` around the pairs, and give this object to whoever asks for the flow
+    between the frame that was taken last and the one before. ``helpers``: threads that estimate as soon as a pair is
+    made; with 0 a flow is estimated when its frame is taken.
     """
 
     def __init__(

@@ -14,26 +14,26 @@ import torch
 from videostyle.device import peak_memory_bytes
 from videostyle.frames import StylisedFrame, VideoInfo
 from videostyle.settings import NAMED_STARTS, MediaSettings, Settings
-from videostyle.stylise.stylizer import Painter
+from videostyle.stylise.stylizer import Stylizer
 from videostyle.temporal.flow import OPENCV_VERSION
 from videostyle.version import __version__
 
 
-def heading(painter: Painter, media: MediaSettings, *, source: str, style: str) -> dict[str, Any]:
+def heading(stylizer: Stylizer, media: MediaSettings, *, source: str, style: str) -> dict[str, Any]:
     """What is known before the first frame; this much also goes into the output's comment tag."""
     return {
-        "settings": settings_without_paths(painter.settings),
+        "settings": settings_without_paths(stylizer.settings),
         "media": asdict(media),
-        "backbone": {"name": painter.backbone.name, "sha256": painter.backbone.sha256, "because": painter.choice},
+        "backbone": {"name": stylizer.backbone.name, "sha256": stylizer.backbone.sha256, "because": stylizer.choice},
         "versions": versions(),
-        "device": {"name": painter.machine.name, "precision": painter.machine.precision},
+        "device": {"name": stylizer.machine.name, "precision": stylizer.machine.precision},
         "source": {"file": source},
         "style": {"file": style},
     }
 
 
-def made_from(
-    painter: Painter,
+def provenance(
+    stylizer: Stylizer,
     media: MediaSettings,
     *,
     source: Path,
@@ -41,21 +41,21 @@ def made_from(
     frames: Mapping[str, Any],
     decoder: Mapping[str, str],
 ) -> dict[str, dict[str, Any]]:
-    """Everything that the frames depend on, in groups; what is in ``made_with`` should not matter, but may.
+    """Everything that the frames depend on, in groups; what is in ``environment`` should not matter, but may.
 
     ``frames``: what is known of the frames before they are there: their size, their depth. ``decoder``: versions of
     what reads the clip.
     """
-    settings = {k: v for k, v in asdict(painter.settings).items() if k not in NOT_IN_FRAMES}
+    settings = {k: v for k, v in asdict(stylizer.settings).items() if k not in NOT_IN_FRAMES}
     settings |= {name: fingerprint(Path(settings[name])) for name in ("init", "first_init") if is_file(settings[name])}
-    machine = painter.machine
+    machine = stylizer.machine
     return {
         "source": {"fingerprint": fingerprint(source)},
         "style": {"fingerprint": fingerprint(style)},
         "setting": settings,
         "network": {
-            "name": [network.name for network in painter.networks],
-            "sha256": [network.sha256 for network in painter.networks],
+            "name": [network.name for network in stylizer.networks],
+            "sha256": [network.sha256 for network in stylizer.networks],
             "precision": machine.precision,
         },
         "cut": {name: getattr(media, name) for name in READING},

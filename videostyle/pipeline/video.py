@@ -22,12 +22,12 @@ from videostyle.networks.download import Progress as DownloadProgress
 from videostyle.pipeline import run_record
 from videostyle.pipeline.job import Result, _Job, _open, _painter, default_output, in_shots
 from videostyle.pipeline.memory import check_memory, enough_memory
-from videostyle.pipeline.prefetch import ROOM, Ahead, FlowAhead, helpers_here
+from videostyle.pipeline.prefetch import QUEUE_SIZE, FlowPrefetcher, Prefetcher, flow_workers
 from videostyle.pipeline.progress import OnProgress, Reporter
 from videostyle.settings import MediaSettings, RunSettings, Settings
 from videostyle.stylise.sequence import stylise_frames
-from videostyle.stylise.state import POSITION_PARTS, Position
-from videostyle.stylise.stylizer import Painter
+from videostyle.stylise.state import SEQUENCE_STATE_TYPES, SequenceState
+from videostyle.stylise.stylizer import Stylizer
 from videostyle.temporal.flow import flow_named
 
 
@@ -55,10 +55,10 @@ def stylise_video(
     output = output or default_output(clip, style, ".mp4")
     began = time.perf_counter()
     job = _open(clip, output, settings, media, record_to, kept=settings.history_size)
-    painter = _painter(style, settings, on_download)
-    check_memory(painter, job.size)
-    heading = run_record.heading(painter, media, source=Path(clip).name, style=Path(style).name)
-    with _run_directory(job, painter, style, run) as kept:
+    stylizer = _painter(style, settings, on_download)
+    check_memory(stylizer, job.size)
+    heading = run_record.heading(stylizer, media, source=Path(clip).name, style=Path(style).name)
+    with _run_directory(job, stylizer, style, run) as kept:
         if run.partial:
             job = job.cut_after(kept.finished)
         report = Reporter("stylise", job.expected_frames, on_progress, restored=len(kept.finished))
@@ -66,7 +66,7 @@ def stylise_video(
             result = Result(Path(output), len(kept.finished), 0.0)
             report.finished = kept.finished
         else:
-            stage = partial(_kept_frames, kept, painter, job, run, report, should_stop)
+            stage = partial(_kept_frames, kept, stylizer, job, run, report, should_stop)
             result = _run(job, stage, report, run_record.comment(heading), None if run.partial else kept.publishing)
         seconds = time.perf_counter() - began
         notices = (*result.notices, *report.notices)
@@ -74,7 +74,7 @@ def stylise_video(
         full = heading | {
             "source": run_record.source_entry(job.info),
             "frames": lines,
-            "totals": run_record.totals(lines, seconds, painter.machine.device, report.restored),
+            "totals": run_record.totals(lines, seconds, stylizer.machine.device, report.restored),
             "warnings": list(notices),
         }
         if record_to is not None:
@@ -95,22 +95,22 @@ def copy_video(
     return _run(job, _untouched, Reporter("copy", job.expected_frames, on_progress), None)
 
 
-def _run_directory(job: _Job, painter: Painter, style: str | Path, run: RunSettings) -> RunDirectory[Position]:
-    made_from = run_record.made_from(
-        painter,
+def _run_directory(job: _Job, stylizer: Stylizer, style: str | Path, run: RunSettings) -> RunDirectory[SequenceState]:
+    provenance = run_record.provenance(
+        stylizer,
         job.media,
         source=job.info.path,
         style=Path(style),
         frames={"size": job.size, "depth": job.depth},
         decoder={"ffmpeg": find_ffmpeg().version},
     )
-    states = States(POSITION_PARTS, painter.machine.device, lambda index, shot: Position(index, shot))
-    return RunDirectory(Path(job.output), made_from, run, states=states, size=job.size, depth=job.depth)
+    states = States(SEQUENCE_STATE_TYPES, stylizer.machine.device, lambda index, shot: SequenceState(index, shot))
+    return RunDirectory(Path(job.output), provenance, run, states=states, size=job.size, depth=job.depth)
 
 
 def _kept_frames(
-    kept: RunDirectory[Position],
-    painter: Painter,
+    kept: RunDirectory[SequenceState],
+    stylizer: Stylizer,
     job: _Job,
     run: RunSettings,
     report: Reporter,
@@ -126,41 +126,41 @@ def _kept_frames(
         yield stored
     if run.partial:
         return
-    helpers = helpers_here() if painter.machine.accelerated else 0
-    estimator = flow_named(painter.settings.flow, painter.settings.flow_size)
-    flow = FlowAhead(estimator, painter.settings.init == "warped", helpers)
+    helpers = flow_workers() if stylizer.machine.accelerated else 0
+    estimator = flow_named(stylizer.settings.flow, stylizer.settings.flow_size)
+    flow = FlowPrefetcher(estimator, stylizer.settings.init == "warped", helpers)
     # The last of the frames before is there for the flow from it, which must be what it would have been.
     before = [] if last is None else [last]
     pairs_in_line = flow.pairs(itertools.chain(before, frames))
     # Beside an optimiser on the CPU a second thread costs it 27 % (measured on two cores): OpenMP then lets its threads
     # sleep at every barrier. FFmpeg decodes and encodes in processes of its own anyway.
-    with Ahead(pairs_in_line, max(ROOM, helpers)) if helpers else nullcontext(pairs_in_line) as pairs:
-        to_paint = itertools.islice(flow.frames(pairs), len(before), None)
-        yield from _painted_frames(kept, painter, job, report, should_stop or (lambda: False), flow, to_paint)
+    with Prefetcher(pairs_in_line, max(QUEUE_SIZE, helpers)) if helpers else nullcontext(pairs_in_line) as pairs:
+        update_mask = itertools.islice(flow.frames(pairs), len(before), None)
+        yield from _painted_frames(kept, stylizer, job, report, should_stop or (lambda: False), flow, update_mask)
 
 
 def _painted_frames(
-    kept: RunDirectory[Position],
-    painter: Painter,
+    kept: RunDirectory[SequenceState],
+    stylizer: Stylizer,
     job: _Job,
     report: Reporter,
     should_stop: Callable[[], bool],
-    flow: FlowAhead,
+    flow: FlowPrefetcher,
     frames: Iterator[Frame],
 ) -> Iterator[Frame]:
     """The rest of the frames; the state after them is stored now and then, and before a stop."""
     after = deque([kept.position], maxlen=1)
     painted = stylise_frames(
         frames,
-        painter.style,
+        stylizer.style,
         flow=flow,
-        painter=painter,
+        stylizer=stylizer,
         on_evaluation=report.evaluation,
-        begin=kept.position,
-        on_position=after.append,
+        resume_from=kept.position,
+        on_state=after.append,
     )
     try:
-        with enough_memory(painter, job.size):
+        with enough_memory(stylizer, job.size):
             for frame in painted:
                 stored, stop = kept.keep(frame), should_stop()
                 if stop or kept.state_is_due:

@@ -1,22 +1,22 @@
 """How long a frame is optimised and how firmly it is held: the stopping and firmness rules with their constants."""
 
-from videostyle.optimise.outcome import Outcome
+from videostyle.optimise.outcome import OptimisedImage
 from videostyle.settings import Settings
 from videostyle.stylise.state import ShotState
-from videostyle.stylise.stylizer import Painter
-from videostyle.temporal.coverage import Painted
+from videostyle.stylise.stylizer import Stylizer
+from videostyle.temporal.coverage import Coverage
 from videostyle.temporal.warp import Warp
 
 # A frame is good enough where the shot's first frame was after so many evaluations from the content, for what either
-# costs untouched (``as_goal``). 80 would bring the worst frame 1 % nearer, for up to half more evaluations, and let a
-# webcam clip darken. What the compact network gains late is less by VGG-19's measure (its model card): 60 instead of 45
-# took twice the evaluations on the sample clip's first 24 frames at 384 px, for 4 % less of VGG-19's loss.
-GOAL_EVALUATIONS, GOAL_OF_COMPACT = 60, 45
+# costs untouched (``normalised_loss``). 80 would bring the worst frame 1 % nearer, for up to half more evaluations, and
+# let a webcam clip darken. What the compact network gains late is less by VGG-19's measure (its model card): 60 instead
+# of 45 took twice the evaluations on the sample clip's first 24 frames at 384 px, for 4 % less of VGG-19's loss.
+TARGET_EVALUATIONS, TARGET_EVALUATIONS_COMPACT = 60, 45
 
 # How much more firmly than the style's own loss a shot is held at what its first frame had reached of the style by
 # then. Held at what that converges to, the style of frames that are taken less far is pulled on for seconds. More would
 # let the content pay for it: the balance of style and content rightly changes with what is to be seen.
-ANCHOR_STIFFNESS = 2.0
+ANCHOR_GAIN = 2.0
 # A frame of which less than this share is unfinished may stop after this many evaluations: it has little left to do,
 # and what is done to it again and again adds up.
 UNFINISHED_SHARE, FEWEST_EVALUATIONS = 0.005, 3
@@ -29,31 +29,31 @@ REVEALED_SHARE, REVEALED_EVALUATIONS = 0.04, 20
 # less than LOOSEST, where the shot's anchor does not hold it either; and as much more after one that was there so soon.
 # Over 50 frames of the sample clip the worst of every twelfth frame is 1.04 and 1.06 of its own 60 evaluations in two
 # styles, instead of 1.22 and 1.19, for as many evaluations or fewer (``frame.py --judged-every 12``, 192 px, VGG-19).
-LOOSER, LOOSEST, EASY_EVALUATIONS = 1 / 4, 1 / 16, 12
+GAIN_STEP, LEAST_GAIN, EASY_EVALUATIONS = 1 / 4, 1 / 16, 12
 
 
-def firmness_after(settings: Settings, state: ShotState, outcome: Outcome) -> float:
+def next_temporal_gain(settings: Settings, state: ShotState, outcome: OptimisedImage) -> float:
     """How firmly what moves is held in the next frame; less after one that was held too firmly to get to its goal."""
-    if not state.goal.reached(outcome):
-        return max(LOOSEST, state.firmness * LOOSER)
+    if not state.target.is_reached_by(outcome):
+        return max(LEAST_GAIN, state.temporal_gain * GAIN_STEP)
     if outcome.evaluations <= max(EASY_EVALUATIONS, settings.min_iterations):
-        return min(1.0, state.firmness / LOOSER)
-    return state.firmness
+        return min(1.0, state.temporal_gain / GAIN_STEP)
+    return state.temporal_gain
 
 
-def _evaluations_to_goal(painter: Painter) -> int:
-    return GOAL_OF_COMPACT if painter.backbone.name == "compact" else GOAL_EVALUATIONS
+def evaluations_to_target(stylizer: Stylizer) -> int:
+    return TARGET_EVALUATIONS_COMPACT if stylizer.backbone.name == "compact" else TARGET_EVALUATIONS
 
 
-def _measures_again(settings: Settings) -> bool:
+def remeasures_target(settings: Settings) -> bool:
     """Not where no goal ends a frame, nor where a shot's first frame was polished, which is a goal of its own."""
     return settings.tolerance > 0 and not settings.polish
 
 
-def _fewest(settings: Settings, warp: Warp, painted: Painted) -> int:
+def min_evaluations(settings: Settings, warp: Warp, coverage: Coverage) -> int:
     """The fewest evaluations: fewer than the settings' where nothing is left to do, more where much is new."""
-    if painted.unfinished.mean().item() < UNFINISHED_SHARE:
+    if coverage.unfinished.mean().item() < UNFINISHED_SHARE:
         return min(settings.min_iterations, FEWEST_EVALUATIONS)
-    if warp.visible_before.mean().item() < 1 - REVEALED_SHARE:
+    if warp.visible.mean().item() < 1 - REVEALED_SHARE:
         return max(settings.min_iterations, REVEALED_EVALUATIONS)
     return settings.min_iterations

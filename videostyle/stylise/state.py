@@ -7,9 +7,9 @@ import torch
 from videostyle.losses.pixel import Prior
 from videostyle.losses.style import StyleTarget
 from videostyle.optimise.lbfgs import History
-from videostyle.optimise.stopping import Goal
-from videostyle.temporal.colour import Colours
-from videostyle.temporal.coverage import Painted
+from videostyle.optimise.stopping import LossTarget
+from videostyle.temporal.colour import ColourAnchor
+from videostyle.temporal.coverage import Coverage
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class ShotState:
     """What one frame leaves to the next one of its shot; nothing of it crosses a cut.
 
     ``source`` and ``stylised``: (1, 3, H, W) float32 in [0, 1]. ``history``: the optimiser's curvature pairs.
-    ``painted``: what is known of every pixel. ``goal``: how far the others are to be taken. ``style``: the style,
+    ``coverage``: what is known of every pixel. ``target``: how far the others are to be taken. ``style``: the style,
     anchored at what the shot's first frame had reached of it when it was as good as that. ``colours``: of the shot's
     first frame.
     """
@@ -25,15 +25,15 @@ class ShotState:
     source: torch.Tensor
     stylised: torch.Tensor
     history: History | None
-    painted: Painted
-    goal: Goal
+    coverage: Coverage
+    target: LossTarget
     style: StyleTarget
-    colours: Colours
-    firmness: float
+    colours: ColourAnchor
+    temporal_gain: float
 
 
 @dataclass(frozen=True)
-class Position:
+class SequenceState:
     """Between two frames: all that the frames to come need to know of those before. A run can be gone on with here.
 
     ``index``: the next frame's. ``shot``, ``first``: of the frame before it, its shot and where that began. ``losses``:
@@ -48,21 +48,21 @@ class Position:
 
 
 # Everything that a position is made of, for whoever stores it.
-POSITION_PARTS = (Position, ShotState, Goal, History, Painted, StyleTarget, Colours)
+SEQUENCE_STATE_TYPES = (SequenceState, ShotState, LossTarget, History, Coverage, StyleTarget, ColourAnchor)
 
 
 @dataclass(frozen=True)
-class Beginning:
-    """How a frame is begun: what ``ShotOptimiser.run`` takes beside the content, and what is known after it."""
+class FrameTask:
+    """How a frame is begun: what ``ImageOptimiser.run`` takes beside the content, and what is known after it."""
 
     name: str
     start: torch.Tensor
     history: History | None = None
     priors: tuple[Prior, ...] = ()
-    free: torch.Tensor | None = None
-    goal: float | None = None
-    floor: int | None = None
+    update_mask: torch.Tensor | None = None
+    target: float | None = None
+    min_evaluations: int | None = None
     style: StyleTarget | None = None
-    part: torch.Tensor | None = None
-    painted: Painted | None = None
-    note_at: int | None = None
+    repair_mask: torch.Tensor | None = None
+    coverage: Coverage | None = None
+    snapshot_at: int | None = None

@@ -11,20 +11,20 @@ from videostyle.losses.objective import Losses
 from videostyle.losses.style import StyleTarget
 from videostyle.networks.backbone import Backbone
 from videostyle.networks.download import Progress as DownloadProgress
-from videostyle.networks.feature_extractor import Trunk
+from videostyle.networks.feature_extractor import FeatureExtractor
 from videostyle.networks.weights import load_backbone
-from videostyle.optimise.image_optimiser import ShotOptimiser, loss_weights
+from videostyle.optimise.image_optimiser import ImageOptimiser, loss_weights
 from videostyle.optimise.lbfgs import History
-from videostyle.optimise.outcome import Outcome
+from videostyle.optimise.outcome import OptimisedImage
 from videostyle.settings import Settings
 from videostyle.stylise.network import choose_backbone, load_chosen
 from videostyle.stylise.pictures import fit_style, noise, resized
-from videostyle.stylise.state import Beginning
+from videostyle.stylise.state import FrameTask
 
 OnEvaluation = Callable[[int, float], None]  # evaluation within the frame, its loss
 
 
-class Painter:
+class Stylizer:
     """Everything that is made before the first frame: network, device, precision and style; paints frame after frame.
 
     ``style``: (1, 3, H, W) float32 RGB in [0, 1], at any size. ``starts``: pictures that ``settings.init`` or
@@ -46,61 +46,63 @@ class Painter:
         self.choice = "given" if backbone else choose_backbone(self.settings, self.machine)[1]
         self.backbone = backbone or load_chosen(self.settings, self.machine, on_download)
         self.weights = loss_weights(self.settings)
-        self.trunk = Trunk(
+        self.extractor = FeatureExtractor(
             self.backbone,
             self.weights.layers,
             pooling=self.settings.pooling,
             device=self.machine.device,
             dtype=self.machine.dtype,
         )
-        self._optimiser: ShotOptimiser | None = None
+        self._optimiser: ImageOptimiser | None = None
         self._size: tuple[int, int] | None = None
-        self._polisher = self._exact(on_download) if self.settings.polish else None
+        self._polisher = self._make_polisher(on_download) if self.settings.polish else None
 
     @property
     def networks(self) -> tuple[Backbone, ...]:
         """Every network that has a say in the frames."""
         return (self.backbone, *(self._polisher.networks if self._polisher else ()))
 
-    def _exact(self, on_download: DownloadProgress | None) -> "Painter":
+    def _make_polisher(self, on_download: DownloadProgress | None) -> "Stylizer":
         """The same with VGG-19 itself, for the last evaluations of a shot's first frame."""
         s = self.settings
-        exact = s.but(backbone="vgg19", iterations=s.polish, min_iterations=1, tolerance=0, polish=0)
+        exact = s.replace(backbone="vgg19", iterations=s.polish, min_iterations=1, tolerance=0, polish=0)
         network = load_backbone(
             "auto" if s.weights else "vgg19", s.weights, download=s.download, on_progress=on_download
         )
-        return Painter(self.style, exact, backbone=network)
+        return Stylizer(self.style, exact, backbone=network)
 
-    def polished(self, content: torch.Tensor, outcome: Outcome, on_evaluation: OnEvaluation | None) -> Outcome:
+    def polish(
+        self, content: torch.Tensor, outcome: OptimisedImage, on_evaluation: OnEvaluation | None
+    ) -> OptimisedImage:
         """``outcome`` a few evaluations of VGG-19 further, if the settings ask for it; losses stay this network's."""
         if self._polisher is None:
             return outcome
-        exact, _ = self._polisher.paint(content, Beginning("painted", outcome.pixels), on_evaluation)
+        exact, _ = self._polisher.paint(content, FrameTask("painted", outcome.pixels), on_evaluation)
         return replace(
             outcome,
             pixels=exact.pixels,
-            on_the_way=exact.pixels,
+            snapshot=exact.pixels,
             losses=self.losses(content, exact.pixels),
             evaluations=outcome.evaluations + exact.evaluations,
             seconds=outcome.seconds + exact.seconds,
         )
 
     def paint(
-        self, content: torch.Tensor, begin: "Beginning", on_evaluation: OnEvaluation | None = None
-    ) -> tuple[Outcome, History | None]:
+        self, content: torch.Tensor, task: "FrameTask", on_evaluation: OnEvaluation | None = None
+    ) -> tuple[OptimisedImage, History | None]:
         """Optimise one picture: ``content`` (1, 3, H, W) float32 in [0, 1]."""
         return self._optimiser_for(content).run(
             content,
-            begin.start,
-            priors=begin.priors,
-            history=begin.history,
+            task.start,
+            priors=task.priors,
+            history=task.history,
             on_evaluation=on_evaluation,
-            free=begin.free,
-            goal=begin.goal,
-            floor=begin.floor,
-            style=begin.style,
-            part=begin.part,
-            note_at=begin.note_at,
+            update_mask=task.update_mask,
+            target=task.target,
+            min_evaluations=task.min_evaluations,
+            style=task.style,
+            repair_mask=task.repair_mask,
+            snapshot_at=task.snapshot_at,
         )
 
     def losses(self, content: torch.Tensor, pixels: torch.Tensor) -> Losses:
@@ -111,18 +113,19 @@ class Painter:
         """The style's statistics for pictures of this size."""
         return self._optimiser_for(content).style
 
-    def _optimiser_for(self, content: torch.Tensor) -> ShotOptimiser:
+    def _optimiser_for(self, content: torch.Tensor) -> ImageOptimiser:
         """Style targets are computed once per style and size."""
         height, width = content.shape[2:]
         if self._optimiser is None or self._size != (height, width):
-            if min(height, width) < self.trunk.smallest_side:
+            smallest = self.extractor.smallest_side
+            if min(height, width) < smallest:
                 raise UsageError(
-                    f"the picture is {width}x{height}; {self.backbone.name} needs at least {self.trunk.smallest_side} "
+                    f"the picture is {width}x{height}; {self.backbone.name} needs at least {smallest} "
                     "pixels a side for these layers; use a larger --size or shallower layers"
                 )
-            style = fit_style(self.style, max(height, width) * self.settings.style_scale, self.trunk.smallest_side)
-            target = StyleTarget(self.trunk, style, self.weights.style_layers)
-            self._optimiser, self._size = ShotOptimiser(self.trunk, target, self.settings), (height, width)
+            style = fit_style(self.style, max(height, width) * self.settings.style_scale, smallest)
+            target = StyleTarget(self.extractor, style, self.weights.style_layers)
+            self._optimiser, self._size = ImageOptimiser(self.extractor, target, self.settings), (height, width)
         return self._optimiser
 
     def start(self, name: str, content: torch.Tensor, position: int = 0) -> torch.Tensor:

@@ -16,29 +16,29 @@ MOST_CONTRAST, LEAST_DEVIATION = 2.0, 1 / 255
 # So much of a change of the source's mean colour is sure to be followed. With none of it a webcam clip whose exposure
 # settles runs by +0.38 and -0.27 % in two styles, where the source runs by +0.28 (``temporal_drift.py``; 0.25 and 0.24
 # with this much); were all of it followed, a clip that gets three times as light would leave the style's own colours.
-FOLLOWED = 4 / 255
+SHIFT_FOLLOWED = 4 / 255
 
 
-def start(
+def initial_image(
     stylised: torch.Tensor,
     source: torch.Tensor,
     content: torch.Tensor,
     warp: Warp,
-    painted: torch.Tensor,
-    free: torch.Tensor,
+    reference: torch.Tensor,
+    update_mask: torch.Tensor,
 ) -> torch.Tensor:
     """The previous stylised frame moved along the flow; what was not seen before begins in its palette.
 
-    ``source``: the frame that ``stylised`` was painted from. ``painted``: what every pixel of ``content`` looked like
-    when it was last painted; where ``free``, a mask (1, 1, H, W) of what is to be painted, the light follows. The
-    others are (1, 3, H, W).
+    ``source``: the frame that ``stylised`` was painted from. ``reference``: what every pixel of ``content`` looked like
+    when it was last painted; where ``update_mask``, a mask (1, 1, H, W) of what is to be painted, the light follows.
+    The others are (1, 3, H, W).
     """
-    slope, offset = palette(stylised, source)
-    moved = warp(stylised) + free * slope * light(content, painted, warp.visible_before)
-    return torch.lerp(slope * content + offset, moved, warp.visible_before).clamp(0, 1)
+    slope, offset = colour_fit(stylised, source)
+    moved = warp(stylised) + update_mask * slope * local_colour_shift(content, reference, warp.visible)
+    return torch.lerp(slope * content + offset, moved, warp.visible).clamp(0, 1)
 
 
-def palette(stylised: torch.Tensor, source: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def colour_fit(stylised: torch.Tensor, source: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """(slope, offset), both (1, 3, 1, 1): the line from every channel of the source to the picture, by least squares.
 
     The ratio of their deviations instead of the slope (Reinhard et al. 2001) takes the strokes for contrast: what comes
@@ -53,7 +53,7 @@ def palette(stylised: torch.Tensor, source: torch.Tensor) -> tuple[torch.Tensor,
 
 
 @dataclass(frozen=True)
-class Colours:
+class ColourAnchor:
     """The mean colours of a shot's first frame, which the others keep to: what is measured once cannot run away.
 
     What comes into view is painted again and again, and the style makes it a little paler or darker every time.
@@ -65,10 +65,10 @@ class Colours:
     slope: torch.Tensor
 
     @classmethod
-    def of(cls, stylised: torch.Tensor, source: torch.Tensor) -> "Colours":
+    def of(cls, stylised: torch.Tensor, source: torch.Tensor) -> "ColourAnchor":
         """``stylised``: the picture, ``source``: what it was painted from, both (1, 3, H, W)."""
         of_source, of_picture = (picture.mean((2, 3), keepdim=True) for picture in (source, stylised))
-        return cls(of_source, of_picture, palette(stylised, source)[0])
+        return cls(of_source, of_picture, colour_fit(stylised, source)[0])
 
     def between(self, content: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """What the mean colours of the picture of ``content`` may lie between, (1, 3, 1, 1) twice.
@@ -77,11 +77,11 @@ class Colours:
         FOLLOWED. A style has its own colours, and how far they go with the source's is for the other losses to say.
         """
         change = content.mean((2, 3), keepdim=True) - self.source
-        whole, least = (self.stylised + self.slope * c for c in (change, change.clamp(-FOLLOWED, FOLLOWED)))
+        whole, least = (self.stylised + self.slope * c for c in (change, change.clamp(-SHIFT_FOLLOWED, SHIFT_FOLLOWED)))
         return torch.minimum(whole, least), torch.maximum(whole, least)
 
 
-def light(content: torch.Tensor, before: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+def local_colour_shift(content: torch.Tensor, before: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
     """How much lighter every channel has become since ``before``, (1, 3, H, W).
 
     The losses hardly ask for it: what was painted by night would stay dark through the morning, beside new paint in the

@@ -12,13 +12,13 @@ from videostyle.temporal.warp import Warp, shorter
 # What a pixel lacks of its paint falls by the factor e in this many evaluations. On a webcam clip the style loss of the
 # last of 300 frames over the 30th's is 0.972, 0.992 and 1.024 in three styles (``temporal_drift.py``). With 60 it was
 # 0.984, 0.997 and 1.031 for up to 7 % more evaluations, and 0.972, 0.997 and 1.023 with 45, before colours were held.
-EVALUATIONS_TO_PAINT = 45.0
+EVALUATIONS_TO_COVER = 45.0
 
 # A pixel that lacks less than this is finished.
-FINISHED = 0.1
+COMPLETE_BELOW = 0.1
 
 # Half the width of a brush stroke, over which stretching is averaged; motion that DIS finds in noise. In pixels.
-STROKE, FLOW_NOISE = 8, 1.0
+STROKE_RADIUS_PX, FLOW_NOISE = 8, 1.0
 
 # A pixel has changed if the mean of the 5 x 5 pixels around it did since it was painted, in luma by more than CHANGE or
 # in any channel by more than CHANGE_OF_CHANNEL. Noise of sigma 2/255 moves that mean by 0.6/255; but codecs are coarse
@@ -29,59 +29,59 @@ CHANGE_RADIUS = 2
 
 # The pixels beside a changed one are painted with it (``changed`` looks two further). With a wider margin the wall
 # behind someone who moves is painted again and again: with 4 a webcam's still pixels wander twice as far as with 2.
-MARGIN = 1
+MARGIN_PX = 1
 
 
 @dataclass(frozen=True)
-class Painted:
+class Coverage:
     """What is known of every pixel of the shot's last picture.
 
-    ``source``: (1, 3, H, W), the source as it was when the pixel was last painted. ``bare``: (1, 1, H, W) in [0, 1],
-    what the pixel lacks of its paint: 1 as it comes into view. ``lag``: (1, 2, H, W), motion that the picture has not
-    followed yet, in pixels: at x it should show what it shows at x + lag(x). ``followed``: (1, 1, H, W), 1 where it was
-    moved from the frame before; a shot begins with 1, so that it follows until it first stands still.
+    ``reference``: (1, 3, H, W), the source as it was when the pixel was last painted. ``missing``: (1, 1, H, W) in [0,
+    1], what the pixel lacks of its paint: 1 as it comes into view. ``withheld_motion``: (1, 2, H, W), motion that the
+    picture has not followed yet, in pixels: at x it should show what it shows at x + lag(x). ``moving``: (1, 1, H, W),
+    1 where it was moved from the frame before; a shot begins with 1, so that it follows until it first stands still.
     """
 
-    source: torch.Tensor
-    bare: torch.Tensor
-    lag: torch.Tensor
-    followed: torch.Tensor
+    reference: torch.Tensor
+    missing: torch.Tensor
+    withheld_motion: torch.Tensor
+    moving: torch.Tensor
 
     @classmethod
-    def whole(cls, source: torch.Tensor) -> "Painted":
+    def complete(cls, reference: torch.Tensor) -> "Coverage":
         """After the first frame of a shot, which is optimised until it converges: everything is finished."""
-        bare, lag = torch.zeros_like(source[:, :1]), torch.zeros_like(source[:, :2])
-        return cls(source, bare, lag, followed=torch.ones_like(bare))
+        missing, withheld_motion = torch.zeros_like(reference[:, :1]), torch.zeros_like(reference[:, :2])
+        return cls(reference, missing, withheld_motion, moving=torch.ones_like(missing))
 
-    def moved(self, warp: Warp) -> "Painted":
+    def warped(self, warp: Warp) -> "Coverage":
         """The same, known at the next frame's pixels; paint that is stretched gets thinner, and thicker again."""
-        bare, source = warp(torch.cat((self.bare, self.source), 1)).split((1, 3), 1)
-        kept = (1 - bare.clamp(0, 1)) * density(warp.flow) * warp.visible_before
-        return replace(self, source=source, bare=(1 - kept).clamp(0, 1))
+        missing, reference = warp(torch.cat((self.missing, self.reference), 1)).split((1, 3), 1)
+        remaining = (1 - missing.clamp(0, 1)) * area_ratio(warp.flow) * warp.visible
+        return replace(self, reference=reference, missing=(1 - remaining).clamp(0, 1))
 
-    def to_paint(self, content: torch.Tensor, warp: Warp) -> torch.Tensor:
+    def update_mask(self, content: torch.Tensor, warp: Warp) -> torch.Tensor:
         """Mask (1, 1, H, W) of 0 and 1: all but what stands still, is finished and looks as when it was painted."""
-        leave = warp.still * warp.visible_before * (self.bare < FINISHED) * (1 - changed(content, self.source))
-        return box_filter.maximum(1 - leave, MARGIN)
+        leave = warp.static * warp.visible * (self.missing < COMPLETE_BELOW) * (1 - changed(content, self.reference))
+        return box_filter.maximum(1 - leave, MARGIN_PX)
 
     @property
     def unfinished(self) -> torch.Tensor:
-        """(1, 1, H, W) in [0, 1]: ``bare`` without what is finished."""
-        return self.bare * (self.bare >= FINISHED)
+        """(1, 1, H, W) in [0, 1]: ``missing`` without what is finished."""
+        return self.missing * (self.missing >= COMPLETE_BELOW)
 
     @property
-    def part(self) -> torch.Tensor:
+    def repair_mask(self) -> torch.Tensor:
         """(1, 1, H, W) in [0, 1]: what is not finished, with a margin; it is to have the style by itself."""
-        return box_filter.maximum(self.unfinished, MARGIN)
+        return box_filter.maximum(self.unfinished, MARGIN_PX)
 
-    def after(self, content: torch.Tensor, painted: torch.Tensor, evaluations: int) -> "Painted":
-        """What is known when the pixels ``painted`` (a mask) of the frame ``content`` have been painted."""
-        left = self.bare * math.exp(-evaluations / EVALUATIONS_TO_PAINT)
-        bare = torch.where(self.bare < FINISHED, self.bare, left * (left >= FINISHED))
-        return replace(self, source=torch.lerp(self.source, content, painted), bare=bare)
+    def updated(self, content: torch.Tensor, updated_mask: torch.Tensor, evaluations: int) -> "Coverage":
+        """What is known when the pixels ``updated_mask`` (a mask) of the frame ``content`` have been painted."""
+        left = self.missing * math.exp(-evaluations / EVALUATIONS_TO_COVER)
+        missing = torch.where(self.missing < COMPLETE_BELOW, self.missing, left * (left >= COMPLETE_BELOW))
+        return replace(self, reference=torch.lerp(self.reference, content, updated_mask), missing=missing)
 
 
-def density(flow: torch.Tensor) -> torch.Tensor:
+def area_ratio(flow: torch.Tensor) -> torch.Tensor:
     """Previous pixels per current one, (1, 1, H, W): below 1 where the picture is stretched.
 
     det(1 + dw/dx) with its mean over a brush stroke; 1 where the motion is within the flow's noise.
@@ -89,7 +89,7 @@ def density(flow: torch.Tensor) -> torch.Tensor:
     across, down = torch.gradient(flow, dim=(3, 2))
     area = (1 + across[:, :1]) * (1 + down[:, 1:]) - across[:, 1:] * down[:, :1]
     area = torch.where(shorter(flow, FLOW_NOISE), 1, area)
-    return box_filter.mean(area, STROKE)
+    return box_filter.mean(area, STROKE_RADIUS_PX)
 
 
 def changed(content: torch.Tensor, before: torch.Tensor) -> torch.Tensor:

@@ -80,8 +80,8 @@ def reduced(estimator: FlowEstimator, longest: int) -> FlowEstimator:
         small = estimator(*(F.interpolate(f, size, mode="area") for f in (current, previous)))
         scale = torch.tensor([width / size[1], height / size[0]]).view(1, 2, 1, 1)
         flow = F.interpolate(small.flow, (height, width), mode="bilinear", align_corners=False) * scale
-        mask, seen_ = (F.interpolate(m, (height, width), mode="nearest") for m in (small.mask, small.visible_before))
-        return Warp(flow, mask, seen_)
+        mask, visible = (F.interpolate(m, (height, width), mode="nearest") for m in (small.comparable, small.visible))
+        return Warp(flow, mask, visible)
 
     return estimate
 
@@ -91,9 +91,10 @@ def _both_ways(current: torch.Tensor, previous: torch.Tensor, estimate: Callable
     current, previous = current.cpu(), previous.cpu()
     a, b = _grey(current), _grey(previous)
     if min(a.shape) < SMALLEST_SIDE:
-        return Warp(current.new_zeros(1, 2, *a.shape), current.new_ones(1, 1, *a.shape))
+        everywhere = current.new_ones(1, 1, *a.shape)
+        return Warp(current.new_zeros(1, 2, *a.shape), everywhere, everywhere)
     backward, forward = _flow(estimate, a, b), _flow(estimate, b, a)
-    visible = seen(backward, forward)
+    visible = visible_mask(backward, forward)
     resting = at_rest(current, previous, backward)
     backward = backward * (1 - resting)
     visible = torch.maximum(visible, resting)
@@ -112,7 +113,7 @@ def _flow(estimate: Callable[..., np.ndarray], source: np.ndarray, target: np.nd
     return torch.from_numpy(found).permute(2, 0, 1)[None].contiguous()
 
 
-def seen(backward: torch.Tensor, forward: torch.Tensor) -> torch.Tensor:
+def visible_mask(backward: torch.Tensor, forward: torch.Tensor) -> torch.Tensor:
     """Mask (1, 1, H, W), 1 where a pixel was visible in the previous frame: the two flows agree, and it was inside.
 
     ``backward``: current to previous, ``forward``: previous to current, both (1, 2, H, W) in pixels. Sundaram et al.
@@ -182,8 +183,8 @@ def given_warp(file: str | Path, fallback: Warp) -> Warp:
     finite = torch.isfinite(raw).all(1, keepdim=True).float()
     known = F.interpolate(finite, (height, width), mode="area") > 0.999
     flow = F.interpolate(raw.nan_to_num(), (height, width), mode="area") * scale
-    seen_ = (known & _inside(flow)).to(flow.dtype) * fallback.visible_before
-    return Warp(flow, seen_ * off_boundaries(flow), seen_)
+    visible = (known & _inside(flow)).to(flow.dtype) * fallback.visible
+    return Warp(flow, visible * off_boundaries(flow), visible)
 
 
 def _inside(flow: torch.Tensor) -> torch.Tensor:

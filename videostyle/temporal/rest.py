@@ -5,9 +5,9 @@ from dataclasses import replace
 import torch
 
 from videostyle.temporal import box_filter
-from videostyle.temporal.coverage import CHANGE_RADIUS, FLOW_NOISE, STROKE, Painted, changed
+from videostyle.temporal.coverage import CHANGE_RADIUS, FLOW_NOISE, STROKE_RADIUS_PX, Coverage, changed
 from videostyle.temporal.flow import CAMERA_SHARE, REST_FLOOR
-from videostyle.temporal.trust import Difference
+from videostyle.temporal.trust import FrameDifference
 from videostyle.temporal.warp import Warp, sample, shorter
 
 # What stood still may lag this far behind a motion before it follows, as a share of the picture's longer side.
@@ -18,8 +18,10 @@ LONGEST_LAG = 1 / 400
 REST_SHARE, STRAY_SHARE = 1.25, 4.0
 
 
-def rested(warp: Warp, content: torch.Tensor, found: Difference, painted: Painted) -> tuple[Warp, Painted]:
-    """(how the picture is to be moved, ``painted`` with its lag after that); ``warp``: how the source has moved.
+def suppress_spurious_motion(
+    warp: Warp, content: torch.Tensor, found: FrameDifference, coverage: Coverage
+) -> tuple[Warp, Coverage]:
+    """(how the picture is to be moved, ``coverage`` with its lag after that); ``warp``: how the source has moved.
 
     A picture stands still where a motion says nothing: the source looks as it did when it was painted, and along the
     flow no more like the frame before than straight on (``found``). That holds for motions within the flow's noise, a
@@ -30,20 +32,22 @@ def rested(warp: Warp, content: torch.Tensor, found: Difference, painted: Painte
     What stood still goes on doing so until it lags LONGEST_LAG behind, for a camera that nods comes back; then it
     catches up, and follows every motion until it stands still again.
     """
-    straight, along = (
-        box_filter.mean(d.square().mean(1, keepdim=True), CHANGE_RADIUS) for d in (found.straight, found.along)
+    static_residual, warped_residual = (
+        box_filter.mean(d.square().mean(1, keepdim=True), CHANGE_RADIUS) for d in (found.static, found.warped)
     )
-    slow, slow_around = (shorter(flow, FLOW_NOISE) for flow in (warp.flow, box_filter.mean(warp.flow, STROKE)))
-    stray = (slow_around & ~slow) | (warp.visible_before < 0.5)
-    alike = straight <= torch.where(stray, STRAY_SHARE, REST_SHARE) * (along + REST_FLOOR)
-    quiet = (1 - changed(content, painted.source)) * alike * (slow | stray)
-    if quiet.mean() < 1 - CAMERA_SHARE:
-        quiet = torch.zeros_like(quiet)
-    flow = warp.flow * (1 - quiet)
-    before = sample(torch.cat((painted.lag, painted.followed), 1), flow, mode="bilinear")
+    slow, slow_around = (
+        shorter(flow, FLOW_NOISE) for flow in (warp.flow, box_filter.mean(warp.flow, STROKE_RADIUS_PX))
+    )
+    stray = (slow_around & ~slow) | (warp.visible < 0.5)
+    alike = static_residual <= torch.where(stray, STRAY_SHARE, REST_SHARE) * (warped_residual + REST_FLOOR)
+    spurious = (1 - changed(content, coverage.reference)) * alike * (slow | stray)
+    if spurious.mean() < 1 - CAMERA_SHARE:
+        spurious = torch.zeros_like(spurious)
+    flow = warp.flow * (1 - spurious)
+    before = sample(torch.cat((coverage.withheld_motion, coverage.moving), 1), flow, mode="bilinear")
     due = flow + before[:, :2]
     near = shorter(due, LONGEST_LAG * max(content.shape[2:]))
-    held = (before[:, 2:] == 0) * near * warp.visible_before.round()
-    rest = torch.maximum(quiet, held)
-    moved = Warp(due * (1 - rest), torch.maximum(warp.mask, quiet), torch.maximum(warp.visible_before, quiet))
-    return moved, replace(painted, lag=due * rest, followed=1 - moved.still)
+    withheld = (before[:, 2:] == 0) * near * warp.visible.round()
+    rest = torch.maximum(spurious, withheld)
+    moved = Warp(due * (1 - rest), torch.maximum(warp.comparable, spurious), torch.maximum(warp.visible, spurious))
+    return moved, replace(coverage, withheld_motion=due * rest, moving=1 - moved.static)

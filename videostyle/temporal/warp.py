@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-# Displacements below this many pixels are taken as standing still. A still pixel is copied, not resampled:
+# Displacements below this many pixels are taken as standing static. A static pixel is copied, not resampled:
 # resampling blurs a little each time, and a webcam's background is warped thousands of times.
 STATIC_PIXELS = 1 / 16
 
@@ -19,28 +19,23 @@ STATIC_PIXELS = 1 / 16
 class Warp:
     """Flow (1, 2, H, W) from the current frame to the previous one, with two masks (1, 1, H, W) in [0, 1].
 
-    ``mask``: where the flow can be trusted to compare the two frames; not at the edges of moving things, where it is
-    smeared. ``seen``: where what is visible now was visible before; edges are. None: the same as ``mask``.
+    ``comparable``: 1 where the two frames can be compared along the flow; 0 at the edges of moving things, where the
+    flow is smeared. ``visible``: 1 where what is visible now was visible before, edges included.
     """
 
     flow: torch.Tensor
-    mask: torch.Tensor
-    seen: torch.Tensor | None = None
+    comparable: torch.Tensor
+    visible: torch.Tensor
 
     def __call__(self, previous: torch.Tensor) -> torch.Tensor:
         """The previous frame's values (N, C, H, W) at the current frame's pixels."""
         return warp(previous, self.flow)
 
     def to(self, device: torch.device | str) -> "Warp":
-        seen = None if self.seen is None else self.seen.to(device)
-        return Warp(self.flow.to(device), self.mask.to(device), seen)
+        return Warp(self.flow.to(device), self.comparable.to(device), self.visible.to(device))
 
     @property
-    def visible_before(self) -> torch.Tensor:
-        return self.mask if self.seen is None else self.seen
-
-    @property
-    def still(self) -> torch.Tensor:
+    def static(self) -> torch.Tensor:
         """1 where a pixel stands still and is copied, (1, 1, H, W)."""
         return shorter(self.flow, STATIC_PIXELS).to(self.flow.dtype)
 

@@ -93,7 +93,7 @@ class _Studio:
         self.folder, self.clip, self.info = folder, clip, probe(clip)
         accelerated = choose_machine(settings).accelerated
         self.size = size or (QUICK_SIZE if quick else SIZE_ACCELERATED if accelerated else SIZE)
-        self.settings = settings.but(iterations=QUICK_ITERATIONS) if quick else settings
+        self.settings = settings.replace(iterations=QUICK_ITERATIONS) if quick else settings
         self.on_progress, self.on_download = on_progress, on_download
         self.rate = min(Fraction(MOST_RATE), self.info.average_rate or Fraction(25))
         whole = min(SECONDS, float(self.info.duration_seconds or SECONDS))

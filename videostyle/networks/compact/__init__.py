@@ -3,7 +3,7 @@
 One safetensors file next to this module holds the convolutions (``conv1_1.weight``, ``.bias``; float16 and float32)
 and, for each layer that it answers to, an upper triangular ``conv1_1.adapter`` R (c, c): the losses are defined on R F,
 whose distances and Gram matrices stand for those of the original VGG-19's features. ``conv4_1.smoothness`` and
-``conv4_1.variation`` are the layer's (``Nominal``).
+``conv4_1.variation`` are the layer's (``LayerReference``).
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from videostyle.errors import WeightsError
-from videostyle.networks.backbone import VGG19_LAYERS, Backbone, Conv, Nominal
+from videostyle.networks.backbone import VGG19_LAYERS, Backbone, Conv, LayerReference
 
 FILE_NAME = "compact.safetensors"
 
@@ -40,8 +40,8 @@ def from_tensors(tensors: Mapping[str, torch.Tensor], sha256: str = "") -> Backb
         Conv(name, tensors[f"{name}.weight"].float(), tensors[f"{name}.bias"].float(), pool=before[4] != name[4])
         for before, name in zip([names[0], *names], names, strict=False)
     )
-    nominal = {
-        name: Nominal(
+    references = {
+        name: LayerReference(
             channels=VGG19_LAYERS[name][2],
             adapter=tensors[f"{name}.adapter"].float(),
             smoothness=float(tensors.get(f"{name}.smoothness", 0.0)),
@@ -50,16 +50,16 @@ def from_tensors(tensors: Mapping[str, torch.Tensor], sha256: str = "") -> Backb
         for name in names
         if f"{name}.adapter" in tensors
     }
-    return Backbone(name="compact", convs=convs, nominal=nominal, sha256=sha256, poolings=("average",))
+    return Backbone(name="compact", convs=convs, references=references, sha256=sha256, poolings=("average",))
 
 
 def to_bytes(backbone: Backbone) -> bytes:
     """The file's content for a compact backbone: convolutions in float16, biases and adapters in float32."""
     tensors = {f"{conv.name}.weight": conv.weight.half().contiguous() for conv in backbone.convs}
     tensors |= {f"{conv.name}.bias": conv.bias.float().contiguous() for conv in backbone.convs}
-    for name, nominal in backbone.nominal.items():
-        assert nominal.adapter is not None
-        tensors[f"{name}.adapter"] = (nominal.scale * nominal.adapter).float().contiguous()
-        told = {"smoothness": nominal.smoothness, "variation": nominal.variation}
+    for name, references in backbone.references.items():
+        assert references.adapter is not None
+        tensors[f"{name}.adapter"] = (references.scale * references.adapter).float().contiguous()
+        told = {"smoothness": references.smoothness, "variation": references.variation}
         tensors |= {f"{name}.{what}": torch.tensor(weight) for what, weight in told.items() if weight}
     return save_tensors(tensors)
