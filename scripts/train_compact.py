@@ -93,7 +93,7 @@ class Training:
         self.teacher = RecordedLoop(self.teacher_backbone, LAYERS, device=self.device, dtype=self.dtype)
         folders = [*args.data, *(folder for folder in args.paintings if folder.is_dir())]
         self.pictures = Pictures(folders, HELD_OUT, args.out / "pictures.pt")
-        self.student = self.next_task().to(self.device)
+        self.student = self._begin().to(self.device)
         self.parameters = list(self.student.parameters())
         self.sizes = [float(p.detach().square().mean().sqrt()) for p in self.parameters]
         groups = [{"params": [p], "lr": 1.0} for p in self.parameters]
@@ -103,11 +103,11 @@ class Training:
         self.gradient_weight, self.norm = torch.tensor([0.1, 0.0], device=self.device)
         self._resume()
 
-    def next_task(self) -> Student:
+    def _begin(self) -> Student:
         crops = torch.cat([crop(self.pictures.any(self.rng), 160, self.rng) for _ in range(48)])
         if self.args.init:
-            has_previous = narrowed(compact.load(self.args.init), Plan.parse(self.args.narrow), crops)
-            return from_backbone(has_previous, self.teacher_backbone, crops, self.dtype)
+            begun = narrowed(compact.load(self.args.init), Plan.parse(self.args.narrow), crops)
+            return from_backbone(begun, self.teacher_backbone, crops, self.dtype)
         student = from_teacher(self.teacher_backbone, Plan.parse(self.args.plan), crops, self.dtype)
         (self.args.out / "start.safetensors").write_bytes(compact.to_bytes(student.export()))
         return student

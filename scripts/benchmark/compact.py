@@ -201,11 +201,11 @@ def kept(run: Iterator[tuple[torch.Tensor, Losses]]) -> list[torch.Tensor]:
     return pictures
 
 
-def own_run(report: Objective, start: torch.Tensor, settings: Settings, cache: Path | None) -> OwnRun:
+def own_run(judge: Objective, start: torch.Tensor, settings: Settings, cache: Path | None) -> OwnRun:
     """VGG-19's run, from the cache where it is there: it takes nearly all of the time and does not change."""
     if cache and cache.is_file():
         return OwnRun(**torch.load(cache, weights_only=True, map_location=start.device))
-    seen = [(x, losses) for x, losses in steps(report, start, settings)]
+    seen = [(x, losses) for x, losses in steps(judge, start, settings)]
     run = OwnRun(
         total=[float(v.total) for _, v in seen],
         content=[float(v.content) for _, v in seen],
@@ -230,21 +230,21 @@ def compare(
     content, painting = (read(path, args.size).to(args.device) for path in (photo, style))
     generator = torch.Generator().manual_seed(settings.seed)
     start = content if args.start == "content" else torch.rand(content.shape, generator=generator).to(args.device)
-    report, pupil = objective(vgg, content, painting, settings), objective(small, content, painting, settings)
+    judge, pupil = objective(vgg, content, painting, settings), objective(small, content, painting, settings)
     weights = f"{settings.content_weight:g}-{settings.style_weight:g}"
     key = f"{photo.stem}-{style.stem}-{args.size}-{args.start}-{settings.iterations}-{args.precision}-{weights}.pt"
-    own = own_run(report, start, settings, args.cache / key if args.cache else None)
+    own = own_run(judge, start, settings, args.cache / key if args.cache else None)
 
     pictures = kept(steps(pupil, start, settings))
     marks = [k for k in MARKS if k < len(pictures)] + [len(pictures)]
     if args.polish:
-        pictures[-1] = kept(steps(report, pictures[-1], settings.replace(iterations=args.polish)))[-1]
-    judged = [report.value(pictures[k - 1]) for k in marks]
+        pictures[-1] = kept(steps(judge, pictures[-1], settings.replace(iterations=args.polish)))[-1]
+    judged = [judge.value(pictures[k - 1]) for k in marks]
     end, own_end = judged[-1], own.total.index(min(own.total))
     cosines = []
     for share in (0, 0.25, 0.5, 1.0):
         x = pictures[round(share * (len(pictures) - 1))]
-        a, b = report.value_and_gradient(x)[1], pupil.value_and_gradient(x)[1]
+        a, b = judge.value_and_gradient(x)[1], pupil.value_and_gradient(x)[1]
         cosines.append(float(torch.nn.functional.cosine_similarity(a.flatten(), b.flatten(), dim=0)))
     result = Result(
         photo=photo.stem,

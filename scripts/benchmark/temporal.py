@@ -118,7 +118,7 @@ def run_scene(scene: Scene, style: torch.Tensor, backbone: Any, arguments: argpa
 
 
 def _note(found: dict[str, Any], scene: Scene, name: str, frames: list[StylisedFrame], stylizer: Stylizer) -> None:
-    found[name] = (frames, list(report(scene, frames, stylizer)))
+    found[name] = (frames, list(judge(scene, frames, stylizer)))
     line = {"way": name, **summary(found, name)}
     cells = [f"{v:10.4g}" for k, v in line.items() if k != "way"]
     if name == "independent":
@@ -129,7 +129,7 @@ def _note(found: dict[str, Any], scene: Scene, name: str, frames: list[StylisedF
     say(f"{name:22s} {' '.join(cells)}")
 
 
-def report(scene: Scene, frames: list[StylisedFrame], stylizer: Stylizer) -> Iterator[Judged]:
+def judge(scene: Scene, frames: list[StylisedFrame], stylizer: Stylizer) -> Iterator[Judged]:
     """Every frame whose flow from the one before is true (all of them on a real clip)."""
     for t in range(1, len(frames)):
         if t in scene.judged:

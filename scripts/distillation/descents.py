@@ -14,20 +14,20 @@ class Descents:
     def __init__(self, count: int, size: int, pixels: int, device: torch.device) -> None:
         self.s, self.y = torch.zeros(2, count, size, pixels, device=device)  # oldest first
         self.x, self.g = torch.zeros(2, count, pixels, device=device)
-        self.has_previous = torch.zeros(count, 1, device=device)
+        self.begun = torch.zeros(count, 1, device=device)
 
     def restart(self, rows: torch.Tensor) -> None:
         """Forget what is known of some rows."""
-        for state in (self.s, self.y, self.has_previous):
+        for state in (self.s, self.y, self.begun):
             state[rows] = 0
 
     def step(self, rows: torch.Tensor, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
         """The pictures to try next, from the pictures ``x`` and their gradients ``g``, (n, 3, H, W) float32."""
         shape, x, g = x.shape, x.flatten(1), g.flatten(1)
-        has_previous = self.has_previous[rows]  # a first step leaves a pair of zeros, which is never valid
-        s = torch.cat((self.s[rows, 1:], ((x - self.x[rows]) * has_previous)[:, None]), 1)
-        y = torch.cat((self.y[rows, 1:], ((g - self.g[rows]) * has_previous)[:, None]), 1)
-        self.s[rows], self.y[rows], self.x[rows], self.g[rows], self.has_previous[rows] = s, y, x, g, 1.0
+        begun = self.begun[rows]  # a first step leaves a pair of zeros, which is never valid
+        s = torch.cat((self.s[rows, 1:], ((x - self.x[rows]) * begun)[:, None]), 1)
+        y = torch.cat((self.y[rows, 1:], ((g - self.g[rows]) * begun)[:, None]), 1)
+        self.s[rows], self.y[rows], self.x[rows], self.g[rows], self.begun[rows] = s, y, x, g, 1.0
         return (x + _direction(s, y, g)).view(shape)
 
 
@@ -40,9 +40,9 @@ def _direction(s: torch.Tensor, y: torch.Tensor, g: torch.Tensor) -> torch.Tenso
     for i in reversed(range(s.shape[1])):
         left.append(rho[:, i] * _dot(s[:, i], q))
         q = torch.addcmul(q, left[-1][:, None], y[:, i], value=-1)
-    newest_slot = s.shape[1] - 1 - valid.flip(1).int().argmax(1, keepdim=True)
+    newest = s.shape[1] - 1 - valid.flip(1).int().argmax(1, keepdim=True)
     known = valid.any(1, keepdim=True)
-    q = q * torch.where(known, (sy / yy.clamp_min(1e-30)).gather(1, newest_slot), 1.0)
+    q = q * torch.where(known, (sy / yy.clamp_min(1e-30)).gather(1, newest), 1.0)
     for i, a in enumerate(reversed(left)):
         q = torch.addcmul(q, (a - rho[:, i] * _dot(y[:, i], q))[:, None], s[:, i])
     mean = q.abs().mean(1, keepdim=True).clamp_min(1e-30)

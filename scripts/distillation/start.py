@@ -33,7 +33,7 @@ def from_teacher(teacher: Backbone, plan: Sequence[Plan], pictures: torch.Tensor
         wanted = activations[target]  # (N, C, h, w), after the ReLU
         radius = item.kernel // 2
         if i == 0:
-            weight, bias, scale = task_from_scratch(teacher.convs[0], wanted, item)
+            weight, bias, scale = _first(teacher.convs[0], wanted, item)
             h = F.pad(h, (1,) * 4, mode="replicate")
         else:
             h = F.avg_pool2d(h, 2) if pool else h
@@ -143,7 +143,7 @@ def _choose(features: torch.Tensor, count: int) -> torch.Tensor:
     return torch.tensor(chosen)
 
 
-def task_from_scratch(conv: Conv, wanted: torch.Tensor, item: Plan) -> tuple[torch.Tensor, torch.Tensor, float]:
+def _first(conv: Conv, wanted: torch.Tensor, item: Plan) -> tuple[torch.Tensor, torch.Tensor, float]:
     """VGG-19's own filters, the most telling ones."""
     chosen = _choose(wanted, item.channels)
     return conv.weight[chosen], conv.bias[chosen], 1.0

@@ -119,7 +119,7 @@ class Walkers:
         self.follows_student = np.zeros(count, bool)
         self.first_loss = torch.full((count,), torch.nan, device=device)  # VGG-19's, where the walk began
         everybody = np.arange(count)
-        self.next_task(everybody)
+        self._begin(everybody)
         ages = (self.life * rng.random(count)).astype(int) * self.follows_student  # they differ from the first round on
         for age in range(0, LONGEST_LIFE, STRIDE):
             self.run(everybody, ages > age)
@@ -127,7 +127,7 @@ class Walkers:
     def draw(self, count: int) -> np.ndarray:
         """Numbers of some walkers, the finished ones among them replaced first."""
         picked = self.rng.choice(len(self.age), count, replace=False)
-        self.next_task(picked[self.age[picked] >= self.life[picked]])
+        self._begin(picked[self.age[picked] >= self.life[picked]])
         return picked
 
     def batch(self, picked: np.ndarray) -> Batch:
@@ -181,7 +181,7 @@ class Walkers:
     def _rows(self, picked: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(picked).to(self.teacher.device, non_blocking=True)
 
-    def next_task(self, picked: np.ndarray) -> None:
+    def _begin(self, picked: np.ndarray) -> None:
         if not len(picked):
             return
         rng, rows = self.rng, self._rows(picked)
@@ -189,9 +189,9 @@ class Walkers:
         others = self.x[self._rows(rng.integers(len(self.age), size=len(picked)))]
         self.content[rows] = torch.cat([walk[0] for walk in new]).to(self.x.device)
         self.style[rows] = torch.cat([walk[1] for walk in new]).to(self.x.device)
-        has_previous = torch.tensor([walk[2] is not None for walk in new])
+        begun = torch.tensor([walk[2] is not None for walk in new])
         starts = torch.cat([walk[0] if walk[2] is None else walk[2] for walk in new]).to(self.x.device)
-        older = torch.from_numpy(self.age[picked] > 0) & ~has_previous
+        older = torch.from_numpy(self.age[picked] > 0) & ~begun
         self.x[rows] = torch.where(older.to(self.x.device).view(-1, 1, 1, 1), others, starts)
         self._look(rows)
         self.beta[rows] = torch.from_numpy(2 ** rng.uniform(-2, 2, len(picked))).to(self.beta)

@@ -27,10 +27,10 @@ def _storm_valley(size: int, rng: np.random.Generator) -> tuple[Array, Array]:
     flow_x, flow_y = np.ones_like(x), 0.25 * np.sin(x * 7 + 1) + 0.1 * soft
     for cx, cy, radius, turn in eddies:
         r = np.hypot(x - cx, (y - cy) * 1.1)
-        minimised_grams = np.exp(-((r / radius) ** 2)) * 4.5
-        flow_x += -turn * (y - cy) / (r + 0.02) * minimised_grams
-        flow_y += turn * (x - cx) / (r + 0.02) * minimised_grams
-        swirl += (radius == 0.17) * turn * minimised_grams * np.sin(r * 75 - np.arctan2(y - cy, x - cx) * turn)
+        pull = np.exp(-((r / radius) ** 2)) * 4.5
+        flow_x += -turn * (y - cy) / (r + 0.02) * pull
+        flow_y += turn * (x - cx) / (r + 0.02) * pull
+        swirl += (radius == 0.17) * turn * pull * np.sin(r * 75 - np.arctan2(y - cy, x - cx) * turn)
     angle = np.arctan2(flow_y, flow_x)
     sun = np.hypot(x - 0.66, (y - 0.24) * 1.05)
     t = np.clip(y / 0.5 + 0.10 * swirl / 4.5 + 0.05 * soft, 0, 1)
@@ -272,7 +272,7 @@ def pointillism(size: int = 640) -> np.ndarray:
     motif = tools.to_srgb(_river_morning(size, rng))
     mean = motif.mean(-1, keepdims=True)
     motif = np.clip(mean + (motif - mean) * 1.12, 0, 1)
-    colour_fit = np.stack([tools.to_srgb(colour(c)) for c in DOTS])
+    palette = np.stack([tools.to_srgb(colour(c)) for c in DOTS])
     canvas = np.full((big, big, 3), (0.90, 0.86, 0.76), np.float32)
     relief = np.zeros((big, big), np.float32)
     for spacing, radius, warmth in ((13.0, 8.2, 14.0), (9.0, 5.4, 24.0), (8.4, 4.4, 40.0)):
@@ -285,11 +285,11 @@ def pointillism(size: int = 640) -> np.ndarray:
         keep = rng.random(len(x)) < 0.86
         x, y = x[keep], y[keep]
         want = motif[np.clip(y / 2, 0, size - 1).astype(int), np.clip(x / 2, 0, size - 1).astype(int)]
-        far = ((want[:, None] - colour_fit) ** 2).sum(-1)
+        far = ((want[:, None] - palette) ** 2).sum(-1)
         weight = np.exp(-far * warmth)
         weight /= weight.sum(1, keepdims=True)
-        pick = (weight.cumsum(1) < rng.random((len(x), 1))).sum(1).clip(0, len(colour_fit) - 1)
-        ink = np.clip(0.72 * colour_fit[pick] + 0.28 * want + rng.normal(0, 0.025, (len(x), 3)), 0, 1)
+        pick = (weight.cumsum(1) < rng.random((len(x), 1))).sum(1).clip(0, len(palette) - 1)
+        ink = np.clip(0.72 * palette[pick] + 0.28 * want + rng.normal(0, 0.025, (len(x), 3)), 0, 1)
         for i in range(len(x)):
             r = radius * rng.uniform(0.75, 1.2) * big / 1280
             centre = (int(x[i] * 8), int(y[i] * 8))

@@ -58,7 +58,7 @@ class Town:
     ground: HeightMap
     house: Array
     kind: Array
-    missing: Array
+    bare: Array
     house_near: Array
     boat_near: Array
     normal: Array
@@ -101,21 +101,21 @@ def build(seed: int, cell: float = 0.125, hill: float = 0.2, chapel_x: float = 2
     rise = np.clip(inland - 13, 0, None)
     z = np.where(inland > 0, 1.5 + hill * rise + (rise > 0) * np.minimum(rise * 0.1, 1) * 1.6 * lumps, -3)
     z = z.astype(np.float32)
-    missing = HeightMap(z.copy(), cell, x0, y0)
+    bare = HeightMap(z.copy(), cell, x0, y0)
     kind = np.where((inland > 0) & (inland < 13), QUAY, LAND).astype(np.float32)
     house = np.full(z.shape, -1, np.float32)
-    boxes = _houses(rng, missing, chapel_x)
+    boxes = _houses(rng, bare, chapel_x)
     for number, box in enumerate(boxes):
         _stamp_house(z, house, kind, box, number, cell, x0, y0, rng)
     bumps = noise(rng, (512, 512), 14, 2.6)
-    _stamp_trees(rng, z, kind, house, missing, bumps, boxes)
+    _stamp_trees(rng, z, kind, house, bare, bumps, boxes)
     hulls, masts = _boats(rng, z, kind, cell, x0, y0)
-    smooth = HeightMap(np.where(house >= 0, missing.z, z), cell, x0, y0)
+    smooth = HeightMap(np.where(house >= 0, bare.z, z), cell, x0, y0)
     lamp_x = np.arange(-150, 150, 11).astype(np.float32) + rng.uniform(-1, 1, 28).astype(np.float32)
     lamp_y = shore(lamp_x) + 2.5
     up = rng.uniform(-110, 110, 26).astype(np.float32), rng.uniform(25, 130, 26).astype(np.float32)
     lamp_x, lamp_y = np.concatenate([lamp_x, up[0]]), np.concatenate([lamp_y, up[1]])
-    lamps = np.stack([lamp_x, lamp_y, missing.at(missing.z, lamp_x, lamp_y) + 4.2], 1)
+    lamps = np.stack([lamp_x, lamp_y, bare.at(bare.z, lamp_x, lamp_y) + 4.2], 1)
     peaks = mountains(rng, (512, 768), 260, 7)
     fy, fx = np.mgrid[0:512, 0:768].astype(np.float32)
     swell = 0.62 + 0.38 * np.cos((fx / 768 - 0.36) * 2 * np.pi)
@@ -138,7 +138,7 @@ def build(seed: int, cell: float = 0.125, hill: float = 0.2, chapel_x: float = 2
         with_clearance(HeightMap(z, cell, x0, y0)),
         house,
         kind,
-        missing.z,
+        bare.z,
         cv2.dilate(house, around),
         cv2.dilate(kind * (kind > 10), around),
         normals(smooth),
@@ -154,12 +154,12 @@ def build(seed: int, cell: float = 0.125, hill: float = 0.2, chapel_x: float = 2
     )
 
 
-def _houses(rng: np.random.Generator, missing: HeightMap, chapel_x: float) -> Array:
+def _houses(rng: np.random.Generator, bare: HeightMap, chapel_x: float) -> Array:
     """Choose where the houses stand: a tight row on the quay, looser rows up the hill; a chapel comes first."""
     found: list[tuple[float, ...]] = []
 
     def add(x: float, y: float, yaw: float, half: tuple[float, float], eaves: float, rise: float) -> None:
-        base = float(missing.at(missing.z, f32([x]), f32([y - half[1]]))[0]) - 0.2
+        base = float(bare.at(bare.z, f32([x]), f32([y - half[1]]))[0]) - 0.2
         found.append((x, y, yaw, *half, base, eaves, rise))
 
     chapel_y = float(shore(chapel_x)) + 62
@@ -238,10 +238,10 @@ def _pitch(u: Array, v: Array, half_u: Array | float, half_v: Array | float, num
 
 
 def _stamp_trees(
-    rng: np.random.Generator, z: Array, kind: Array, house: Array, missing: HeightMap, bumps: Array, boxes: Array
+    rng: np.random.Generator, z: Array, kind: Array, house: Array, bare: HeightMap, bumps: Array, boxes: Array
 ) -> None:
     """Plant trees in the gaps: many up the hill, a few on the quay."""
-    cell, x0, y0 = missing.cell, missing.x0, missing.y0
+    cell, x0, y0 = bare.cell, bare.x0, bare.y0
     for _ in range(1500):
         x, y = rng.uniform(-175, 175), rng.uniform(16, 228)
         radius = rng.uniform(1.3, 3.4) * (1.2 if y > 140 else 1)
@@ -256,7 +256,7 @@ def _stamp_trees(
         dx = (np.arange(columns) + window[1].start)[None, :] * cell + x0 - x
         lump = np.resize(bumps[row % 300 : row % 300 + rows, column % 300 : column % 300 + columns], view.shape)
         near2 = 1 - (dx**2 + dy**2) / radius**2 + 0.22 * lump
-        crown = missing.z[window] + radius * (0.7 + 1.5 * np.sqrt(np.clip(near2, 0, None))) + 0.3 * lump
+        crown = bare.z[window] + radius * (0.7 + 1.5 * np.sqrt(np.clip(near2, 0, None))) + 0.3 * lump
         better = (near2 > 0) & (crown > view) & (house[window] < 0)
         view[better] = crown[better]
         kind[window][better] = TREE
@@ -268,7 +268,7 @@ def _boats(
     """Moor boats along the quay and a few further out; return the hulls and the ends of every mast."""
     hulls: list[tuple[float, ...]] = []
     masts: list[tuple[Array, Array]] = []
-    colour_fit = np.stack([colour(c) for c in HULLS])
+    palette = np.stack([colour(c) for c in HULLS])
     x = -95.0
     places = []
     while x < 95:
@@ -289,7 +289,7 @@ def _boats(
             hull = np.where((np.abs(v) < width * 0.55) & (np.abs(u + 0.1 * length) < length * 0.33), 1.7, hull)
         view[deck] = hull[deck]
         kind[window][deck] = BOAT + 10 + len(hulls)
-        hulls.append((x, y, yaw, length, *colour_fit[rng.integers(len(colour_fit))]))
+        hulls.append((x, y, yaw, length, *palette[rng.integers(len(palette))]))
         if length > 3.3:
             foot = np.array([x + 0.1 * length * np.cos(yaw), y + 0.1 * length * np.sin(yaw), 1.2], np.float32)
             masts.append((foot, foot + np.array([0, 0, length * 2.1], np.float32)))
@@ -431,11 +431,11 @@ def _surface(town: Town, light: Light, p: Array, rays: Array) -> tuple[Array, Ar
     row = np.clip(np.rint((inner[:, 1] - ground.y0) / ground.cell).astype(int), 0, ground.z.shape[0] - 1)
     number, kind = town.house[row, column].astype(int), town.kind[row, column].astype(int)
     # A hit on a corner can step past the thing it hit: then the nearest thing counts.
-    proud = p[:, 2] - town.missing[row, column] > 0.4
+    proud = p[:, 2] - town.bare[row, column] > 0.4
     close = town.house_near[row, column].astype(int)
     number = np.where((number < 0) & ((kind == LAND) | (kind == QUAY)) & proud, close, number)
     afloat = town.boat_near[row, column].astype(int)
-    kind = np.where((kind <= 10) & (town.missing[row, column] < 0), np.maximum(kind, afloat), kind)
+    kind = np.where((kind <= 10) & (town.bare[row, column] < 0), np.maximum(kind, afloat), kind)
     n = town.normal[row, column]
     rough = sample(town.texture, p[:, 0] * 14, p[:, 1] * 14, True)
     fine = sample(town.texture, p[:, 0] * 3 + p[:, 2] * 5, p[:, 1] * 3 + p[:, 2] * 7, True)
@@ -482,8 +482,8 @@ def _far_surface(town: Town, p: Array) -> tuple[Array, Array]:
     meadow = colour("8f9250") * (1 + 0.1 * rough[:, 1:2])
     rock = mix(colour("7d7468"), colour("b1a594"), smoothstep(-1.5, 1.5, rough[:, 0] + rough[:, 1]))
     albedo = mix(wood, meadow, smoothstep(0.2, 1.0, rough[:, 2] + 0.4 * rough[:, 0]) * smoothstep(0.72, 0.9, n[:, 2]))
-    missing = smoothstep(430, 720, p[:, 2] + 90 * rough[:, 0]) + smoothstep(0.62, 0.5, n[:, 2])
-    albedo = mix(albedo, rock, np.clip(missing, 0, 1))
+    bare = smoothstep(430, 720, p[:, 2] + 90 * rough[:, 0]) + smoothstep(0.62, 0.5, n[:, 2])
+    albedo = mix(albedo, rock, np.clip(bare, 0, 1))
     bumpy = n + 0.16 * rough[:, [1, 0, 2]] * f32([1, 1, 0])
     return albedo, (bumpy / np.linalg.norm(bumpy, axis=1, keepdims=True)).astype(np.float32)
 

@@ -49,18 +49,18 @@ class Sheet:
         edge = np.exp(-deep / 0.0035) + 0.45 * np.exp(-deep / 0.014)
         flow = self._noise("flow")
         small = self._noise("small")
-        area_ratio = 1 + 0.26 * flow + 0.12 * small + rim * (1 - wet) * edge
+        density = 1 + 0.26 * flow + 0.12 * small + rim * (1 - wet) * edge
         # A backrun: a bloom of clear water pushes pigment to a crinkled front.
         bloom = self._noise("bloom") + 0.10 * small
-        area_ratio *= 1 - 0.30 * smoothstep(0.9, 1.5, bloom)
-        area_ratio += 0.30 * np.exp(-(((bloom - 0.9) / 0.045) ** 2))
-        area_ratio *= 1 + grain * self.tooth * (1.1 - 0.5 * wet)
+        density *= 1 - 0.30 * smoothstep(0.9, 1.5, bloom)
+        density += 0.30 * np.exp(-(((bloom - 0.9) / 0.045) ** 2))
+        density *= 1 + grain * self.tooth * (1.1 - 0.5 * wet)
         if isinstance(pigment, str):
             ink = -np.log(np.clip(colour(pigment), 0.015, 1)) * np.ones_like(self.absorbed)
         else:
             total = sum(w for w, _ in pigment)
             ink = sum((w / total)[..., None] * -np.log(np.clip(colour(c), 0.015, 1)) for w, c in pigment)
-        self.absorbed += (body * np.clip(area_ratio, 0.05, 3) * strength * 0.68)[..., None] * ink
+        self.absorbed += (body * np.clip(density, 0.05, 3) * strength * 0.68)[..., None] * ink
 
     def lift(self, field: Array, amount: float, soft: float = 0.004) -> None:
         """Lift paint off where `field` is positive, as masking fluid or a thirsty brush does."""

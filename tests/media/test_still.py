@@ -67,9 +67,9 @@ def test_alpha_is_laid_on_white(tmp_path: Path) -> None:
     assert colour(read_picture(tmp_path / "a.png"))[0] == pytest.approx(127, abs=0.1)
     Image.new("LA", (4, 4), (0, 0)).save(tmp_path / "b.png")
     assert colour(read_picture(tmp_path / "b.png")) == [255.0] * 3
-    colour_fit = Image.new("P", (4, 4), 0)
-    colour_fit.putpalette([10, 20, 30])
-    colour_fit.save(tmp_path / "c.png", transparency=0)
+    palette = Image.new("P", (4, 4), 0)
+    palette.putpalette([10, 20, 30])
+    palette.save(tmp_path / "c.png", transparency=0)
     assert colour(read_picture(tmp_path / "c.png")) == [255.0] * 3
 
 
@@ -85,9 +85,9 @@ def test_other_kinds(tmp_path: Path) -> None:
     Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "cmyk.jpg")
     red = colour(read_picture(tmp_path / "cmyk.jpg"))
     assert red[0] > 200 and red[1] < 60 and red[2] < 60
-    colour_fit = Image.new("P", (4, 4), 0)
-    colour_fit.putpalette([10, 20, 30])
-    colour_fit.save(tmp_path / "palette.gif")
+    palette = Image.new("P", (4, 4), 0)
+    palette.putpalette([10, 20, 30])
+    palette.save(tmp_path / "palette.gif")
     assert colour(read_picture(tmp_path / "palette.gif")) == [10.0, 20.0, 30.0]
 
 

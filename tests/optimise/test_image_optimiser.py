@@ -220,7 +220,7 @@ def test_the_picture_on_the_way_is_what_so_many_evaluations_give(look: int):
     assert whole.evaluations == 12
 
 
-@pytest.mark.parametrize("note_at", [None, 12, 20])
+@pytest.mark.parametrize("snapshot_at", [None, 12, 20])
 def test_a_picture_that_is_done_before_is_its_own_on_the_way(snapshot_at: int | None):
     outcome, _ = optimiser(tolerance=0.0, iterations=12).run(CONTENT, CONTENT, snapshot_at=snapshot_at)
     assert torch.equal(outcome.snapshot, outcome.pixels)

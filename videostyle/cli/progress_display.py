@@ -37,7 +37,7 @@ class _Bar:
     def __call__(self, progress: "Progress") -> None:
         unit = unit_of(progress)
         if self.bar is None or self.bar.unit != unit:
-            self.bar = self.next_task(progress, unit)
+            self.bar = self._begin(progress, unit)
         if progress.frames and progress.frame > progress.frames:
             self.bar.total = None  # the container promised fewer
         left = seconds_left(progress, self.began)
@@ -49,7 +49,7 @@ class _Bar:
         self.bar.update(progress.frame - self.bar.n)
         self.bar.refresh()
 
-    def next_task(self, progress: "Progress", unit: str) -> tqdm:
+    def _begin(self, progress: "Progress", unit: str) -> tqdm:
         if self.bar is not None:  # something else is counted from here on
             self.bar.close()
             self.began = time.monotonic()

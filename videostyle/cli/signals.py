@@ -26,7 +26,7 @@ class Interrupts:
     """
 
     def __init__(self, on_request: Callable[[], None]) -> None:
-        self.painting = self.has_previous = self.requested = False
+        self.painting = self.begun = self.requested = False
         self.number: int = signal.SIGINT
         self._on_request = on_request
         self._before: dict[int, Any] = {}
@@ -44,7 +44,7 @@ class Interrupts:
         if isinstance(error, StoppedError):
             raise InterruptedRunError(str(error), self.number) from error
         if isinstance(error, KeyboardInterrupt):
-            words = "the same command goes on from the last state" if self.has_previous else "nothing was written"
+            words = "the same command goes on from the last state" if self.begun else "nothing was written"
             raise InterruptedRunError(f"interrupted; {words}", self.number) from error
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
@@ -57,7 +57,7 @@ class Interrupts:
     def watch(self, stage: str) -> None:
         """Where the run stands: frames that are being painted are finished first, anything else can be left."""
         self.painting = stage == "stylise"
-        self.has_previous = True
+        self.begun = True
 
     def should_stop(self) -> bool:
         return self.requested

@@ -135,8 +135,8 @@ class Objective:
             style, minimised, region = self._fused_style(activations, taps)
         else:
             for name in self.weights.style_layers:
-                distance, minimised = self._style(name, activations[name], taps)
-                style, minimised = style + distance, minimised + minimised
+                distance, sought = self._style(name, activations[name], taps)
+                style, minimised = style + distance, minimised + sought
                 if self._region is not None:
                     region = region + self._region_style(self._region, name, activations[name], taps)
         rest, variation, minimised_variation = self.weights.content * content, zero, zero

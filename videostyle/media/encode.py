@@ -169,7 +169,7 @@ class Encoder:
         self._settings = settings
         self._time_base = GIF_TIME_BASE if container.name == "gif" else time_base
         self._shortest = GIF_SHORTEST if container.name == "gif" else 1
-        self.next_task = as_spoken(settings.start_seconds)
+        self._begin = as_spoken(settings.start_seconds)
         self._timestamps: list[int] = []
         self._dropped = 0
         self._on_stage = on_stage or (lambda stage: None)
@@ -212,7 +212,7 @@ class Encoder:
         """
         if frame.size != self.size:
             raise MediaError(f"a frame of {frame.size[0]}x{frame.size[1]} came; {self.size[0]}x{self.size[1]} expected")
-        pts = round((frame.time_seconds - self.next_task) / self._time_base)
+        pts = round((frame.time_seconds - self._begin) / self._time_base)
         if self._timestamps and pts < self._timestamps[-1] + self._shortest:
             if self._shortest > 1:
                 self._dropped += 1

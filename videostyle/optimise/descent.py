@@ -92,7 +92,7 @@ class OptimiserLoop:
         """The same on copies of all tensors."""
         assert isinstance(self.stepper, LBFGS)
         made = copy.copy(self)
-        for name in ("x", "kept", "gradient", "free", "rows", "lowest", "count", "best"):
+        for name in ("x", "best_image", "gradient", "update_mask", "loss_log", "lowest", "count", "best"):
             setattr(made, name, getattr(self, name).clone())
         made.stepper, made.objective = self.stepper.clone(), self.objective.clone()
         return made

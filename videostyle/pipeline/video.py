@@ -135,8 +135,8 @@ def _kept_frames(
     # Beside an optimiser on the CPU a second thread costs it 27 % (measured on two cores): OpenMP then lets its threads
     # sleep at every barrier. FFmpeg decodes and encodes in processes of its own anyway.
     with Prefetcher(pairs_in_line, max(QUEUE_SIZE, helpers)) if helpers else nullcontext(pairs_in_line) as pairs:
-        update_mask = itertools.islice(flow.frames(pairs), len(before), None)
-        yield from _painted_frames(kept, stylizer, job, report, should_stop or (lambda: False), flow, update_mask)
+        to_stylise = itertools.islice(flow.frames(pairs), len(before), None)
+        yield from _painted_frames(kept, stylizer, job, report, should_stop or (lambda: False), flow, to_stylise)
 
 
 def _painted_frames(
