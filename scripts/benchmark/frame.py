@@ -32,11 +32,12 @@ from videostyle.media.decode import decode, output_size
 from videostyle.media.probe import probe
 from videostyle.media.still import read_picture
 from videostyle.networks.weights import load_backbone
+from videostyle.optimise.image_optimiser import ImageOptimiser
 from videostyle.optimise.stopping import normalised_loss
+from videostyle.optimise.task import FrameTask
 from videostyle.settings import Settings
 from videostyle.stylise.pictures import fit_style
 from videostyle.stylise.sequence import stylise_frames
-from videostyle.stylise.state import FrameTask
 from videostyle.stylise.stylizer import OnEvaluation, Stylizer
 
 YARDSTICK_EVALUATIONS = 60
@@ -52,8 +53,8 @@ class Targeted(Stylizer):
         super().__init__(style, settings, **options)
         self.goals = iter(goals)
 
-    def paint(self, content: torch.Tensor, begin: FrameTask, on_evaluation: OnEvaluation | None = None) -> Any:
-        return super().paint(content, replace(begin, target=next(self.goals), min_evaluations=1), on_evaluation)
+    def optimise(self, content: torch.Tensor, begin: FrameTask, on_evaluation: OnEvaluation | None = None) -> Any:
+        return super().optimise(content, replace(begin, target=next(self.goals), min_evaluations=1), on_evaluation)
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def yardsticks(frames: list[Frame], style: torch.Tensor, settings: Settings) -> 
     alone = settings.replace(
         init="content", iterations=YARDSTICK_EVALUATIONS, tolerance=0.0, precision="fp32", history_size=20
     )
-    return [f.loss for f in stylise_frames(frames, style, alone)]
+    return [f.loss for f in stylise_frames(frames, Stylizer(style, alone))]
 
 
 def content_image_loss(clip: Clip, stylizer: Stylizer) -> list[float]:
@@ -100,7 +101,7 @@ def timed(clip: Clip, stylizer: Stylizer) -> dict[str, Any]:
     """Wall seconds, evaluations and loss over the yardstick of every frame from the second on."""
     seconds, found = [], list[StylisedFrame]()
     began = time.perf_counter()
-    for frame in stylise_frames(clip.frames, clip.style, stylizer=stylizer):
+    for frame in stylise_frames(clip.frames, stylizer):
         seconds.append(time.perf_counter() - began)
         found.append(frame.without_pixels())
         began = time.perf_counter()
@@ -152,11 +153,10 @@ def evaluation_seconds(stylizer: Stylizer, content: torch.Tensor, evaluations: i
     """Ours by the same rule as a peer's, optimiser included: (a run of 2 N - a run of N) / N."""
 
     def run(n: int) -> float:
-        stylizer.settings = stylizer.settings.replace(iterations=n, min_iterations=1, tolerance=0.0)
-        stylizer._optimiser = None
-        stylizer.style_target(content)
+        counted = stylizer.settings.replace(iterations=n, min_iterations=1, tolerance=0.0)
+        optimiser = ImageOptimiser(stylizer.extractor, stylizer.style_target(content), counted)
         began = time.perf_counter()
-        stylizer.paint(content, FrameTask("content", content))
+        optimiser.run(content, FrameTask("content", content))
         return time.perf_counter() - began
 
     return (run(2 * evaluations) - run(evaluations)) / evaluations

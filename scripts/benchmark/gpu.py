@@ -31,7 +31,7 @@ from evaluation import convolutions_alone, size
 from reference import PlainObjective
 
 from videostyle.frames import Frame
-from videostyle.losses import objective
+from videostyle.losses import fused
 from videostyle.losses.objective import Objective
 from videostyle.losses.pixel import ColourPrior, TemporalPrior
 from videostyle.networks import feature_extractor
@@ -40,9 +40,9 @@ from videostyle.networks.feature_extractor import FeatureExtractor
 from videostyle.networks.weights import load_backbone
 from videostyle.optimise import lbfgs
 from videostyle.optimise.cuda_graph import CudaGraphs, ReplayedRunner, record_graph, run_eagerly
-from videostyle.optimise.descent import OptimiserLoop
 from videostyle.optimise.image_optimiser import ImageOptimiser
-from videostyle.optimise.lbfgs import History
+from videostyle.optimise.loop import OptimiserLoop
+from videostyle.optimise.task import FrameTask
 from videostyle.pipeline.prefetch import QUEUE_SIZE, FlowPrefetcher, Prefetcher, flow_workers
 from videostyle.settings import Settings
 from videostyle.stylise import sequence, start
@@ -53,7 +53,7 @@ from videostyle.stylise.stylizer import Stylizer
 from videostyle.temporal.flow import dis_flow
 
 # Modules that use kernels of our own where they can.
-ROOMS = (feature_extractor, objective, lbfgs)
+ROOMS = (feature_extractor, fused, lbfgs)
 PARTS = ("peaks", "evaluation", "layers", "profile", "frames", "stages")
 REFERENCE = "plain autograd, fp32 (convolutions TF32)"
 # Evaluations between two looks at the clock, so that starting a replay does not count.
@@ -306,7 +306,7 @@ class Bench:
         flow = FlowPrefetcher(dis_flow, True, helpers)
         pairs_in_line, times, found = flow.pairs(frames), [time.perf_counter()], []
         with Prefetcher(pairs_in_line, max(QUEUE_SIZE, helpers)) if helpers else nullcontext(pairs_in_line) as pairs:
-            for painted in stylise_frames(flow.frames(pairs), self.style, flow=flow, stylizer=stylizer):
+            for painted in stylise_frames(flow.frames(pairs), stylizer, flow=flow):
                 painted.pixels.mul(255).round().to(torch.uint8).cpu()
                 times.append(time.perf_counter())
                 found.append(painted.without_pixels())
@@ -340,7 +340,7 @@ class Bench:
         )  # fmt: skip
         chosen = slice(None, None, self.arguments.yardstick)
         exact = Stylizer(self.style, alone, backbone=stylizer.backbone)
-        own = [f.loss for f in stylise_frames(frames[chosen], self.style, stylizer=exact)]
+        own = [f.loss for f in stylise_frames(frames[chosen], exact)]
         return [a / b for a, b in zip(losses[chosen], own, strict=True)]
 
     # -- stages
@@ -352,8 +352,8 @@ class Bench:
             (start, "task_from_previous", "follow"),
             (start, "warp_history", "carried"),
             (sequence, "next_state", "after"),
-            (ImageOptimiser, "_objective", "content's features"),
-            (ImageOptimiser, "_steps", "into the recording"),
+            (ImageOptimiser, "objective", "content's features"),
+            (ImageOptimiser, "runner", "into the recording"),
             (ImageOptimiser, "run", "run"),
             (ReplayedRunner, "history", "history out"),
             (sequence.health, "problem", "health"),
@@ -363,7 +363,7 @@ class Bench:
             setattr(owner, name, watch.of(getattr(owner, name), title))
         try:
             began = time.perf_counter()
-            for frame in stylise_frames(frames, self.style, flow=watch.of(dis_flow, "flow"), stylizer=stylizer):
+            for frame in stylise_frames(frames, stylizer, flow=watch.of(dis_flow, "flow")):
                 watch.of(lambda f=frame: f.pixels.mul(255).round().to(torch.uint8).cpu(), "out")()
                 watch.add("whole frame", time.perf_counter() - began)
                 began = time.perf_counter()
@@ -409,8 +409,8 @@ class Loop:
     def __init__(self, stylizer: Stylizer, frames: Sequence[Frame]) -> None:
         self.stylizer, self.device = stylizer, stylizer.machine.device
         first, self.content = (frame.pixels.to(self.device) for frame in (frames[0], frames[-1]))
-        self.optimiser = stylizer._optimiser_for(self.content)
-        outcome, self.history = self.optimiser.run(first, first)
+        self.optimiser = stylizer.optimiser(self.content)
+        outcome, self.history = self.optimiser.run(first, FrameTask("content", first))
         self.start = outcome.pixels
         self.style = self.optimiser.style.anchored_at(stylizer.extractor, outcome.pixels, ANCHOR_GAIN)
 
@@ -420,7 +420,8 @@ class Loop:
         mean = self.start.mean((2, 3), keepdim=True)
         priors = (TemporalPrior(1e13, self.start, whole), ColourPrior(1e14, mean, mean)) if prior else ()
         style = self.style if prior else self.optimiser.style
-        return self.optimiser._objective(self.content, priors, style, whole if part else None)[0]
+        task = FrameTask("warped", self.start, self.history, priors, style=style, repair_mask=whole if part else None)
+        return self.optimiser.objective(self.content, task)[0]
 
     def value_and_gradient(self, prior: bool) -> Callable[[], object]:
         return partial(self.objective(prior).value_and_gradient, self.start)
@@ -429,7 +430,7 @@ class Loop:
         """One step of the optimiser and one evaluation, again and again."""
         descent = OptimiserLoop(
             self.objective(prior=True, part=part),
-            self.optimiser._stepper(self.start, self.history or History.empty(8, (1, 1))),
+            self.optimiser.stepper(self.start, self.history),
             self.start,
             None,
             self.stylizer.settings.iterations,
@@ -441,7 +442,7 @@ class Loop:
         def again() -> None:
             steps.advance(1)
             if steps.taken % 100 == 0:  # the losses have room for so many
-                steps.descent.count.fill_(2)
+                steps.loop.count.fill_(2)
 
         return again
 
@@ -527,8 +528,8 @@ def about() -> Iterator[str]:
     if torch.cuda.is_available():
         yield f"{torch.cuda.get_device_name()}, cuDNN {torch.backends.cudnn.version()}, CUDA {torch.version.cuda}"
         own = {
-            room.__name__.rpartition(".")[2]: room._kernels() is not None
-            for room in (feature_extractor, objective, lbfgs)
+            room.__name__.rpartition(".")[2]: room.loaded_kernels() is not None
+            for room in (feature_extractor, fused, lbfgs)
         }
         yield "kernels of our own: " + ", ".join(f"{k} {'yes' if v else 'NO'}" for k, v in own.items())
 
@@ -555,7 +556,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(line)
     if arguments.plain:
         for room in ROOMS:
-            vars(room)["_kernels"] = lambda: None
+            vars(room)["loaded_kernels"] = lambda: None
     bench = Bench(arguments)
     bench.run()
     return 1 if any("failed" in found for found in bench.results.values()) else 0

@@ -22,9 +22,9 @@ from frame import YARDSTICK_EVALUATIONS, Clip, own_goals, read, yardsticks
 
 from videostyle.media.still import read_picture
 from videostyle.optimise.lbfgs import History
+from videostyle.optimise.task import FrameTask
 from videostyle.settings import Settings
 from videostyle.stylise.pictures import resized
-from videostyle.stylise.state import FrameTask
 from videostyle.stylise.stylizer import Stylizer
 from videostyle.temporal import colour, trust
 from videostyle.temporal.flow import flow_named
@@ -110,7 +110,7 @@ def followed(way: Way, clip: Clip, goals: Sequence[float], stylizer: Stylizer, w
             history = None if before.history is None else HISTORIES[way.history](before.history, warp)
             start = begun(way.start, before, frame.pixels, warp)
             begin = FrameTask(way.start, start, history=history, min_evaluations=1, target=goal)
-        outcome, history = stylizer.paint(frame.pixels, begin)
+        outcome, history = stylizer.optimise(frame.pixels, begin)
         before = Before(frame.pixels, outcome.pixels, history)
         counts.append(outcome.evaluations)
     return counts[1:]
@@ -159,7 +159,7 @@ def first_frame(
 
     def run(picture: torch.Tensor, begin: torch.Tensor, evaluations: int) -> tuple[torch.Tensor, torch.Tensor]:
         alone = settings.replace(iterations=evaluations, min_iterations=1, tolerance=0.0)
-        outcome, _ = Stylizer(style, alone).paint(picture, FrameTask(start, begin))
+        outcome, _ = Stylizer(style, alone).optimise(picture, FrameTask(start, begin))
         return outcome.pixels, outcome.curve
 
     whole = (content.shape[2], content.shape[3])

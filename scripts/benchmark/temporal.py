@@ -109,7 +109,7 @@ def run_scene(scene: Scene, style: torch.Tensor, backbone: Any, arguments: argpa
     say(f"{scene.name}, {scene.frames[0].shape[3]} x {scene.frames[0].shape[2]}: {len(scene.frames)} frames")
     for name, changes in ways.items():
         stylizer = Stylizer(style, Settings(**changes), backbone=backbone)
-        frames = list(stylise_frames([Frame(f) for f in scene.frames], style, flow=scene.flow, stylizer=stylizer))
+        frames = list(stylise_frames([Frame(f) for f in scene.frames], stylizer, flow=scene.flow))
         _note(found, scene, name, frames, stylizer)
     stylizer = Stylizer(style, Settings(), backbone=backbone)
     for weight in arguments.baseline:

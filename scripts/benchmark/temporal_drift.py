@@ -106,7 +106,7 @@ def drift(source: list[torch.Tensor], stylizer: Stylizer, path: Path) -> Drift:
     of_source, of_picture = Variation(), Variation()
     lumas, lumas_of_source = list[float](), list[float]()
     costs, shown, lines = list[StylisedFrame](), list[torch.Tensor](), list[torch.Tensor]()
-    for f in stylise_frames((Frame(p, pts=i) for i, p in enumerate(source)), stylizer.style, stylizer=stylizer):
+    for f in stylise_frames((Frame(p, pts=i) for i, p in enumerate(source)), stylizer):
         if f.index >= SETTLED:
             of_source.add(luma(source[f.index]))
             of_picture.add(luma(f.pixels))

@@ -84,7 +84,7 @@ def run(
 ) -> tuple[torch.Tensor, dict[str, Any]]:
     """The first picture and the mean losses of all at the end."""
     stylizer = Stylizer(style, settings, backbone=backbone)
-    done = [next(stylise_frames([Frame(content)], style, stylizer=stylizer)) for content in contents]
+    done = [next(stylise_frames([Frame(content)], stylizer)) for content in contents]
     losses = {"content": [f.content_loss for f in done], "style": [f.style_loss for f in done]}
     return done[0].pixels.cpu(), {name: float(np.mean(values)) for name, values in losses.items()}
 

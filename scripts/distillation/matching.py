@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 
 from distillation.student import Student, cross, gram, objective_taps
-from distillation.walkers import Batch, WithParts
+from distillation.walkers import Batch, per_picture
 from videostyle.losses.content import ContentTarget
 from videostyle.losses.definitions import total_variation, total_variation_gradient
 from videostyle.losses.gram import mean_gram
-from videostyle.losses.objective import LossWeights
+from videostyle.losses.objective import LossWeights, Objective
 from videostyle.losses.style import LEAST_VARIATION, StyleTarget
 from videostyle.networks.compact import LAYERS
 from videostyle.networks.feature_extractor import Activations, FeatureExtractor
@@ -71,10 +71,12 @@ def teach(teacher: RecordedLoop, batch: Batch, weights: LossWeights, parts: torc
     """
     content = {n: batch.teacher_content[n] for n in weights.content_layers}
     style = {n: batch.teacher_style[n] for n in weights.style_layers}
-    objective = WithParts(
-        teacher, ContentTarget.of(content), StyleTarget.of(style, total_variation(batch.style)), weights
+    objective = Objective(
+        teacher,
+        ContentTarget.of(content),
+        StyleTarget.of(style, total_variation(batch.style)),
+        per_picture(weights, parts),
     )
-    objective.parts = parts
     teacher.wanted = weights.layers  # no deeper than the losses reach
     losses, gradient = objective.value_and_gradient(batch.x)
     teacher.wanted = None

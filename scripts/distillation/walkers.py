@@ -6,7 +6,7 @@ always trains on pictures that it leads optimisers to now, at every stage, and o
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -32,29 +32,9 @@ STUDENTS_SHARE = 0.65  # walkers that follow the small network; the others follo
 Walk = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]
 
 
-class WithParts(Objective):
-    """The objective with another alpha and beta for each picture of the batch: ``parts`` (N, 2) multiplies them."""
-
-    parts: torch.Tensor
-
-    def _may_fuse(self, x):
-        """The GPU's kernels for the style know one beta, and would pass ``_style`` by."""
-        return False
-
-    def _content(self, name, features, taps):
-        value = super()._content(name, features, taps)
-        pulled, factor = taps.content[name]
-        taps.content[name] = (pulled * self.parts[:, :1, None]).to(features.dtype), factor
-        return value * self.parts[:, 0]
-
-    def _style(self, name, features, taps):
-        value, minimised = super()._style(name, features, taps)
-        taps.style[name] = taps.style[name] * self.parts[:, 1:, None]
-        return value * self.parts[:, 1], minimised * self.parts[:, 1]
-
-    @property
-    def _beta(self):
-        return self.weights.style * self.parts[:, 1]
+def per_picture(weights: LossWeights, parts: torch.Tensor) -> LossWeights:
+    """Another alpha and beta for each picture of the batch: ``parts`` (N, 2) multiplies them."""
+    return replace(weights, content=weights.content * parts[:, 0], style=weights.style * parts[:, 1])
 
 
 @dataclass
@@ -153,14 +133,13 @@ class Walkers:
         The others are looked at with them: libraries choose their kernels anew for every number of pictures.
         """
         rows = self._rows(picked)
-        objective = WithParts(
+        beta = self.beta[rows]
+        objective = Objective(
             self.pupil,
             ContentTarget(self.pupil, self.content[rows], self.weights.content_layers),
             StyleTarget(self.pupil, self.style[rows], self.weights.style_layers),
-            self.weights,
+            per_picture(self.weights, torch.stack((torch.ones_like(beta), beta), 1)),
         )
-        beta = self.beta[rows]
-        objective.parts = torch.stack((torch.ones_like(beta), beta), 1)
         for _ in range(STRIDE):
             gradients = objective.value_and_gradient(self.x[rows])[1]
             self.step(picked[who], gradients[self._rows(np.flatnonzero(who))])

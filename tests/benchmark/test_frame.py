@@ -10,8 +10,8 @@ from small_networks import picture, small_backbone
 
 from videostyle.frames import Frame
 from videostyle.networks.backbone import CAFFE_MEAN_BGR
+from videostyle.optimise.task import FrameTask
 from videostyle.settings import Settings
-from videostyle.stylise.state import FrameTask
 from videostyle.stylise.stylizer import Stylizer
 
 
@@ -59,7 +59,7 @@ def test_a_yardstick_as_a_share_ends_the_frame_at_that_loss():
     frames, style = [Frame(picture(32, 32), pts=i) for i in range(2)], picture(32, 32, seed=9)
     settings = Settings(tolerance=1e-9, iterations=20, min_iterations=1, precision="fp32", coherence=0.0)
     plain = Stylizer(style, settings.replace(iterations=6), backbone=small_backbone())
-    goal = plain.paint(frames[0].pixels, FrameTask("content", frames[0].pixels))[0].losses.without_priors.item()
+    goal = plain.optimise(frames[0].pixels, FrameTask("content", frames[0].pixels))[0].losses.without_priors.item()
     clip = frame.Clip(frames, style, [goal, goal])
     row = frame.timed(clip, frame.Targeted(style, settings, frame.own_goals(clip, plain), backbone=small_backbone()))
     assert row["first_evaluations"] <= 6

@@ -47,7 +47,7 @@ def test_a_frame_ends_at_its_own_yardstick(way, monkeypatch):
     stylizer = Stylizer(style, way.settings(SETTINGS), backbone=small_backbone())
     # The second frame is the first one again: with its picture it is there at once, from the content after as many.
     begin = starts.FrameTask("content", frames[0].pixels, min_evaluations=6, target=float("inf"))
-    first, _ = stylizer.paint(frames[0].pixels, begin)
+    first, _ = stylizer.optimise(frames[0].pixels, begin)
     clip = Clip(frames, style, [1e30, first.losses.without_priors.item() * 1.0001])
     goals = own_goals(clip, stylizer)
     counts = starts.followed(way, clip, goals, stylizer, [still(32, 32, torch.ones(1, 1, 32, 32))])

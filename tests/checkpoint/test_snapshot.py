@@ -42,13 +42,11 @@ def through_a_file(position: SequenceState, path: Path) -> SequenceState:
 def test_going_on_from_every_position_gives_the_same_bits(changes: dict[str, object], tmp_path: Path) -> None:
     settings = replace(QUICK, **changes)  # type: ignore[arg-type]
     positions: list[SequenceState] = []
-    whole = list(stylise_frames(clip(), STYLE, settings, on_state=positions.append))
+    whole = list(stylise_frames(clip(), Stylizer(STYLE, settings), on_state=positions.append))
     assert [p.index for p in positions] == [1, 2, 3, 4, 5, 6]
     for position in positions[:-1]:
         kept = through_a_file(position, tmp_path / "state.safetensors")
-        rest = list(
-            stylise_frames(clip()[position.index :], STYLE, stylizer=Stylizer(STYLE, settings), resume_from=kept)
-        )
+        rest = list(stylise_frames(clip()[position.index :], Stylizer(STYLE, settings), resume_from=kept))
         for one, other in zip(whole[position.index :], rest, strict=True):
             assert torch.equal(one.pixels, other.pixels), (position.index, one.index)
             assert (one.index, one.shot, one.loss) == (other.index, other.shot, other.loss)

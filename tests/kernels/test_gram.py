@@ -2,14 +2,13 @@
 
 import pytest
 import torch
-from distillation.walkers import WithParts
 from kernel_process import passes
 from small_networks import CONTENT_LAYERS, STYLE_LAYERS, picture, small_backbone
 
-from videostyle.losses import objective
+from videostyle.losses import fused
 from videostyle.losses.content import ContentTarget
 from videostyle.losses.objective import LossWeights, Objective
-from videostyle.losses.style import StyleRegion, StyleTarget
+from videostyle.losses.style import StyleTarget
 from videostyle.networks.feature_extractor import FeatureExtractor
 
 SIZE = (34, 45)
@@ -28,12 +27,12 @@ def same_style(device, dtype, tolerance):
         free = StyleTarget(extractor, style, STYLE_LAYERS)
         for target in (free, free.anchored_at(extractor, content, 2.0)):
             for whole in (None, part):
-                made = Objective(extractor, ContentTarget(extractor, content, content_layers), target, weights)
-                made._part = None if whole is None else StyleRegion(whole, STYLE_LAYERS, dense=True)
+                seen = ContentTarget(extractor, content, content_layers)
+                made = Objective(extractor, seen, target, weights, region=whole, dense=True)
                 found = []
-                for fused in (False, True):
-                    made._may_fuse = lambda x, fused=fused: fused
-                    objective._kernels = lambda: kernels
+                fused.loaded_kernels = lambda: kernels
+                for fuses in (False, True):
+                    made.fuses = lambda x, fuses=fuses: fuses
                     found.append(made.value_and_gradient(x))
                 (expected, gradient), (losses, own) = found
                 for name in ("total", "content", "style", "without_priors", "region"):
@@ -98,16 +97,16 @@ def test_it_is_the_same_on_a_gpu(cuda, m, c):
 
 
 def on_a_gpu(
-    kind=Objective, device="cuda", dtype=torch.bfloat16, style_layers=STYLE_LAYERS, adapters=False
+    device="cuda", dtype=torch.bfloat16, style_layers=STYLE_LAYERS, adapters=False, beta: float | torch.Tensor = 100.0
 ) -> Objective:
     """An objective made on the CPU that takes itself for one on ``device``."""
-    weights = LossWeights(1.0, 100.0, 0.0, CONTENT_LAYERS, style_layers)
+    weights = LossWeights(1.0, beta, 0.0, CONTENT_LAYERS, style_layers)
     extractor = FeatureExtractor(small_backbone(adapters=adapters), weights.layers)
     content, style = (
         ContentTarget(extractor, picture(*SIZE), CONTENT_LAYERS),
         StyleTarget(extractor, picture(*SIZE), style_layers),
     )
-    made = kind(extractor, content, style, weights)
+    made = Objective(extractor, content, style, weights)
     extractor.device, extractor.dtype = torch.device(device), dtype
     return made
 
@@ -121,15 +120,15 @@ def on_a_gpu(
         ({"dtype": torch.float32}, 1, False),
         ({"adapters": True}, 1, False),
         ({"style_layers": ()}, 1, False),
-        ({"kind": WithParts}, 1, False),
+        ({"beta": torch.ones(1)}, 1, False),
     ],
     ids=("one picture", "two", "on a CPU", "float32", "adapters", "no style", "a beta for each picture"),
 )
 def test_the_style_is_in_kernels_only_where_they_know_how(monkeypatch, change, pictures, fuses):
-    monkeypatch.setattr(objective, "_kernels", object)
-    assert on_a_gpu(**change)._may_fuse(picture(*SIZE, count=pictures)) is fuses
+    monkeypatch.setattr(fused, "loaded_kernels", object)
+    assert on_a_gpu(**change).fuses(picture(*SIZE, count=pictures)) is fuses
 
 
 def test_it_is_not_where_there_are_no_kernels(monkeypatch):
-    monkeypatch.setattr(objective, "_kernels", lambda: None)
-    assert not on_a_gpu()._may_fuse(picture(*SIZE))
+    monkeypatch.setattr(fused, "loaded_kernels", lambda: None)
+    assert not on_a_gpu().fuses(picture(*SIZE))

@@ -23,7 +23,7 @@ def same_steps(device, runs, programs, shape, memory_format):
     from videostyle.kernels import lbfgs
 
     lbfgs.PROGRAMS = programs
-    assert lbfgs.work(device)
+    assert lbfgs.self_test(device)
     generator = torch.Generator().manual_seed(0)
     for size, steps in runs:
         plain, fused = (LBFGS(History.empty(size, shape)).clone() for _ in range(2))

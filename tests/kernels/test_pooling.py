@@ -9,7 +9,7 @@ from videostyle.networks.feature_extractor import _repeated, _row_pairs
 def same_pooling(device):
     from videostyle.kernels import pooling
 
-    assert pooling.work(device)
+    assert pooling.self_test(device)
     torch.manual_seed(0)
     for dtype in (torch.float32, torch.bfloat16):
         for n, c, height, width in ((1, 8, 2, 2), (2, 16, 6, 10), (1, 24, 7, 9), (1, 64, 5, 44)):

@@ -12,7 +12,8 @@ from videostyle.losses.content import ContentTarget
 from videostyle.losses.gram import mean_gram
 from videostyle.losses.objective import LossWeights, Objective
 from videostyle.losses.pixel import ColourPrior, TemporalPrior
-from videostyle.losses.style import REGION_WEIGHT, StyleRegion, StyleTarget
+from videostyle.losses.region import REGION_WEIGHT
+from videostyle.losses.style import StyleTarget
 from videostyle.networks.backbone import layer_stride
 from videostyle.networks.feature_extractor import FeatureExtractor
 from videostyle.networks.weights import from_file
@@ -117,7 +118,7 @@ def test_a_network_may_want_smoothness_beside_a_layer_of_the_style():
     torch.testing.assert_close(found.total, expected.total)
     torch.testing.assert_close(g, wanted)
     others = replace(WEIGHTS, style_layers=("conv1_1",), tv=0.0)
-    assert not objective(replace(plain, references=references), content, style, others)._smooths
+    assert not objective(replace(plain, references=references), content, style, others).variation
 
 
 @pytest.mark.parametrize("shape", [(19, 33), (32, 48)], ids=str)
@@ -209,8 +210,7 @@ def test_a_part_is_the_same_looked_at_densely(dtype, near):
     mask[..., 10:50, 20:60] = smooth_picture(40, 40, seed=4)[:, :1]
     extractor = FeatureExtractor(small_backbone(), WEIGHTS.layers, dtype=dtype)
     target, grams = ContentTarget(extractor, content, CONTENT_LAYERS), StyleTarget(extractor, style, STYLE_LAYERS)
-    sparse, dense = (Objective(extractor, target, grams, WEIGHTS, region=mask) for _ in range(2))
-    dense._part = StyleRegion(mask, WEIGHTS.style_layers, dense=True)
+    sparse, dense = (Objective(extractor, target, grams, WEIGHTS, region=mask, dense=dense) for dense in (False, True))
     (expected, wanted), (losses_, g) = (o.value_and_gradient(x) for o in (sparse, dense))
     assert expected.region > 0
     assert losses_.region.item() == pytest.approx(expected.region.item(), rel=near)
@@ -363,12 +363,19 @@ def test_layers_are_named_once():
 # --- the style anchored at what a picture has reached of it
 
 
+def with_style(made, content, style):
+    """The same objective towards another target of the style."""
+    seen = ContentTarget(made.extractor, content, made.weights.content_layers)
+    return Objective(made.extractor, seen, style, made.weights)
+
+
 def anchored_at(x0, content, style, anchor_gain, at):
     """(definitions, gradient) at ``at``, plain and anchored at ``x0``."""
     made = objective(told_of_variation(small_backbone()), content, style)
     plain = made.value_and_gradient(at)
-    made.style = made.style.anchored_at(made.extractor, x0, anchor_gain)
-    return plain, made.value_and_gradient(at)
+    return plain, with_style(made, content, made.style.anchored_at(made.extractor, x0, anchor_gain)).value_and_gradient(
+        at
+    )
 
 
 def test_an_anchor_changes_nothing_where_it_lies():
@@ -387,8 +394,7 @@ def test_an_anchor_pulls_back_from_both_sides():
         at = x0 + 0.3 * (there - x0)
 
         def slope_along(target, at=at):
-            made.style = target
-            _, gradient = made.value_and_gradient(at)
+            _, gradient = with_style(made, content, target).value_and_gradient(at)
             return (gradient * (at - x0)).sum()
 
         assert slope_along(plain.anchored_at(made.extractor, x0, 50.0)) > slope_along(plain)
@@ -397,7 +403,7 @@ def test_an_anchor_pulls_back_from_both_sides():
 def test_an_anchored_gradient_is_that_of_its_total():
     x0, content, style, at, step = (picture(24, 32, seed=s, dtype=torch.float64) for s in (1, 2, 3, 4, 5))
     made = objective(told_of_variation(small_backbone()), content, style)
-    made.style = made.style.anchored_at(made.extractor, x0, 8.0)
+    made = with_style(made, content, made.style.anchored_at(made.extractor, x0, 8.0))
     _, gradient = made.value_and_gradient(at)
     eps = 1e-6
     up, down = (made.value(at + s * eps * step).total for s in (1, -1))

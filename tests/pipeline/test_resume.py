@@ -241,16 +241,16 @@ def test_a_second_run_at_the_same_time_is_refused(clip: Path, tmp_path: Path) ->
 def test_out_of_memory_names_a_size_and_loses_nothing(
     clip: Path, tmp_path: Path, whole: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    output, real, calls = tmp_path / "out.mp4", Stylizer.paint, []
+    output, real, calls = tmp_path / "out.mp4", Stylizer.optimise, []
 
-    def paint(self: Stylizer, *arguments: Any) -> Any:
+    def optimise(self: Stylizer, *arguments: Any) -> Any:
         calls.append(1)
         if len(calls) == 4:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
         return real(self, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Stylizer, "paint", paint)
+        patch.setattr(Stylizer, "optimise", optimise)
         with pytest.raises(DeviceError, match=r"ran out of memory at 48x28; .* --size 32, which would fit"):
             stylise(clip, output, RunSettings())
     assert stylise(clip, output, RunSettings()).restored == 3

@@ -36,7 +36,7 @@ def clip(*seeds: int, cuts: tuple[int, ...] = ()) -> list[Frame]:
 
 def paint(frames: list[Frame], **changes):
     made = stylizer(**changes)
-    return list(stylise_frames(frames, STYLE, stylizer=made))
+    return list(stylise_frames(frames, made))
 
 
 @pytest.mark.parametrize(
@@ -62,11 +62,11 @@ def test_the_shots_of_a_real_clip_begin_as_if_alone(shared):
     shots = pytest.importorskip("videostyle.temporal.shots")
     info = probe.probe(shared / "clips" / "skv_bikes.mp4")
     frames = list(shots.find_shots(decode.decode(info, size=(128, 54))))
-    painted = stylise_frames(iter(frames), STYLE, stylizer=stylizer())
+    painted = stylise_frames(iter(frames), stylizer())
     began = [(frame, p) for frame, p in zip(frames, painted, strict=True) if frame.cut]
     assert [float(frame.time_seconds) for frame, _ in began] == [1.2, 3.04, 5.48, 7.48, 9.68]
     for frame, p in began:
-        (alone,) = stylise_frames([frame], STYLE, stylizer=stylizer())
+        (alone,) = stylise_frames([frame], stylizer())
         assert torch.equal(p.pixels, alone.pixels)
         assert (p.start, p.evaluations, p.loss) == (alone.start, alone.evaluations, alone.loss)
 
@@ -98,7 +98,7 @@ def test_coherence_holds_a_moving_picture_to_the_one_before():
 
     def error(**changes):
         made = stylizer(style_weight=1e6, **changes)
-        out = list(stylise_frames(frames, STYLE, flow=flow, stylizer=made))
+        out = list(stylise_frames(frames, made, flow=flow))
         return sum(warp_error(b.pixels, a.pixels, flow(None, None)) for a, b in itertools.pairwise(out))
 
     free, held = error(coherence=0.0), error(temporal_weight=1e6)

@@ -15,11 +15,12 @@ from videostyle.losses.pixel import TemporalPrior
 from videostyle.networks.backbone import Backbone
 from videostyle.optimise.outcome import OptimisedImage
 from videostyle.optimise.stopping import COST_POWER, FRAMES, LossTarget, normalised_loss
+from videostyle.optimise.task import FrameTask
 from videostyle.settings import Settings
 from videostyle.stylise.pictures import fit_style, noise, resized
-from videostyle.stylise.schedule import ANCHOR_GAIN, LEAST_GAIN, TARGET_EVALUATIONS, next_temporal_gain
+from videostyle.stylise.schedule import ANCHOR_GAIN, LEAST_GAIN, next_temporal_gain
 from videostyle.stylise.sequence import stylise_frames
-from videostyle.stylise.state import FrameTask, SequenceState
+from videostyle.stylise.state import SequenceState
 from videostyle.stylise.stylizer import Stylizer
 from videostyle.temporal import trust
 from videostyle.temporal.trust import HELD_MOVING
@@ -49,7 +50,7 @@ def stylizer(backbone: Backbone, settings: Settings = QUICK, **more: object) -> 
 
 
 def test_every_frame_comes_out_with_its_time_and_cost(backbone: Backbone) -> None:
-    frames = list(stylise_frames(clip(3), picture(9), stylizer=stylizer(backbone)))
+    frames = list(stylise_frames(clip(3), stylizer(backbone)))
     assert [f.index for f in frames] == [0, 1, 2]
     assert [f.time_seconds for f in frames] == [Fraction(i, 25) for i in range(3)]
     assert [f.start for f in frames] == ["content", "warped", "warped"]
@@ -69,15 +70,15 @@ def assert_anchored(position: SequenceState, stylizer: Stylizer, pixels: torch.T
         assert not torch.allclose(minimised_grams, anchored_at.grams[layer], rtol=1e-2)
 
 
-@pytest.mark.parametrize(("name", "evaluations"), [("vgg19", 60), ("compact", 45)])
+@pytest.mark.parametrize("evaluations", [60, 45])
 def test_a_shots_goal_and_anchor_are_what_its_first_frame_was_after_so_many_evaluations(
-    backbone: Backbone, name: str, evaluations: int
+    backbone: Backbone, evaluations: int
 ) -> None:
     positions: list[SequenceState] = []
-    longer, network = QUICK.replace(iterations=70, tolerance=0.0), replace(backbone, name=name)
-    next(stylise_frames(clip(1), picture(9), stylizer=stylizer(network, longer), on_state=positions.append))
+    longer, network = QUICK.replace(iterations=70, tolerance=0.0), replace(backbone, target_evaluations=evaluations)
+    next(stylise_frames(clip(1), stylizer(network, longer), on_state=positions.append))
     content = clip(1)[0].pixels
-    then, _ = stylizer(network, longer.replace(iterations=evaluations)).paint(content, FrameTask("content", content))
+    then, _ = stylizer(network, longer.replace(iterations=evaluations)).optimise(content, FrameTask("content", content))
     assert positions[0].state is not None
     assert positions[0].state.target.normalised_loss == pytest.approx(
         normalised_loss(then.losses.without_priors.item(), then.content_image_loss), rel=1e-5
@@ -100,7 +101,7 @@ def test_a_shot_keeps_to_the_mean_colours_of_its_first_frame(
 
     def painted() -> list[torch.Tensor]:
         made = Stylizer(picture(9) ** 3, settings, backbone=backbone)
-        out = stylise_frames(frames, made.style, stylizer=made, on_state=positions.append)
+        out = stylise_frames(frames, made, on_state=positions.append)
         return [mean_colour(f.pixels) for f in out]
 
     held = painted()
@@ -127,7 +128,7 @@ def test_frames_are_made_one_at_a_time(backbone: Backbone) -> None:
             taken.append(i)
             yield frame
 
-    out = stylise_frames(source(), picture(9), stylizer=stylizer(backbone))  # type: ignore[arg-type]
+    out = stylise_frames(source(), stylizer(backbone))  # type: ignore[arg-type]
     next(out)
     assert taken == [0]
 
@@ -135,16 +136,16 @@ def test_frames_are_made_one_at_a_time(backbone: Backbone) -> None:
 @pytest.mark.parametrize("init", ["content", "noise"])
 def test_with_content_or_noise_every_frame_starts_so(backbone: Backbone, init: str) -> None:
     p = stylizer(backbone, QUICK.replace(init=init))
-    whole = list(stylise_frames(clip(2), p.style, stylizer=p))
+    whole = list(stylise_frames(clip(2), p))
     assert [f.start for f in whole] == [init, init]
     if init == "content":
-        (alone,) = stylise_frames(clip(2)[1:], p.style, stylizer=p)
+        (alone,) = stylise_frames(clip(2)[1:], p)
         assert torch.equal(alone.pixels, whole[1].pixels)
 
 
 def test_previous_starts_from_the_previous_stylised_frame(backbone: Backbone) -> None:
     p = stylizer(backbone, QUICK.replace(init="previous", iterations=1))
-    first, second = stylise_frames(clip(2), p.style, stylizer=p)
+    first, second = stylise_frames(clip(2), p)
     assert torch.equal(first.pixels, second.pixels)  # one evaluation changes nothing
 
 
@@ -156,18 +157,16 @@ def test_polish_takes_each_shots_first_frame_further_with_the_exact_network(
     frames = [replace(frame, cut=i == 2) for i, frame in enumerate(clip(4))]
     positions: list[SequenceState] = []
     plain, polish = (
-        list(
-            stylise_frames(
-                frames, picture(9), stylizer=stylizer(backbone, QUICK.replace(polish=n)), on_state=positions.append
-            )
-        )
+        list(stylise_frames(frames, stylizer(backbone, QUICK.replace(polish=n)), on_state=positions.append))
         for n in (0, 5)
     )
     assert_anchored(positions[4], stylizer(backbone), polish[0].pixels)
     assert [f.evaluations for f in polish[::2]] == [8, 8] and max(f.evaluations for f in polish[1::2]) <= 3
-    report = stylizer(exact)
+    judge = stylizer(exact)
     for i in (0, 2):
-        before, after = (report.losses(frames[i].pixels, made[i].pixels).own.item() for made in (plain, polish))
+        before, after = (
+            judge.losses(frames[i].pixels, made[i].pixels).without_priors.item() for made in (plain, polish)
+        )
         assert after < before
         own = stylizer(backbone).losses(frames[i].pixels, polish[i].pixels)
         assert polish[i].loss == pytest.approx(own.without_priors.item(), rel=1e-5)
@@ -190,7 +189,7 @@ def test_a_given_flow_is_used(backbone: Backbone) -> None:
 
     frames = clip(3)
     p = stylizer(backbone)
-    list(stylise_frames(frames, p.style, flow=flow, stylizer=p))
+    list(stylise_frames(frames, p, flow=flow))
     assert [(c is not None, torch.equal(c, frames[i + 1].pixels)) for i, (c, _) in enumerate(calls)] == [
         (True, True)
     ] * 2
@@ -202,11 +201,11 @@ class Watched(Stylizer):
 
     def __init__(self, backbone: Backbone, settings: Settings) -> None:
         super().__init__(picture(9), settings, backbone=backbone)
-        self.has_previous, self.painted = list[FrameTask](), list[OptimisedImage]()
+        self.tasks, self.painted = list[FrameTask](), list[OptimisedImage]()
 
-    def paint(self, content, begin, on_evaluation=None):  # type: ignore[no-untyped-def]
-        outcome, history = super().paint(content, begin, on_evaluation)
-        self.has_previous.append(begin)
+    def optimise(self, content, begin, on_evaluation=None):  # type: ignore[no-untyped-def]
+        outcome, history = super().optimise(content, begin, on_evaluation)
+        self.tasks.append(begin)
         self.painted.append(outcome)
         return outcome, history
 
@@ -223,8 +222,8 @@ def test_the_fewest_evaluations_follow_from_what_is_new(backbone: Backbone, colu
         Watched(backbone, QUICK.replace(iterations=20, min_iterations=5)),
     )
     frames = [Frame(picture(0)), Frame(after, pts=1)]
-    list(stylise_frames(frames, picture(9), flow=lambda *_: warp, stylizer=p))
-    assert [b.floor for b in p.has_previous[:2]] == [None, fewest]
+    list(stylise_frames(frames, p, flow=lambda *_: warp))
+    assert [b.min_evaluations for b in p.tasks[:2]] == [None, fewest]
 
 
 def test_a_frame_begins_in_its_own_light_and_is_held_less_where_it_moves(backbone: Backbone) -> None:
@@ -232,10 +231,10 @@ def test_a_frame_begins_in_its_own_light_and_is_held_less_where_it_moves(backbon
     flow[:, 0, :, 32:] = 1.0
     warp, p = known_warp(flow, torch.ones(1, 1, 48, 64)), Watched(backbone, QUICK)
     frames = [Frame(picture(0)), Frame(0.9 * picture(0), pts=1)]
-    first, _ = stylise_frames(frames, picture(9), flow=lambda *_: warp, stylizer=p)
-    darker = (p.has_previous[1].start - first.pixels)[..., :32].mean().item()
+    first, _ = stylise_frames(frames, p, flow=lambda *_: warp)
+    darker = (p.tasks[1].start - first.pixels)[..., :32].mean().item()
     assert darker == pytest.approx(-0.1 * picture(0)[..., :32].mean().item(), rel=0.3)
-    prior, _ = p.has_previous[1].priors
+    prior, _ = p.tasks[1].priors
     assert prior.mask[..., 32:].max() <= HELD_MOVING < 0.5 < prior.mask[..., :32].max()
 
 
@@ -254,12 +253,12 @@ def test_a_shot_is_held_less_firmly_after_a_frame_that_missed_its_goal(
     backbone: Backbone, loss: float, evaluations: int, floor: int, before: float, after: float
 ) -> None:
     p, positions, content = stylizer(backbone), list[SequenceState](), picture(0)
-    next(stylise_frames(clip(1), picture(9), stylizer=p, on_state=positions.append))
+    next(stylise_frames(clip(1), p, on_state=positions.append))
     state = positions[0].state
     assert state is not None and state.temporal_gain == 1
-    outcome, _ = p.paint(content, FrameTask("content", content))
+    outcome, _ = p.optimise(content, FrameTask("content", content))
     own = torch.tensor([loss * state.target.normalised_loss * outcome.content_image_loss**COST_POWER])
-    outcome = replace(outcome, losses=replace(outcome.losses, own=own), evaluations=evaluations)
+    outcome = replace(outcome, losses=replace(outcome.losses, without_priors=own), evaluations=evaluations)
     assert (
         next_temporal_gain(
             QUICK.replace(iterations=40, min_iterations=floor), replace(state, temporal_gain=before), outcome
@@ -273,28 +272,28 @@ def test_a_loosely_held_frame_is_held_less_where_it_moves_and_in_the_end_to_no_a
     masks, styles = [], []
     for temporal_gain in (1.0, 0.25, LEAST_GAIN):
         p = Watched(backbone, QUICK)
-        next(stylise_frames(clip(1), picture(9), stylizer=p, on_state=positions.append))
+        next(stylise_frames(clip(1), p, on_state=positions.append))
         position = positions[-1]
         assert position.state is not None
         begin = replace(position, state=replace(position.state, temporal_gain=temporal_gain))
-        next(stylise_frames(clip(2)[1:], picture(9), flow=lambda *_: warp, stylizer=p, resume_from=begin))
-        prior, _ = p.has_previous[1].priors
+        next(stylise_frames(clip(2)[1:], p, flow=lambda *_: warp, resume_from=begin))
+        prior, _ = p.tasks[1].priors
         assert isinstance(prior, TemporalPrior)
         masks.append(prior.mask)
-        styles.append(p.has_previous[1].style)
+        styles.append(p.tasks[1].style)
     assert masks[0].max() > 0 and torch.allclose(masks[1], masks[0] / 4)
     assert [style and style.anchor_gain for style in styles] == [ANCHOR_GAIN, ANCHOR_GAIN, None]
 
 
 def test_frames_that_cannot_get_to_their_goal_are_held_ever_less_until_they_can(backbone: Backbone) -> None:
     p, positions = stylizer(backbone), list[SequenceState]()
-    next(stylise_frames(clip(1), picture(9), stylizer=p, on_state=positions.append))
+    next(stylise_frames(clip(1), p, on_state=positions.append))
     for factor in (0.5, 4.0):
         state = positions[-1].state
         assert state is not None
         goal = replace(state.target, normalised_loss=factor * state.target.normalised_loss)
         begin = replace(positions[-1], index=1, state=replace(state, target=goal))
-        list(stylise_frames(clip(4)[1:], picture(9), stylizer=p, resume_from=begin, on_state=positions.append))
+        list(stylise_frames(clip(4)[1:], p, resume_from=begin, on_state=positions.append))
     found = [position.state.temporal_gain for position in positions if position.state]
     assert found == [1, 1 / 4, 1 / 16, 1 / 16, 1 / 4, 1, 1]
 
@@ -305,14 +304,14 @@ def test_a_goal_is_measured_again_at_a_frame_painted_by_itself(backbone: Backbon
     frames = clip(3) + [Frame(f.pixels / 2, pts=f.pts) for f in clip(soon + 3)[3:]]
     positions: list[SequenceState] = []
     p = Watched(backbone, settings)
-    found = list(stylise_frames(frames, picture(9), stylizer=p, on_state=positions.append))
+    found = list(stylise_frames(frames, p, on_state=positions.append))
     goals = [position.state.target for position in positions if position.state]
     assert [goal.age for goal in goals] == [*range(soon), 0, 1, 2]
     content = frames[soon].pixels
-    alone, _ = stylizer(backbone, settings).paint(content, FrameTask("noise", p.start("noise", content)))
-    assert goals[-1] == replace(LossTarget.of(alone, TARGET_EVALUATIONS), age=2)
+    alone, _ = stylizer(backbone, settings).optimise(content, FrameTask("noise", p.start("noise", content)))
+    assert goals[-1] == replace(LossTarget.of(alone, backbone.target_evaluations), age=2)
     assert goals[-1].normalised_loss != pytest.approx(goals[0].normalised_loss, rel=0.02)
-    assert [begin.name for begin in p.has_previous] == ["noise", *["warped"] * soon, "noise", "warped", "warped"]
+    assert [begin.name for begin in p.tasks] == ["noise", *["warped"] * soon, "noise", "warped", "warped"]
     spent = [(o.evaluations, o.seconds) for o in p.painted[soon : soon + 2]]
     assert (found[soon].evaluations, found[soon].optimise_seconds) == tuple(map(sum, zip(*spent, strict=True)))
 
@@ -324,25 +323,25 @@ def test_where_nothing_is_taken_to_a_goal_or_to_a_polished_one_none_is_measured(
     monkeypatch.setattr("videostyle.stylise.stylizer.load_backbone", lambda *_args, **_kinds: backbone)
     frames = [Frame(f.pixels / (1 + f.pts), pts=f.pts) for f in clip(FRAMES + 2)]
     p = Watched(backbone, QUICK.replace(iterations=2).replace(**change))
-    list(stylise_frames(frames, picture(9), stylizer=p))
-    assert len(p.has_previous) == len(frames)
+    list(stylise_frames(frames, p))
+    assert len(p.tasks) == len(frames)
 
 
 def test_a_picture_as_start(backbone: Backbone) -> None:
     start = picture(3, 24, 32)
     p = stylizer(backbone, QUICK.replace(init="start.png", iterations=1), starts={"start.png": start})
-    (frame,) = stylise_frames(clip(1), p.style, stylizer=p)
+    (frame,) = stylise_frames(clip(1), p)
     assert torch.equal(frame.pixels, resized(start, (48, 64)))
 
 
 def test_an_unknown_start_is_refused(backbone: Backbone) -> None:
     with pytest.raises(UsageError, match="content, noise, previous, warped or a picture"):
-        list(stylise_frames(clip(1), picture(9), stylizer=stylizer(backbone, QUICK.replace(init="nothing"))))
+        list(stylise_frames(clip(1), stylizer(backbone, QUICK.replace(init="nothing"))))
 
 
 def test_a_picture_too_small_for_the_layers_is_refused(backbone: Backbone) -> None:
     with pytest.raises(UsageError, match="at least 16 pixels a side"):
-        list(stylise_frames([Frame(picture(0, 8, 40))], picture(9), stylizer=stylizer(backbone)))
+        list(stylise_frames([Frame(picture(0, 8, 40))], stylizer(backbone)))
 
 
 def test_noise_is_the_same_for_a_seed_and_differs_between_seeds() -> None:
@@ -358,7 +357,7 @@ def test_the_style_keeps_its_aspect() -> None:
 
 
 def test_the_same_twice(backbone: Backbone) -> None:
-    once, again = (list(stylise_frames(clip(3), picture(9), stylizer=stylizer(backbone))) for _ in range(2))
+    once, again = (list(stylise_frames(clip(3), stylizer(backbone))) for _ in range(2))
     assert all(torch.equal(a.pixels, b.pixels) for a, b in zip(once, again, strict=True))
 
 
@@ -366,15 +365,17 @@ def broken(problem: str, calls: list[str]) -> type[Stylizer]:
     """A painter whose third picture is not sound, and whose fourth, on the same frame, is."""
 
     class Broken(Stylizer):
-        def paint(self, content, begin, on_evaluation=None):  # type: ignore[no-untyped-def]
-            outcome, history = super().paint(content, begin, on_evaluation)
+        def optimise(self, content, begin, on_evaluation=None):  # type: ignore[no-untyped-def]
+            outcome, history = super().optimise(content, begin, on_evaluation)
             calls.append(begin.name)
             if len(calls) != 3 and not (problem == "always" and len(calls) == 4):
                 return outcome, history
             if problem == "flat":
                 return replace(outcome, pixels=torch.full_like(content, 0.5)), history
             if problem == "jump":
-                return replace(outcome, losses=replace(outcome.losses, own=outcome.losses.without_priors * 50)), history
+                return replace(
+                    outcome, losses=replace(outcome.losses, without_priors=outcome.losses.without_priors * 50)
+                ), history
             return replace(outcome, curve=outcome.curve * float("nan")), history
 
     return Broken
@@ -386,7 +387,7 @@ def broken(problem: str, calls: list[str]) -> type[Stylizer]:
 def test_a_frame_that_looks_wrong_is_painted_again(backbone: Backbone, problem: str, words: str) -> None:
     calls: list[str] = []
     made = broken(problem, calls)(picture(9), QUICK, backbone=backbone)
-    frames = list(stylise_frames(clip(4), picture(9), stylizer=made))
+    frames = list(stylise_frames(clip(4), made))
     assert calls == ["content", "warped", "warped", "content", "warped"]
     assert [bool(f.problem) for f in frames] == [False, False, True, False]
     assert words in frames[2].problem and "and well" in frames[2].problem
@@ -396,7 +397,7 @@ def test_a_frame_that_looks_wrong_is_painted_again(backbone: Backbone, problem: 
 def test_a_frame_that_stays_wrong_is_named_and_leaves_no_history(backbone: Backbone) -> None:
     made = broken("always", [])(picture(9), QUICK, backbone=backbone)
     positions: list[SequenceState] = []
-    frames = list(stylise_frames(clip(4), picture(9), stylizer=made, on_state=positions.append))
+    frames = list(stylise_frames(clip(4), made, on_state=positions.append))
     assert frames[2].problem.count("not a number") == 2 and not frames[3].problem
     assert positions[2].state is not None and positions[2].state.history is None
     assert all(torch.isfinite(f.pixels).all() for f in frames)
@@ -404,5 +405,5 @@ def test_a_frame_that_stays_wrong_is_named_and_leaves_no_history(backbone: Backb
 
 def test_a_black_source_may_give_a_black_frame(backbone: Backbone) -> None:
     black = Frame(torch.zeros(1, 3, 48, 64))
-    (frame,) = stylise_frames([black], torch.zeros(1, 3, 48, 64), stylizer=stylizer(backbone))
+    (frame,) = stylise_frames([black], stylizer(backbone))
     assert not frame.problem

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from small_networks import smooth_picture
 
-from videostyle.temporal.flow import dis_flow, farneback_flow, flow_named, off_boundaries, reduced, seen
+from videostyle.temporal.flow import dis_flow, farneback_flow, flow_named, off_boundaries, reduced, visible_mask
 from videostyle.temporal.warp import sample, warp
 
 
@@ -43,7 +43,7 @@ def exact_flows() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_what_was_hidden_before_was_not_seen_and_everything_else_was():
-    mask = seen(*exact_flows())
+    mask = visible_mask(*exact_flows())
     assert mask.shape == (1, 1, *SIZE)
     assert set(mask.unique().tolist()) == {0.0, 1.0}
     assert not mask[REVEALED].any()
@@ -74,7 +74,7 @@ def test_a_faster_flow_may_vary_more():
 def test_what_comes_in_at_the_border_was_not_seen():
     backward = torch.zeros(1, 2, 20, 30)
     backward[:, 0], backward[:, 1] = 3.0, -2.0
-    mask = seen(backward, -backward)
+    mask = visible_mask(backward, -backward)
     assert not mask[..., :2, :].any()
     assert not mask[..., -3:].any()
     assert mask[..., 2:, :-3].all()
@@ -85,7 +85,7 @@ def test_the_tolerance_of_the_consistency_check(error, visible):
     """Standing still, |w~ + w|^2 must stay below 0.5: an error of up to 0.707 pixels."""
     backward, forward = torch.zeros(1, 2, 20, 20), torch.zeros(1, 2, 20, 20)
     forward[:, 0] = error
-    assert bool(seen(backward, forward).all()) is visible
+    assert bool(visible_mask(backward, forward).all()) is visible
 
 
 def test_dis_masks_what_a_moving_square_reveals():

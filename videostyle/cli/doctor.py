@@ -10,7 +10,7 @@ from videostyle.errors import UsageError, VideoStyleError, WeightsError
 from videostyle.files import sha256_of
 from videostyle.media.ffmpeg import find_ffmpeg
 from videostyle.networks.backbone import Backbone
-from videostyle.networks.download import Progress, fetch, torchvision_url
+from videostyle.networks.download import DownloadProgress, fetch, torchvision_url
 from videostyle.networks.weights import KNOWN, from_file, load_backbone, weights_are_here
 from videostyle.pipeline.job import default_size
 from videostyle.settings import Settings
@@ -73,7 +73,7 @@ def _has_compact() -> bool:
     return True
 
 
-def fetch_weights(name: str, on_progress: Progress | None = None) -> str:
+def fetch_weights(name: str, on_progress: DownloadProgress | None = None) -> str:
     """Fetch VGG-19's weights into torch's cache unless they are there; the line that says so."""
     if name != "vgg19":
         raise UsageError(f"{name} cannot be fetched; only vgg19 can")

@@ -21,10 +21,10 @@ from videostyle.files import write_json
 from videostyle.media.still import read_picture, write_picture
 from videostyle.networks.backbone import Backbone
 from videostyle.optimise.outcome import OptimisedImage
+from videostyle.optimise.task import FrameTask
 from videostyle.pipeline.progress import OnProgress, Progress
 from videostyle.settings import Settings
 from videostyle.stylise.network import load_chosen
-from videostyle.stylise.state import FrameTask
 from videostyle.stylise.stylizer import OnEvaluation, Stylizer
 
 KEPT_POINTS = 300  # of a loss curve, on a logarithmic scale
@@ -162,7 +162,7 @@ def _paint(
     stylizer: Stylizer, content: torch.Tensor, start: torch.Tensor, report: OnEvaluation | None = None
 ) -> OptimisedImage:
     """One picture, with its loss curve."""
-    return stylizer.paint(content, FrameTask(stylizer.settings.init, start), report)[0]
+    return stylizer.optimise(content, FrameTask(stylizer.settings.init, start), report)[0]
 
 
 def thinned(curve: torch.Tensor) -> Curve:

@@ -12,7 +12,7 @@ import triton.language as tl
 PROGRAMS = 132
 
 
-def work() -> bool:
+def self_test() -> bool:
     """Tries them on the GPU; why they might not work has no common name (``kernels.py``)."""
     try:
         flat = torch.ones(128, 128, dtype=torch.bfloat16, device="cuda")

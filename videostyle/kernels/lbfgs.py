@@ -14,7 +14,7 @@ PROGRAMS = 512
 VALUES = 1024
 
 
-def work(device: torch.device | str = "cuda") -> bool:
+def self_test(device: torch.device | str = "cuda") -> bool:
     """Tries them on the device; why they might not work has no common name (``perception/kernels.py``)."""
     try:
         products = torch.zeros(16, 16, dtype=torch.float64, device=device)

@@ -12,4 +12,4 @@ def load_tested(name: str) -> ModuleType | None:
         module = importlib.import_module(name)
     except ImportError:
         return None
-    return module if module.work() else None
+    return module if module.self_test() else None

@@ -11,7 +11,7 @@ import triton.language as tl
 BLOCK = 1024  # values a program looks at
 
 
-def work(device: torch.device | str = "cuda") -> bool:
+def self_test(device: torch.device | str = "cuda") -> bool:
     """Tries them there: what can be missing (a compiler, its headers, a folder to write to) has no common name."""
     try:
         x = torch.tensor([-1.0, 3.0], device=device).expand(1, 8, 2, 2).contiguous(memory_format=torch.channels_last)

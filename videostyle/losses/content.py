@@ -1,7 +1,14 @@
-"""The content's features."""
+"""The content loss: features of the picture against those of the content."""
+
+import copy
+from functools import partial
 
 import torch
 
+from videostyle.losses.definitions import reference_positions
+from videostyle.losses.gram import dot, positions_by_channels, square
+from videostyle.losses.layer import Layer, LayerValue, Weight, per_sample
+from videostyle.networks.backbone import layer_stride
 from videostyle.networks.feature_extractor import FeatureExtractor
 
 
@@ -18,3 +25,35 @@ class ContentTarget:
         target = cls.__new__(cls)
         target.features = features
         return target
+
+
+class ContentLoss:
+    """1/2 sum (F - P)^2 at the reference size (``definitions.content_loss``); P: ``target``, (N, C, H, W)."""
+
+    term = "content"
+
+    def __init__(self, layer: Layer, target: torch.Tensor, weight: Weight) -> None:
+        self.layer, self.weight, self.target, self._layer = layer.name, weight, target, layer
+        self._factor = layer.reference.scale**2 * reference_positions(layer_stride(layer.name))
+
+    def evaluate(self, features: torch.Tensor) -> LayerValue:
+        factor = self._factor / (features.shape[2] * features.shape[3])
+        flat, q = positions_by_channels(features - self.target), self._layer.metric
+        pulled = flat if q is None else flat @ q.to(flat.dtype)
+        loss = 0.5 * factor * (square(flat) if q is None else dot(flat, pulled))
+        return LayerValue(loss, loss, partial(_add, pulled, self.weight * factor))
+
+    def tensors(self) -> list[torch.Tensor]:
+        return [self.target]
+
+    def clone(self) -> "ContentLoss":
+        made = copy.copy(self)
+        made.target = self.target.clone()
+        return made
+
+
+def _add(pulled: torch.Tensor, factor: Weight, _flat: torch.Tensor, g: torch.Tensor | None) -> torch.Tensor:
+    """F - P, times ``factor``; the ReLU masks it on the way down."""
+    if isinstance(factor, torch.Tensor):
+        pulled, factor = (pulled * per_sample(factor)).to(pulled.dtype), 1.0
+    return pulled * factor if g is None else g.add_(pulled, alpha=factor)

@@ -12,10 +12,10 @@ def positions_by_channels(features: torch.Tensor) -> torch.Tensor:
 def mean_gram(features: torch.Tensor) -> torch.Tensor:
     """G / M (``losses.gram``) of features in any precision, (N, C, H, W) -> (N, C, C), float32 or better."""
     flat = positions_by_channels(features)
-    return _sliced_product(flat, flat) / flat.shape[1]
+    return sliced_product(flat, flat) / flat.shape[1]
 
 
-def _sliced_product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+def sliced_product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """a'b over the positions, (N, M, C) twice -> (N, C, C), float32 or better.
 
     A bf16 product rounds its result to 8 bits, too coarse for the difference of two Grams: the positions are cut into
@@ -37,13 +37,13 @@ def _sliced_product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 GRAM_SLICES = 16
 
 
-def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+def dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Per-sample sum of products, accumulated in float32 or better: (N, M, C) twice -> (N,)."""
     wide = torch.promote_types(a.dtype, torch.float32)
     return (a.to(wide) * b.to(wide)).sum((1, 2))
 
 
-def _square(a: torch.Tensor) -> torch.Tensor:
-    """``_dot(a, a)`` in one pass over memory."""
+def square(a: torch.Tensor) -> torch.Tensor:
+    """``dot(a, a)`` in one pass over memory."""
     wide = torch.promote_types(a.dtype, torch.float32)
     return torch.linalg.vector_norm(a, dim=(1, 2), dtype=wide).square()

@@ -1,11 +1,20 @@
-"""Losses on the pixels themselves: the temporal loss and the mean colours, with their gradients."""
+"""Losses on the pixels themselves: temporal, mean colours, total variation, with their gradients."""
 
 import copy
 from dataclasses import dataclass
 
 import torch
 
-from videostyle.losses.definitions import colour_loss, outside, temporal_loss
+from videostyle.losses.definitions import (
+    colour_loss,
+    divergence,
+    outside,
+    temporal_loss,
+    total_variation,
+    total_variation_gradient,
+)
+from videostyle.losses.layer import Weight
+from videostyle.losses.style import LEAST_VARIATION, StyleTarget
 
 
 @dataclass(frozen=True)
@@ -62,3 +71,31 @@ class ColourPrior(Prior):
 
     def add_gradient(self, x: torch.Tensor, g: torch.Tensor) -> None:
         g.add_(outside(x.mean((2, 3), keepdim=True), self.low, self.high), alpha=2 * self.weight / x[0].numel())
+
+
+@dataclass(frozen=True)
+class VariationLoss:
+    """``smoothing`` V + ``weight`` D(V, style's) of the total variation V, D being `definitions.divergence`.
+
+    Where the style is anchored, k D(V, k-th part of the way from the anchor to the style's) is minimised.
+    """
+
+    smoothing: Weight
+    weight: Weight
+    style: StyleTarget
+
+    def evaluate(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """(loss, what is minimised of it, the latter's slope in V), each (N,)."""
+        v, k, style = total_variation(x), self.style.anchor_gain, self.style
+        loss = minimised = self.smoothing * v
+        slope = torch.ones_like(v) * self.smoothing
+        if isinstance(self.weight, torch.Tensor) or self.weight:
+            rough = v.clamp_min(LEAST_VARIATION)
+            loss = loss + self.weight * divergence(rough, style.variation)
+            minimised = minimised + k * self.weight * divergence(rough, style.minimised_variation)
+            slope = slope + k * self.weight * (rough / style.minimised_variation).log()
+        return loss, minimised, slope
+
+    @staticmethod
+    def add_gradient(x: torch.Tensor, g: torch.Tensor, slope: torch.Tensor) -> None:
+        g.add_(total_variation_gradient(x) * slope.view(-1, 1, 1, 1))

@@ -1,13 +1,13 @@
-"""The style's statistics, anchored where a shot has reached, and those of a part of the picture."""
+"""The style loss: statistics of the style picture, and the Gram loss of a layer. Another statistic goes beside it."""
 
 import copy
+from functools import partial
 
 import torch
-import torch.nn.functional as F
 
 from videostyle.losses.definitions import total_variation
 from videostyle.losses.gram import mean_gram
-from videostyle.networks.backbone import layer_stride
+from videostyle.losses.layer import Layer, LayerValue, Weight, per_sample
 from videostyle.networks.feature_extractor import FeatureExtractor
 
 # A picture with less total variation counts as this: neighbours differ by less than a tenth of a level in 255.
@@ -15,7 +15,11 @@ LEAST_VARIATION = 0.1
 
 
 class StyleTarget:
-    """A style picture's mean Gram matrices, by layer, and total variation: computed once per picture and size."""
+    """A style's mean Gram matrices, by layer, and total variation: computed once per picture and size.
+
+    ``grams``, ``variation``: the style's own, (N, C, C) by layer and (N,), which reported losses compare with.
+    ``minimised_grams``, ``minimised_variation``, ``anchor_gain``: what is minimised; see `anchored_at`.
+    """
 
     def __init__(self, extractor: FeatureExtractor, picture: torch.Tensor, layers: tuple[str, ...]) -> None:
         activations = extractor.forward(picture, layers)
@@ -28,6 +32,19 @@ class StyleTarget:
         target._aim(grams, variation)
         return target
 
+    @classmethod
+    def blend(cls, targets: "list[StyleTarget]", weights: list[float]) -> "StyleTarget":
+        """The weighted mean of several styles' statistics; one style alone is itself. ``weights`` sum to 1."""
+        if len(targets) == 1:
+            return targets[0]
+        grams = {
+            name: sum((w * t.grams[name] for t, w in zip(targets, weights, strict=True)), torch.zeros(()))
+            for name in targets[0].grams
+        }
+        variations = torch.stack([t.variation for t in targets])
+        shares = torch.tensor(weights, device=variations.device)[:, None]
+        return cls.of(grams, (shares * variations.log()).sum(0).exp())
+
     def _aim(self, grams: dict[str, torch.Tensor], variation: torch.Tensor) -> None:
         self.grams, self.minimised_grams, self.anchor_gain = grams, grams, 1.0
         self.variation = self.minimised_variation = variation.clamp_min(LEAST_VARIATION)
@@ -35,10 +52,9 @@ class StyleTarget:
     def anchored_at(self, extractor: FeatureExtractor, picture: torch.Tensor, anchor_gain: float) -> "StyleTarget":
         """The same style, held at what ``picture`` has reached of it: for the frames after a converged one.
 
-        With G0 the picture's Gram and k the stiffness, what is minimised becomes k |G - (G0 + (A - G0) / k)|^2. At G0
-        its gradient is that of |G - A|^2, so a converged picture stays converged; away from it, towards the style or
-        back, it resists k times as firmly. So it does with the logarithm of the total variation. Reported losses still
-        compare with A.
+        With G0 the picture's Gram and k the gain, what is minimised becomes k |G - (G0 + (A - G0) / k)|^2. At G0 its
+        gradient is that of |G - A|^2, so a converged picture stays converged; away from it, towards the style or back,
+        it resists k times as firmly. The logarithm of the total variation is anchored in the same way.
         """
         reached = StyleTarget(extractor, picture, tuple(self.grams))
         reached.minimised_grams = {
@@ -50,38 +66,51 @@ class StyleTarget:
         return reached
 
 
-# A part is small and scattered, and its Gram matrix noisy: drawn to the style at 1 it comes to 0.3 of the distance that
-# the same pixels have in a picture painted afresh, at the price of the rest (loss +8 %, warp error times four).
-# At 0.1 it comes to 0.6, at 0.03 to 0.8, and without to 1.0; at 0.1 the rest does not notice.
-REGION_WEIGHT = 0.1
+def style_factor(layer: Layer, layers: int) -> float:
+    """w_l s^4 / N_l^2: what four times E_l is |G / M_x - A / M_a|^2 times; w_l = 1 / number of style layers."""
+    return layer.reference.scale**4 / (layer.reference.channels**2 * layers)
 
 
-class StyleRegion:
-    """A soft mask (1, 1, H, W) of pixels whose own mean Gram matrix is drawn to the style, beside the whole picture's.
+class GramLoss:
+    """w_l E_l (``definitions.style_loss``) of the whole picture, anchored if the target is.
 
-    The whole picture's statistics can be right while a part of it is bare. The part's distance is weighted by its
-    share of the picture and by ``REGION_WEIGHT``: at 1, every pixel of it would be drawn as if the whole picture were
-    like the part.
+    ``layers``: number of style layers. The gradient w_l / (N^2 M) (G / M_x - A / M_a) F is one product with F.
     """
 
-    def __init__(self, mask: torch.Tensor, layers: tuple[str, ...], dense: bool) -> None:
-        self.share = REGION_WEIGHT * mask.mean()
-        # On a CPU only the part's own positions are looked at. A GPU looks at all (dense), which costs it less than
-        # picking them, and a recording wants shapes that never change.
-        self.index, self.weights = dict[str, torch.Tensor | None](), dict[str, torch.Tensor]()
-        for name in layers:
-            size = [side // layer_stride(name) for side in mask.shape[2:]]
-            weights = F.interpolate(mask, size, mode="area").flatten()
-            weights = weights / weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
-            self.index[name] = index = None if dense else weights.nonzero().flatten()
-            self.weights[name] = weights if index is None else weights[index]
+    term = "style"
+
+    def __init__(self, layer: Layer, style: StyleTarget, weight: Weight, layers: int) -> None:
+        self.layer, self.weight, self._layer = layer.name, weight, layer
+        self.target, self.minimised_target = style.grams[layer.name], style.minimised_grams[layer.name]
+        self.anchor_gain, self.factor = style.anchor_gain, style_factor(layer, layers)
+
+    def evaluate(self, features: torch.Tensor) -> LayerValue:
+        gram, k, factor = mean_gram(features), self.anchor_gain, self.factor
+        positions = features.shape[2] * features.shape[3]
+        difference = gram - self.minimised_target
+        pulled = self._layer.distance_gradient(difference)
+        slope = pulled * per_sample(self.weight * k * factor / positions)
+        loss = minimised = k * factor / 4 * (difference * pulled).sum((1, 2))
+        if k != 1:
+            difference = gram - self.target
+            loss = factor / 4 * (difference * self._layer.distance_gradient(difference)).sum((1, 2))
+        return LayerValue(loss, minimised, partial(_add_product, slope))
+
+    @property
+    def plain(self) -> bool:
+        """Whether it has one weight and the network no adapter, as kernels want it."""
+        return self._layer.metric is None and not isinstance(self.weight, torch.Tensor)
 
     def tensors(self) -> list[torch.Tensor]:
-        return [self.share, *(i for i in self.index.values() if i is not None), *self.weights.values()]
+        return [self.target, self.minimised_target]
 
-    def clone(self) -> "StyleRegion":
+    def clone(self) -> "GramLoss":
         made = copy.copy(self)
-        made.share = self.share.clone()
-        made.index = {name: None if index is None else index.clone() for name, index in self.index.items()}
-        made.weights = {name: weights.clone() for name, weights in self.weights.items()}
+        made.target, made.minimised_target = self.target.clone(), self.minimised_target.clone()
         return made
+
+
+def _add_product(slope: torch.Tensor, flat: torch.Tensor, g: torch.Tensor | None) -> torch.Tensor:
+    """F times ``slope`` (N, C, C)."""
+    slope = slope.to(flat.dtype)
+    return torch.bmm(flat, slope) if g is None else g.baddbmm_(flat, slope)

@@ -85,12 +85,15 @@ class Backbone:
     centre: tuple[float, float, float] = (0.485, 0.456, 0.406)
     poolings: tuple[str, ...] = POOLINGS
     notices: tuple[str, ...] = field(default=())
+    # Evaluations from the content after which a picture counts as good enough: what a shot's frames are taken to.
+    target_evaluations: int = 60
+    embedded: bool = False  # it travels in the package and answers to a fixed list of layers
 
     def check(self, layers: Collection[str], pooling: str) -> None:
         """Refuse layers and poolings that this network does not answer to, with a UsageError that says what to do."""
         unknown = [name for name in layers if name not in self.references]
         if unknown:
-            elsewhere = all(name in VGG19_LAYERS for name in unknown) and self.name == "compact"
+            elsewhere = self.embedded and all(name in VGG19_LAYERS for name in unknown)
             advice = "; use --backbone vgg19 for them" if elsewhere else ""
             raise UsageError(
                 f"{self.name} has no layer {', '.join(unknown)}; it answers to {', '.join(self.references)}{advice}"

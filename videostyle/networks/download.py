@@ -9,7 +9,7 @@ from pathlib import Path
 from videostyle.errors import WeightsError
 from videostyle.files import sha256_of
 
-Progress = Callable[[int, int | None], None]  # bytes so far, bytes in all where known
+DownloadProgress = Callable[[int, int | None], None]  # bytes so far, bytes in all where known
 
 CHUNK_BYTES = 1 << 20
 
@@ -23,7 +23,7 @@ def torchvision_url() -> str:
     return VGG19_Weights.IMAGENET1K_V1.url
 
 
-def fetch(url: str, path: Path, hash_prefix: str, on_progress: Progress | None = None) -> None:
+def fetch(url: str, path: Path, hash_prefix: str, on_progress: DownloadProgress | None = None) -> None:
     """Download ``url`` to ``path``, whole and with the right sha256, or raise WeightsError and leave no such file.
 
     An interrupted download stays beside its place as ``.part`` and is gone on with the next time.
@@ -47,7 +47,7 @@ def fetch(url: str, path: Path, hash_prefix: str, on_progress: Progress | None =
     part.replace(path)
 
 
-def _download(url: str, part: Path, on_progress: Progress | None) -> None:
+def _download(url: str, part: Path, on_progress: DownloadProgress | None) -> None:
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:

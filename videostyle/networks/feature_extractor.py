@@ -22,7 +22,7 @@ from videostyle.networks.convolution import CHANNELS_LAST, _Convolution
 TapGradient = Callable[[str, torch.Tensor, torch.Tensor | None], torch.Tensor | None]
 
 # Our own kernels for pooling on a GPU.
-_kernels = partial(load_tested, "videostyle.kernels.pooling")
+loaded_kernels = partial(load_tested, "videostyle.kernels.pooling")
 
 
 @dataclass
@@ -54,7 +54,7 @@ class FeatureExtractor:
         backbone.check(layers, pooling)
         self.backbone, self.pooling = backbone, pooling
         self.device, self.dtype = torch.device(device), dtype
-        self.kernels = _kernels() if self.device.type == "cuda" else None
+        self.kernels = loaded_kernels() if self.device.type == "cuda" else None
         names = [conv.name for conv in backbone.convs]
         self.layers = tuple(sorted(layers, key=names.index))
         depth = max(names.index(name) for name in layers) + 1

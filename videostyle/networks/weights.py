@@ -21,7 +21,7 @@ from videostyle.errors import UsageError, WeightsError
 from videostyle.files import sha256_of
 from videostyle.networks import calibration, compact
 from videostyle.networks.backbone import PREPROCESSING, VGG19_LAYERS, Backbone, LayerReference, vgg19
-from videostyle.networks.download import Progress, fetch, torchvision_url
+from videostyle.networks.download import DownloadProgress, fetch, torchvision_url
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class WeightsFile:
 
 
 def load_backbone(
-    name: str, weights: str | Path | None = None, *, download: bool = False, on_progress: Progress | None = None
+    name: str, weights: str | Path | None = None, *, download: bool = False, on_progress: DownloadProgress | None = None
 ) -> Backbone:
     """The network called ``name`` (vgg19, vgg19-caffe or compact), or the one that the file ``weights`` fits.
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from videostyle.optimise.descent import WARM_UP, LoopRunner, OptimiserLoop
 from videostyle.optimise.lbfgs import History
+from videostyle.optimise.loop import WARM_UP, LoopRunner, OptimiserLoop
 
 Body = Callable[[], None]
 
@@ -24,12 +24,12 @@ Record = Callable[[Body, Sequence[torch.Tensor]], Body]
 class ReplayedRunner(LoopRunner):
     """The same by replaying: one recording evaluates where the frame begins, the other goes on from there."""
 
-    def __init__(self, descent: OptimiserLoop, recordings: "CudaGraphs") -> None:
-        recording = recordings.of(descent)
-        super().__init__(recording.descent)
+    def __init__(self, loop: OptimiserLoop, recordings: "CudaGraphs") -> None:
+        recording = recordings.of(loop)
+        super().__init__(recording.loop)
         self._recording = recording
 
-    def _again(self) -> None:
+    def _next(self) -> None:
         self._recording.step_and_evaluate() if self.taken else self._recording.evaluate()
 
     def history(self) -> History | None:
@@ -40,11 +40,11 @@ class ReplayedRunner(LoopRunner):
 
 @dataclass(frozen=True)
 class RecordedLoop:
-    """A descent on buffers that never move, and what replays ``OptimiserLoop.evaluate`` and
+    """A loop on buffers that never move, and what replays ``OptimiserLoop.evaluate`` and
     ``OptimiserLoop.step_and_evaluate`` on them.
     """
 
-    descent: OptimiserLoop
+    loop: OptimiserLoop
     evaluate: Body
     step_and_evaluate: Body
 
@@ -56,17 +56,14 @@ class CudaGraphs:
         self._record = record
         self._made: dict[Hashable, RecordedLoop] = {}
 
-    def of(self, descent: OptimiserLoop) -> RecordedLoop:
-        """The recording for descents of this kind, made to stand where ``descent`` does."""
-        if descent.kind not in self._made:
-            without_priors = descent.clone()
-            bodies = (
-                self._record(body, without_priors.tensors())
-                for body in (without_priors.evaluate, without_priors.step_and_evaluate)
-            )
-            self._made[descent.kind] = RecordedLoop(without_priors, *bodies)
-        recording = self._made[descent.kind]
-        recording.descent.load(descent)
+    def of(self, loop: OptimiserLoop) -> RecordedLoop:
+        """The recording for loops of this kind, made to stand where ``loop`` does."""
+        if loop.kind not in self._made:
+            own = loop.clone()
+            bodies = (self._record(body, own.tensors()) for body in (own.evaluate, own.step_and_evaluate))
+            self._made[loop.kind] = RecordedLoop(own, *bodies)
+        recording = self._made[loop.kind]
+        recording.loop.load(loop)
         return recording
 
 

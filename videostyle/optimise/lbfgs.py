@@ -95,7 +95,7 @@ class LBFGS:
 
     def step(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
         """The picture to try next, from the picture ``x`` and its gradient ``g``, both (1, 3, H, W) float32."""
-        if isinstance(self.has_previous, torch.Tensor) and x.is_cuda and (kernels := _kernels()):
+        if isinstance(self.has_previous, torch.Tensor) and x.is_cuda and (kernels := loaded_kernels()):
             return kernels.step(self.tensors(), x, g, PAIR_ANGLE, FIRST_STEP, LONGEST_STEP)
         flat = g.flatten()
         products = self._append_pair(x.flatten() - self.last_x, flat - self.last_g, flat)
@@ -179,7 +179,7 @@ class LBFGS:
 
 
 # A whole step in a few kernels of our own on a GPU.
-_kernels = partial(load_tested, "videostyle.kernels.lbfgs")
+loaded_kernels = partial(load_tested, "videostyle.kernels.lbfgs")
 
 
 # What a product over the pixels is cut into on a GPU, where one long sum would keep one multiprocessor busy.

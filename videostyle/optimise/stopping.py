@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+import torch
+
 from videostyle.optimise.outcome import OptimisedImage
 
 # A frame has settled over this many evaluations, not over one: single steps of L-BFGS are uneven.
@@ -10,6 +12,14 @@ WINDOW = 5
 # What the frames of a shot cost once they are optimised goes with this power of what their contents cost untouched:
 # over seven clips and styles within 5 % of each frame's own 60 evaluations. In proportion (1) it was off by up to 14 %.
 COST_POWER = 0.5
+
+
+def has_settled(totals: torch.Tensor, tolerance: float) -> bool:
+    """Whether the losses (evaluations,) change by less than ``tolerance`` per evaluation over the last WINDOW."""
+    if len(totals) < WINDOW + 1:
+        return False
+    lowest, highest = (t.item() for t in totals[-1 - WINDOW :].aminmax())
+    return highest - lowest < tolerance * WINDOW * lowest
 
 
 def normalised_loss(loss: float, content_image_loss: float) -> float:

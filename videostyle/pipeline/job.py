@@ -15,7 +15,7 @@ from videostyle.media.encode import check_output, check_space
 from videostyle.media.formats import depth_of, needs_even
 from videostyle.media.probe import probe
 from videostyle.media.still import read_picture
-from videostyle.networks.download import Progress as DownloadProgress
+from videostyle.networks.download import DownloadProgress
 from videostyle.settings import NAMED_STARTS, MediaSettings, Settings
 from videostyle.stylise.stylizer import Stylizer
 from videostyle.temporal.shots import cut_at, find_shots

@@ -10,7 +10,7 @@ from videostyle.frames import Frame, StylisedFrame
 from videostyle.media.decode import Decoder
 from videostyle.media.probe import probe
 from videostyle.media.still import check_picture_output, read_picture, write_picture
-from videostyle.networks.download import Progress as DownloadProgress
+from videostyle.networks.download import DownloadProgress
 from videostyle.pipeline import run_record
 from videostyle.pipeline.job import (
     Result,
@@ -63,7 +63,7 @@ def stylise_image(
     heading = run_record.heading(stylizer, media, source=Path(photo).name, style=Path(style).name)
     report = Reporter("stylise", 1, on_progress)
     # A picture has no previous one: it is the first frame of a shot of its own.
-    (painted,) = stylise_frames([Frame(content)], stylizer.style, stylizer=stylizer, on_evaluation=report.evaluation)
+    (painted,) = stylise_frames([Frame(content)], stylizer, on_evaluation=report.evaluation)
     report.frame(painted)
     write_picture(output, painted.pixels.cpu(), overwrite=media.overwrite, comment=run_record.comment(heading))
     seconds = time.perf_counter() - began
@@ -99,7 +99,7 @@ def preview_video(
     report = Reporter("stylise", PREVIEW_FRAMES, on_progress)
     with Decoder(info, size=size, start_seconds=at_seconds, threads=encoder_threads()) as decoder:
         frames = (frame for _, frame in zip(range(PREVIEW_FRAMES), decoder, strict=False))
-        for frame in stylise_frames(frames, stylizer.style, stylizer=stylizer, on_evaluation=report.evaluation):
+        for frame in stylise_frames(frames, stylizer, on_evaluation=report.evaluation):
             report.frame(frame)
     first, *later = report.finished
     write_picture(output, report.first_pixels.cpu(), overwrite=media.overwrite)

@@ -18,7 +18,7 @@ from videostyle.media.decode import Decoder
 from videostyle.media.encode import Encoder, rehearse
 from videostyle.media.ffmpeg import find_ffmpeg
 from videostyle.media.formats import holds_alpha
-from videostyle.networks.download import Progress as DownloadProgress
+from videostyle.networks.download import DownloadProgress
 from videostyle.pipeline import run_record
 from videostyle.pipeline.job import Result, _Job, _open, _painter, default_output, in_shots
 from videostyle.pipeline.memory import check_memory, enough_memory
@@ -152,9 +152,8 @@ def _painted_frames(
     after = deque([kept.position], maxlen=1)
     painted = stylise_frames(
         frames,
-        stylizer.style,
-        flow=flow,
-        stylizer=stylizer,
+        stylizer,
+        flow,
         on_evaluation=report.evaluation,
         resume_from=kept.position,
         on_state=after.append,

@@ -2,7 +2,7 @@
 
 from videostyle.device import Machine
 from videostyle.networks.backbone import Backbone
-from videostyle.networks.download import Progress as DownloadProgress
+from videostyle.networks.download import DownloadProgress
 from videostyle.networks.weights import load_backbone, weights_are_here
 from videostyle.settings import Settings
 

@@ -3,15 +3,8 @@
 from videostyle.optimise.outcome import OptimisedImage
 from videostyle.settings import Settings
 from videostyle.stylise.state import ShotState
-from videostyle.stylise.stylizer import Stylizer
 from videostyle.temporal.coverage import Coverage
 from videostyle.temporal.warp import Warp
-
-# A frame is good enough where the shot's first frame was after so many evaluations from the content, for what either
-# costs untouched (``normalised_loss``). 80 would bring the worst frame 1 % nearer, for up to half more evaluations, and
-# let a webcam clip darken. What the compact network gains late is less by VGG-19's measure (its model card): 60 instead
-# of 45 took twice the evaluations on the sample clip's first 24 frames at 384 px, for 4 % less of VGG-19's loss.
-TARGET_EVALUATIONS, TARGET_EVALUATIONS_COMPACT = 60, 45
 
 # How much more firmly than the style's own loss a shot is held at what its first frame had reached of the style by
 # then. Held at what that converges to, the style of frames that are taken less far is pulled on for seconds. More would
@@ -39,10 +32,6 @@ def next_temporal_gain(settings: Settings, state: ShotState, outcome: OptimisedI
     if outcome.evaluations <= max(EASY_EVALUATIONS, settings.min_iterations):
         return min(1.0, state.temporal_gain / GAIN_STEP)
     return state.temporal_gain
-
-
-def evaluations_to_target(stylizer: Stylizer) -> int:
-    return TARGET_EVALUATIONS_COMPACT if stylizer.backbone.name == "compact" else TARGET_EVALUATIONS
 
 
 def remeasures_target(settings: Settings) -> bool:

@@ -1,4 +1,4 @@
-"""The core without files: frames in, stylised frames out, each started from the one before it.
+"""The core without files: every frame in turn, each started from the one before it.
 
 Imports where only torch, numpy and cv2 are installed.
 """
@@ -14,11 +14,11 @@ from videostyle.frames import Frame, StylisedFrame
 from videostyle.optimise.lbfgs import History
 from videostyle.optimise.outcome import OptimisedImage
 from videostyle.optimise.stopping import LossTarget
-from videostyle.settings import Settings
 from videostyle.stylise import health
-from videostyle.stylise.schedule import ANCHOR_GAIN, evaluations_to_target, next_temporal_gain, remeasures_target
-from videostyle.stylise.start import next_task, task_from_scratch
-from videostyle.stylise.state import FrameTask, SequenceState, ShotState
+from videostyle.stylise.frame_maker import OnState
+from videostyle.stylise.schedule import ANCHOR_GAIN, next_temporal_gain, remeasures_target
+from videostyle.stylise.start import Start, next_task, task_from_scratch
+from videostyle.stylise.state import SEQUENCE_STATE_TYPES, SequenceState, ShotState
 from videostyle.stylise.stylizer import OnEvaluation, Stylizer
 from videostyle.temporal.colour import ColourAnchor
 from videostyle.temporal.coverage import Coverage
@@ -27,128 +27,138 @@ from videostyle.temporal.flow import FlowEstimator, flow_named
 
 def stylise_frames(
     frames: Iterable[Frame],
-    style: torch.Tensor,
-    settings: Settings | None = None,
+    stylizer: Stylizer,
     flow: FlowEstimator | None = None,
     *,
-    stylizer: Stylizer | None = None,
     on_evaluation: Callable[[int, int, float], None] | None = None,
     resume_from: SequenceState | None = None,
-    on_state: Callable[[SequenceState], None] | None = None,
+    on_state: OnState | None = None,
 ) -> Iterator[StylisedFrame]:
-    """Stylise frames in turn, each started as ``settings.init`` says; the core of ``stylise_video``, without files.
+    """Stylise frames in turn: the core of `stylise_video`, without files. See `EveryFrame` and `EveryFrame.frames`."""
+    return EveryFrame(stylizer, flow, on_evaluation).frames(frames, resume_from, on_state)
 
-    ``frames``: any iterable of frames of one size. ``style``: (1, 3, H, W) float32 RGB in [0, 1]. ``flow(current,
-    previous)`` gives the Warp between two source frames (1, 3, H, W); by default as ``settings.flow`` says. A frame
-    with ``cut`` begins a shot, which is painted as if nothing had been before it. ``stylizer``: one made before, for
-    the same style and settings. ``on_evaluation(frame, evaluation, loss)`` is called on the way, ``on_state`` before a
-    frame comes out, with what is known after it; given as ``resume_from``, with the frames from there on, it goes on as
-    if it had never stopped. Frames come out as they are finished; a whole clip is never in memory.
+
+class EveryFrame:
+    """The FrameMaker that optimises every frame, each started as ``settings.init`` says.
+
+    ``flow(current, previous)``: the Warp between two source frames (1, 3, H, W); by default as the settings say.
+    ``on_evaluation(frame, evaluation, loss)`` is called after every evaluation.
     """
-    stylizer = stylizer or Stylizer(style, settings)
-    flow = flow or flow_named(stylizer.settings.flow, stylizer.settings.flow_size)
-    position = resume_from or SequenceState()
-    for index, frame in enumerate(frames, position.index):
-        if frame.cut and index > 0:
-            position = SequenceState(index, position.shot + 1, index)
-        report = None if on_evaluation is None else (lambda k, loss, i=index: on_evaluation(i, k, loss))
-        stylised, position = _next_frame(stylizer, frame, position, flow, report)
-        if on_state is not None:
-            on_state(position)
-        yield stylised
 
+    state_types = SEQUENCE_STATE_TYPES
 
-def _next_frame(
-    stylizer: Stylizer, frame: Frame, position: SequenceState, flow: FlowEstimator, on_evaluation: OnEvaluation | None
-) -> tuple[StylisedFrame, SequenceState]:
-    """The frame at ``position`` and the position after it. One that looks wrong is painted again from a fresh start."""
-    stylised, state = _stylise_frame(stylizer, frame, position, flow, on_evaluation)
-    if stylised.problem:
-        again, fresh_state = _stylise_frame(stylizer, frame, position, flow, on_evaluation, fresh=True)
-        if not again.problem:
-            stylised, state = replace(again, problem=f"{stylised.problem}; painted again, and well"), fresh_state
-        else:  # neither what was carried nor what it left is to be trusted
-            words = f"{stylised.problem}; painted again: {again.problem}"
-            stylised, state = replace(stylised, problem=words), replace(state, history=None)
-    losses = (*position.losses, stylised.loss)[-health.NEIGHBOURS :] if math.isfinite(stylised.loss) else ()
-    after = SequenceState(position.index + 1, position.shot, position.first, state, losses)
-    return replace(stylised, index=position.index, shot=position.shot), after
+    def __init__(
+        self,
+        stylizer: Stylizer,
+        flow: FlowEstimator | None = None,
+        on_evaluation: Callable[[int, int, float], None] | None = None,
+    ) -> None:
+        settings = stylizer.settings
+        self._stylizer, self._on_evaluation = stylizer, on_evaluation
+        self._flow = flow or flow_named(settings.flow, settings.flow_size)
 
+    def frames(
+        self, source: Iterable[Frame], state: SequenceState | None = None, on_state: OnState | None = None
+    ) -> Iterator[StylisedFrame]:
+        """Frames of one size, as they are finished; a whole clip is never in memory.
 
-def _stylise_frame(
-    stylizer: Stylizer,
-    frame: Frame,
-    position: SequenceState,
-    flow: FlowEstimator,
-    on_evaluation: OnEvaluation | None,
-    *,
-    fresh: bool = False,
-) -> tuple[StylisedFrame, ShotState]:
-    """One frame. ``fresh``: started as if it were the first of its shot."""
-    began = time.perf_counter()
-    content, state = frame.pixels.to(stylizer.machine.device), position.state
-    if fresh:
-        task = task_from_scratch(stylizer, content)
-    else:
-        task = next_task(stylizer, content, position.index - position.first, state, flow)
-    outcome, history = stylizer.paint(content, task, on_evaluation)
-    if state is None or fresh:
-        outcome = stylizer.polish(content, outcome, on_evaluation)
-    after = next_state(stylizer, content, outcome, history, task, state)
-    made = [outcome]
-    if (
-        task.target is not None
-        and remeasures_target(stylizer.settings)
-        and after.target.is_old(outcome.content_image_loss)
-    ):
-        made.append(stylise_independently(stylizer, content, after.target.evaluations, on_evaluation))
-        after = replace(after, target=after.target.remeasured(made[-1]))
-    loss = outcome.losses.without_priors.item()
-    stylised = StylisedFrame(
-        pixels=outcome.pixels,
-        pts=frame.pts,
-        time_base=frame.time_base,
-        cut=frame.cut,
-        start=task.name,
-        evaluations=sum(o.evaluations for o in made),
-        loss=loss,
-        content_loss=outcome.losses.content.item(),
-        style_loss=outcome.losses.style.item(),
-        optimise_seconds=sum(o.seconds for o in made),
-        wall_seconds=time.perf_counter() - began,
-        problem=health.problem(outcome.pixels, content, loss, outcome.curve, position.losses),
-    )
-    return stylised, after
+        A frame with ``cut`` begins a shot, which is stylised as if nothing had been before it.
+        """
+        position = state or SequenceState()
+        for index, frame in enumerate(source, position.index):
+            if frame.cut and index > 0:
+                position = SequenceState(index, position.shot + 1, index)
+            stylised, position = self._next(frame, position)
+            if on_state is not None:
+                on_state(position)
+            yield stylised
+
+    def _next(self, frame: Frame, position: SequenceState) -> tuple[StylisedFrame, SequenceState]:
+        """The frame at ``position`` and the position after it. One that looks wrong is made again from scratch."""
+        stylised, state = self._stylise(frame, position)
+        if stylised.problem:
+            again, fresh_state = self._stylise(frame, position, fresh=True)
+            if not again.problem:
+                stylised, state = replace(again, problem=f"{stylised.problem}; painted again, and well"), fresh_state
+            else:  # neither what was carried nor what it left is to be trusted
+                words = f"{stylised.problem}; painted again: {again.problem}"
+                stylised, state = replace(stylised, problem=words), replace(state, history=None)
+        losses = (*position.losses, stylised.loss)[-health.NEIGHBOURS :] if math.isfinite(stylised.loss) else ()
+        after = SequenceState(position.index + 1, position.shot, position.first, state, losses)
+        return replace(stylised, index=position.index, shot=position.shot), after
+
+    def _stylise(
+        self, frame: Frame, position: SequenceState, *, fresh: bool = False
+    ) -> tuple[StylisedFrame, ShotState]:
+        """One frame. ``fresh``: started as if it were the first of its shot."""
+        began = time.perf_counter()
+        stylizer, state, report = self._stylizer, position.state, self._reporter(position.index)
+        content = frame.pixels.to(stylizer.machine.device)
+        within = position.index - position.first
+        start: Start = (
+            (task_from_scratch(stylizer, content), None)
+            if fresh
+            else next_task(stylizer, content, within, state, self._flow)
+        )
+        task = start[0]
+        image, history = stylizer.optimise(content, task, report)
+        if state is None or fresh:
+            image = stylizer.polish(content, image, report)
+        after = next_state(stylizer, content, image, history, start, state)
+        made = [image]
+        aged = task.target is not None and after.target.is_old(image.content_image_loss)
+        if aged and remeasures_target(stylizer.settings):
+            made.append(stylise_independently(stylizer, content, after.target.evaluations, report))
+            after = replace(after, target=after.target.remeasured(made[-1]))
+        loss = image.losses.without_priors.item()
+        stylised = StylisedFrame(
+            pixels=image.pixels,
+            pts=frame.pts,
+            time_base=frame.time_base,
+            cut=frame.cut,
+            start=task.name,
+            evaluations=sum(image.evaluations for image in made),
+            loss=loss,
+            content_loss=image.losses.content.item(),
+            style_loss=image.losses.style.item(),
+            optimise_seconds=sum(image.seconds for image in made),
+            wall_seconds=time.perf_counter() - began,
+            problem=health.problem(image.pixels, content, loss, image.curve, position.losses),
+        )
+        return stylised, after
+
+    def _reporter(self, index: int) -> OnEvaluation | None:
+        report = self._on_evaluation
+        return None if report is None else (lambda evaluation, loss: report(index, evaluation, loss))
 
 
 def next_state(
     stylizer: Stylizer,
     content: torch.Tensor,
-    outcome: OptimisedImage,
+    image: OptimisedImage,
     history: History | None,
-    task: FrameTask,
+    start: Start,
     state: ShotState | None,
 ) -> ShotState:
-    """What a finished frame leaves to the next one. The first of a shot sets its goal, its anchor and its colours."""
+    """What a finished frame leaves to the next one. A shot's first frame sets its target, its anchor and colours."""
     if state is None:
-        style = stylizer.style_target(content).anchored_at(stylizer.extractor, outcome.snapshot, ANCHOR_GAIN)
-        target, colours = (
-            LossTarget.of(outcome, evaluations_to_target(stylizer)),
-            ColourAnchor.of(outcome.pixels, content),
-        )
-        temporal_gain = 1.0
+        style = stylizer.style_target(content).anchored_at(stylizer.extractor, image.snapshot, ANCHOR_GAIN)
+        target = LossTarget.of(image, stylizer.backbone.target_evaluations)
+        colours, gain = ColourAnchor.of(image.pixels, content), 1.0
     else:
         style, target, colours = state.style, state.target.aged(), state.colours
-        temporal_gain = next_temporal_gain(stylizer.settings, state, outcome)
-    coverage = Coverage.complete(content)
-    if task.coverage is not None and task.update_mask is not None:
-        coverage = task.coverage.updated(content, task.update_mask, outcome.evaluations)
-    return ShotState(content, outcome.pixels, history, coverage, target, style, colours, temporal_gain)
+        gain = next_temporal_gain(stylizer.settings, state, image)
+    task, coverage = start
+    if coverage is None or task.update_mask is None:
+        coverage = Coverage.complete(content)
+    else:
+        coverage = coverage.updated(content, task.update_mask, image.evaluations)
+    return ShotState(content, image.pixels, history, coverage, target, style, colours, gain)
 
 
 def stylise_independently(
     stylizer: Stylizer, content: torch.Tensor, evaluations: int, on_evaluation: OnEvaluation | None
 ) -> OptimisedImage:
-    """A frame painted by itself, as a shot's first is, for so many ``evaluations``."""
+    """A frame by itself, as a shot's first is made, for so many ``evaluations``."""
     task = replace(task_from_scratch(stylizer, content), target=math.inf, min_evaluations=evaluations)
-    return stylizer.paint(content, task, on_evaluation)[0]
+    return stylizer.optimise(content, task, on_evaluation)[0]

@@ -1,4 +1,4 @@
-"""How a frame begins: from nothing but the source, or from the frame before it."""
+"""How a frame begins: from the source alone, or from the frame before it."""
 
 from functools import partial
 
@@ -6,44 +6,51 @@ import torch
 
 from videostyle.losses.pixel import ColourPrior, Prior, TemporalPrior
 from videostyle.optimise.lbfgs import History
+from videostyle.optimise.task import FrameTask
 from videostyle.settings import Settings
-from videostyle.stylise.schedule import LEAST_GAIN, evaluations_to_target, min_evaluations
-from videostyle.stylise.state import FrameTask, ShotState
+from videostyle.stylise.schedule import LEAST_GAIN, min_evaluations
+from videostyle.stylise.state import ShotState
 from videostyle.stylise.stylizer import Stylizer
 from videostyle.temporal import colour, rest, trust
+from videostyle.temporal.coverage import Coverage
 from videostyle.temporal.flow import FlowEstimator
 from videostyle.temporal.warp import Warp, sample
+
+# What is asked of a frame, and what is known of its pixels before it is optimised (None: nothing).
+Start = tuple[FrameTask, Coverage | None]
 
 
 def next_task(
     stylizer: Stylizer, content: torch.Tensor, position: int, state: ShotState | None, flow: FlowEstimator
-) -> FrameTask:
-    """The first frame of a shot begins as ``first_init`` says, the others as ``init`` says."""
+) -> Start:
+    """The first frame of a shot begins as ``first_init`` says, the others as ``init`` says.
+
+    ``position``: of the frame within its shot.
+    """
     settings = stylizer.settings
     if settings.init not in ("previous", "warped"):
-        return FrameTask(settings.init, stylizer.start(settings.init, content, position))
+        return FrameTask(settings.init, stylizer.start(settings.init, content, position)), None
     if state is None:
-        return task_from_scratch(stylizer, content)
+        return task_from_scratch(stylizer, content), None
     if settings.init == "previous":
-        return FrameTask("previous", state.stylised, state.history)
+        return FrameTask("previous", state.stylised, state.history), None
     return task_from_previous(settings, content, state, flow(content, state.source).to(content.device))
 
 
 def task_from_scratch(stylizer: Stylizer, content: torch.Tensor) -> FrameTask:
     """From nothing but the source and the settings."""
     name = stylizer.settings.first_init
-    return FrameTask(name, stylizer.start(name, content), snapshot_at=evaluations_to_target(stylizer))
+    return FrameTask(name, stylizer.start(name, content), snapshot_at=stylizer.backbone.target_evaluations)
 
 
-def task_from_previous(settings: Settings, content: torch.Tensor, state: ShotState, warp: Warp) -> FrameTask:
-    """Begin from the frame before, moved along the flow, and keep to it (``temporal/``)."""
+def task_from_previous(settings: Settings, content: torch.Tensor, state: ShotState, warp: Warp) -> Start:
+    """From the frame before, moved along the flow and held to it; what was not visible starts from the content."""
     if settings.coherence == 0:
         moved = warp(state.stylised).clamp(0, 1)
-        return FrameTask("warped", moved, warp_history(state.history, warp))
+        return FrameTask("warped", moved, warp_history(state.history, warp)), None
     difference = trust.FrameDifference.between(content, state.source, warp)
-    warp, coverage = rest.suppress_spurious_motion(
-        trust.with_photometric_confidence(warp, difference), content, difference, state.coverage
-    )
+    warp = trust.with_photometric_confidence(warp, difference)
+    warp, coverage = rest.suppress_spurious_motion(warp, content, difference, state.coverage)
     coverage = coverage.warped(warp)
     update_mask = coverage.update_mask(content, warp)
     repair_mask = coverage.repair_mask if coverage.unfinished.any() else None
@@ -51,27 +58,30 @@ def task_from_previous(settings: Settings, content: torch.Tensor, state: ShotSta
     if settings.no_anchor:
         update_mask, repair_mask, style = torch.ones_like(update_mask), None, None
     start = colour.initial_image(state.stylised, state.source, content, warp, coverage.reference, update_mask)
-    weight = settings.temporal_weight
-    weight = trust.temporal_weight(settings.coherence) if weight is None else weight
-    priors: tuple[Prior, ...] = (
-        TemporalPrior(weight, start, trust.temporal_mask(warp, coverage, state.temporal_gain)),
-    )
-    if not settings.no_anchor:
-        priors += (ColourPrior(trust.TEMPORAL_WEIGHT, *state.colours.between(content)),)
-    history = warp_history(state.history, warp, warp.visible * update_mask)
-    fewest = min_evaluations(settings, warp, coverage)
-    return FrameTask(
+    task = FrameTask(
         "warped",
         start,
-        history,
-        priors,
-        update_mask,
-        state.target.normalised_loss,
-        fewest,
-        style,
-        repair_mask,
-        coverage,
+        history=warp_history(state.history, warp, warp.visible * update_mask),
+        priors=_priors(settings, content, state, trust.temporal_mask(warp, coverage, state.temporal_gain), start),
+        update_mask=update_mask,
+        repair_mask=repair_mask,
+        style=style,
+        target=state.target.normalised_loss,
+        min_evaluations=min_evaluations(settings, warp, coverage),
     )
+    return task, coverage
+
+
+def _priors(
+    settings: Settings, content: torch.Tensor, state: ShotState, mask: torch.Tensor, start: torch.Tensor
+) -> tuple[Prior, ...]:
+    """Held to the start where ``mask`` says, and to the mean colours of the shot's first frame."""
+    weight = settings.temporal_weight
+    weight = trust.temporal_weight(settings.coherence) if weight is None else weight
+    temporal = TemporalPrior(weight, start, mask)
+    if settings.no_anchor:
+        return (temporal,)
+    return temporal, ColourPrior(trust.TEMPORAL_WEIGHT, *state.colours.between(content))
 
 
 def warp_history(history: History | None, warp: Warp, mask: torch.Tensor | None = None) -> History | None:

@@ -1,10 +1,9 @@
-"""What one frame leaves to the next one of its shot, and how a frame is begun."""
+"""What one frame leaves to the next one of its shot; a run resumes from it."""
 
 from dataclasses import dataclass
 
 import torch
 
-from videostyle.losses.pixel import Prior
 from videostyle.losses.style import StyleTarget
 from videostyle.optimise.lbfgs import History
 from videostyle.optimise.stopping import LossTarget
@@ -17,9 +16,9 @@ class ShotState:
     """What one frame leaves to the next one of its shot; nothing of it crosses a cut.
 
     ``source`` and ``stylised``: (1, 3, H, W) float32 in [0, 1]. ``history``: the optimiser's curvature pairs.
-    ``coverage``: what is known of every pixel. ``target``: how far the others are to be taken. ``style``: the style,
-    anchored at what the shot's first frame had reached of it when it was as good as that. ``colours``: of the shot's
-    first frame.
+    ``coverage``: what is known of every pixel. ``target``: the loss that the shot's frames are taken to. ``style``: the
+    style, anchored at the shot's first frame. ``colours``: that frame's mean colours. ``temporal_gain``: in (0, 1], how
+    firmly moving pixels are held to the frame before.
     """
 
     source: torch.Tensor
@@ -34,10 +33,10 @@ class ShotState:
 
 @dataclass(frozen=True)
 class SequenceState:
-    """Between two frames: all that the frames to come need to know of those before. A run can be gone on with here.
+    """Between two frames: all that later frames need to know of earlier ones.
 
-    ``index``: the next frame's. ``shot``, ``first``: of the frame before it, its shot and where that began. ``losses``:
-    of the last frames of that shot, what the next one's is compared with.
+    ``index``: of the next frame. ``shot``, ``first``: number of the shot of the frame before it, and that shot's first
+    index. ``losses``: of that shot's last frames, which the next one's is compared with (`health`).
     """
 
     index: int = 0
@@ -47,22 +46,5 @@ class SequenceState:
     losses: tuple[float, ...] = ()
 
 
-# Everything that a position is made of, for whoever stores it.
+# The classes that a SequenceState is made of, for whoever stores it.
 SEQUENCE_STATE_TYPES = (SequenceState, ShotState, LossTarget, History, Coverage, StyleTarget, ColourAnchor)
-
-
-@dataclass(frozen=True)
-class FrameTask:
-    """How a frame is begun: what ``ImageOptimiser.run`` takes beside the content, and what is known after it."""
-
-    name: str
-    start: torch.Tensor
-    history: History | None = None
-    priors: tuple[Prior, ...] = ()
-    update_mask: torch.Tensor | None = None
-    target: float | None = None
-    min_evaluations: int | None = None
-    style: StyleTarget | None = None
-    repair_mask: torch.Tensor | None = None
-    coverage: Coverage | None = None
-    snapshot_at: int | None = None

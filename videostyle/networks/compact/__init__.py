@@ -18,7 +18,10 @@ from safetensors.torch import save as save_tensors
 from videostyle.errors import WeightsError
 from videostyle.networks.backbone import VGG19_LAYERS, Backbone, Conv, LayerReference
 
+NAME = "compact"
 FILE_NAME = "compact.safetensors"
+# Of 60 as of VGG-19, the last 15 lower VGG-19's own loss by 4 % only, for twice the evaluations a frame.
+TARGET_EVALUATIONS = 45
 
 # The layers that it answers to: the product's defaults, and those of the presentation's figures.
 LAYERS = ("conv1_1", "conv2_1", "conv2_2", "conv3_1", "conv4_1", "conv4_2", "conv5_1")
@@ -50,7 +53,15 @@ def from_tensors(tensors: Mapping[str, torch.Tensor], sha256: str = "") -> Backb
         for name in names
         if f"{name}.adapter" in tensors
     }
-    return Backbone(name="compact", convs=convs, references=references, sha256=sha256, poolings=("average",))
+    return Backbone(
+        name=NAME,
+        convs=convs,
+        references=references,
+        sha256=sha256,
+        poolings=("average",),
+        target_evaluations=TARGET_EVALUATIONS,
+        embedded=True,
+    )
 
 
 def to_bytes(backbone: Backbone) -> bytes:

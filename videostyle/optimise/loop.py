@@ -12,15 +12,17 @@ from videostyle.optimise.lbfgs import LBFGS, History
 # Columns of ``OptimiserLoop.loss_log``.
 TOTAL, CONTENT, STYLE, WITHOUT_PRIORS, REGION = range(5)
 
+BUFFERS = ("x", "best_image", "gradient", "update_mask", "loss_log", "lowest", "count", "best")
+
 # Calls before a recording, which choose kernels and fill caches.
 WARM_UP = 3
 
 
 class OptimiserLoop:
-    """One frame on its way down: `evaluate`, then `move` and `evaluate` again and again.
+    """One frame's optimisation: `evaluate`, then `move` and `evaluate` again and again.
 
     ``start``: (1, 3, H, W) float32 in [0, 1]. ``update_mask``: (1, 1, H, W), 0 where it stays as it is. ``room``:
-    evaluations that ``loss_log`` (room, 5) has place for: total, content, style, own and part's loss. ``best_image``:
+    evaluations that ``loss_log`` (room, 5) has place for: total, content, style, no priors, region. ``best_image``:
     the picture with the lowest total so far, that of evaluation ``best``, from 0. Everything stays on the device.
     """
 
@@ -65,34 +67,20 @@ class OptimiserLoop:
     def kind(self) -> Hashable:
         """What a recording is good for: all frames of one kind differ in their tensors only."""
         priors = tuple(prior.weight for prior in self.objective.priors)
-        return (
-            self.objective.style.anchor_gain,
-            priors,
-            len(self.objective.tensors()),
-            self.x.shape,
-            self.loss_log.shape,
-        )
+        tensors = len(self.objective.tensors())
+        return self.objective.style.anchor_gain, priors, tensors, self.x.shape, self.loss_log.shape
 
     def tensors(self) -> list[torch.Tensor]:
         """Everything that evaluating and moving reads or writes, in a fixed order."""
         assert isinstance(self.stepper, LBFGS)
-        without_priors = [
-            self.x,
-            self.best_image,
-            self.gradient,
-            self.update_mask,
-            self.loss_log,
-            self.lowest,
-            self.count,
-            self.best,
-        ]
-        return [*without_priors, *self.stepper.tensors(), *self.objective.tensors()]
+        own = [getattr(self, name) for name in BUFFERS]
+        return [*own, *self.stepper.tensors(), *self.objective.tensors()]
 
     def clone(self) -> "OptimiserLoop":
         """The same on copies of all tensors."""
         assert isinstance(self.stepper, LBFGS)
         made = copy.copy(self)
-        for name in ("x", "best_image", "gradient", "update_mask", "loss_log", "lowest", "count", "best"):
+        for name in BUFFERS:
             setattr(made, name, getattr(self, name).clone())
         made.stepper, made.objective = self.stepper.clone(), self.objective.clone()
         return made
@@ -104,20 +92,20 @@ class OptimiserLoop:
 
 
 class LoopRunner:
-    """Takes a descent further, evaluation by evaluation."""
+    """Takes a loop further, evaluation by evaluation."""
 
-    def __init__(self, descent: OptimiserLoop) -> None:
-        self.descent, self.taken = descent, 0
+    def __init__(self, loop: OptimiserLoop) -> None:
+        self.loop, self.taken = loop, 0
 
     def advance(self, count: int) -> None:
         """``count`` evaluations more."""
         for _ in range(count):
-            self._again()
+            self._next()
             self.taken += 1
 
-    def _again(self) -> None:
-        self.descent.step_and_evaluate() if self.taken else self.descent.evaluate()
+    def _next(self) -> None:
+        self.loop.step_and_evaluate() if self.taken else self.loop.evaluate()
 
     def history(self) -> History | None:
         """The curvature pairs to carry on; None with Adam."""
-        return self.descent.stepper.history() if isinstance(self.descent.stepper, LBFGS) else None
+        return self.loop.stepper.history() if isinstance(self.loop.stepper, LBFGS) else None

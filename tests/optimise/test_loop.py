@@ -10,8 +10,9 @@ from videostyle.losses.pixel import ColourPrior, TemporalPrior
 from videostyle.losses.style import StyleTarget
 from videostyle.networks.feature_extractor import FeatureExtractor
 from videostyle.optimise.cuda_graph import CudaGraphs, record_graph, run_eagerly
-from videostyle.optimise.descent import CONTENT, STYLE, TOTAL, WARM_UP, OptimiserLoop
 from videostyle.optimise.image_optimiser import CHECK_EVERY_ON_GPU, ImageOptimiser, loss_weights
+from videostyle.optimise.loop import CONTENT, STYLE, TOTAL, WARM_UP, OptimiserLoop
+from videostyle.optimise.task import FrameTask
 from videostyle.settings import Settings
 
 SIZE = (24, 31)
@@ -36,7 +37,7 @@ def optimiser(device="cpu", dtype=torch.float32, **changes) -> ImageOptimiser:
 
 def recorded(record, **changes) -> ImageOptimiser:
     made = optimiser(**changes)
-    made._recordings, made.check_every = CudaGraphs(record), CHECK_EVERY_ON_GPU
+    made.graphs, made.check_every = CudaGraphs(record), CHECK_EVERY_ON_GPU
     return made
 
 
@@ -46,7 +47,8 @@ def paint(made: ImageOptimiser):
     outcomes, history, prior, free, style, missing = [], None, (), None, None, None
     for content in (c.to(device) for c in CONTENTS):
         start = outcomes[-1].pixels if outcomes else content
-        outcome, history = made.run(content, start, prior, history, update_mask=free, style=style, repair_mask=missing)
+        task = FrameTask("content", start, history, prior, update_mask=free, repair_mask=missing, style=style)
+        outcome, history = made.run(content, task)
         outcomes.append(outcome)
         if style is None:
             style = made.style.anchored_at(made.extractor, outcome.pixels, 2.0)
@@ -102,11 +104,11 @@ def test_a_recording_owns_its_buffers():
     """The style is every frame's, priors and histories are the caller's: none may be written over."""
     made = recorded(run_eagerly)
     style = {name: g.clone() for name, g in made.style.grams.items()}
-    first, history = made.run(CONTENTS[0], CONTENTS[0])
+    first, history = made.run(CONTENTS[0], FrameTask("content", CONTENTS[0]))
     kept = history.pairs.clone(), first.pixels.clone()
     anchored_at = made.style.anchored_at(made.extractor, first.pixels, 2.0)
-    made.run(CONTENTS[1], first.pixels, history=history, style=anchored_at)
-    made.run(CONTENTS[2], first.pixels, history=history)
+    made.run(CONTENTS[1], FrameTask("content", first.pixels, history=history, style=anchored_at))
+    made.run(CONTENTS[2], FrameTask("content", first.pixels, history=history))
     assert torch.equal(history.pairs, kept[0])
     assert torch.equal(first.pixels, kept[1])
     assert all(torch.equal(made.style.grams[name], g) for name, g in style.items())
@@ -116,19 +118,19 @@ def test_looking_every_few_evaluations_stops_at_most_that_much_later():
     every = optimiser(tolerance=0.01, iterations=100)
     seldom = optimiser(tolerance=0.01, iterations=100)
     seldom.check_every = 4
-    a, _ = every.run(CONTENTS[0], CONTENTS[0])
-    b, _ = seldom.run(CONTENTS[0], CONTENTS[0])
+    a, _ = every.run(CONTENTS[0], FrameTask("content", CONTENTS[0]))
+    b, _ = seldom.run(CONTENTS[0], FrameTask("content", CONTENTS[0]))
     assert a.evaluations <= b.evaluations < a.evaluations + 4
     assert torch.equal(b.curve[: a.evaluations], a.curve)
     seen = []
-    seldom.run(CONTENTS[0], CONTENTS[0], on_evaluation=lambda k, loss: seen.append((k, loss)))
+    seldom.run(CONTENTS[0], FrameTask("content", CONTENTS[0]), on_evaluation=lambda k, loss: seen.append((k, loss)))
     assert seen == [(k + 1, b.curve[k, 0].item()) for k in range(b.evaluations)]
 
 
 def test_adam_is_not_recorded():
     made = recorded(run_eagerly, optimizer="adam")
-    expected, _ = optimiser(optimizer="adam").run(CONTENTS[0], CONTENTS[0])
-    found, history = made.run(CONTENTS[0], CONTENTS[0])
+    expected, _ = optimiser(optimizer="adam").run(CONTENTS[0], FrameTask("content", CONTENTS[0]))
+    found, history = made.run(CONTENTS[0], FrameTask("content", CONTENTS[0]))
     assert torch.equal(expected.pixels, found.pixels)
     assert history is None
 
@@ -139,8 +141,8 @@ def test_adam_is_not_recorded():
 )
 def test_a_cuda_graph_follows_the_cpu(cuda, dtype, curves, last):
     made = optimiser(device="cuda", dtype=dtype)
-    assert made._recordings is not None and made._recordings._record.func is record_graph
-    assert first_descent(made).objective._may_fuse(CONTENTS[0].cuda()) is (dtype == torch.bfloat16)
+    assert made.graphs is not None and made.graphs._record.func is record_graph
+    assert first_descent(made).objective.fuses(CONTENTS[0].cuda()) is (dtype == torch.bfloat16)
     expected, _ = paint(optimiser())
     found, _ = paint(made)
     # A shot's first content loss is exactly 0, and in bf16 another way to compute the same features misses that.
@@ -171,5 +173,5 @@ def test_nothing_is_read_back_in_an_evaluation_on_a_gpu(cuda, dtype):
 def first_descent(made: ImageOptimiser) -> OptimiserLoop:
     """A shot's first frame where it begins."""
     content = CONTENTS[0].to(made.extractor.device)
-    objective, _ = made._objective(content, (), made.style, None)
-    return OptimiserLoop(objective, made._stepper(content, None), content, None, made.settings.iterations)
+    objective, _ = made.objective(content, FrameTask("content", content))
+    return OptimiserLoop(objective, made.stepper(content, None), content, None, made.settings.iterations)

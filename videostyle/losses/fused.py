@@ -1,0 +1,51 @@
+"""The style's losses on a GPU by kernels of our own: fewer passes over memory than PyTorch's operations."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+
+from videostyle.kernels.loader import load_tested
+from videostyle.losses.gram import positions_by_channels
+from videostyle.losses.layer import AddGradient, LayerLoss
+from videostyle.losses.region import RegionGramLoss
+from videostyle.losses.style import GramLoss
+from videostyle.networks.feature_extractor import Activations
+
+loaded_kernels = partial(load_tested, "videostyle.kernels.gram")
+
+
+def can_fuse(losses: Sequence[LayerLoss], x: torch.Tensor, device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether the kernels know all style losses: Gram losses of one picture in bf16, of a network without adapters."""
+    style = [loss for loss in losses if loss.term != "content"]
+    known = all(isinstance(loss, GramLoss | RegionGramLoss) and loss.plain for loss in style)
+    fits = len(x) == 1 and dtype == torch.bfloat16 and device.type == "cuda"
+    return bool(style) and known and fits and loaded_kernels() is not None
+
+
+def style_and_region(
+    losses: Sequence[LayerLoss], activations: Activations
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, dict[str, AddGradient]]:
+    """(what is minimised of the style, the style's loss, the region's, each (1,); what adds gradients, by layer)."""
+    kernels, sums, added = loaded_kernels(), list[torch.Tensor](), dict[str, AddGradient]()
+    assert kernels is not None
+    regions: dict[str, RegionGramLoss] = {loss.layer: loss for loss in losses if isinstance(loss, RegionGramLoss)}
+    for loss in losses:
+        if not isinstance(loss, GramLoss):
+            continue
+        flat, k, factor = positions_by_channels(activations[loss.layer])[0], loss.anchor_gain, loss.factor
+        scales = loss.weight * k * factor / len(flat), k * factor / 4, factor / 4
+        region = regions.get(loss.layer)
+        weights = None if region is None else region.position_weights
+        of_region = None if region is None else (weights, region.share, region.weight * factor, factor / 4)
+        targets = loss.minimised_target[0], loss.target[0]
+        slopes, found = kernels.slope_and_loss(flat, *targets, scales, of_region)
+        add = partial(kernels.add_style_through_relu, flat=flat, slopes=slopes, weights=weights)
+        added[loss.layer] = partial(_masked, add)
+        sums.append(found)
+    minimised, style, region_loss = torch.cat(sums).sum(0).split(1)
+    return minimised, style, region_loss, added
+
+
+def _masked(add: AddGradient, _flat: torch.Tensor, g: torch.Tensor | None) -> torch.Tensor:
+    return add(None if g is None else g[0])[None]  # type: ignore[call-arg, arg-type]
