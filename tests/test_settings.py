@@ -52,6 +52,7 @@ def test_settings_are_frozen_and_named():
         (Settings, {"iterations": 0}, r"iterations is 0; it must be at least 1"),
         (Settings, {"iterations": 5, "min_iterations": 6}, r"min-iterations is 6 and iterations 5; the floor"),
         (Settings, {"content_layers": (), "style_layers": ()}, r"give at least one"),
+        (Settings, {"temporal_weight": 5.0, "coherence": 0.0}, r"temporal-weight is 5 and coherence 0.*leave one"),
         (Settings, {"seed": -1}, r"seed is -1"),
         (MediaSettings, {"size": 15}, r"size is 15; it must be at least 16"),
         (MediaSettings, {"duration_seconds": 0.0}, r"duration-seconds is 0.0; it must be above 0"),
@@ -87,6 +88,17 @@ def test_values_of_another_type_are_refused(cls, values, words):
         cls(**values)
 
 
+@pytest.mark.parametrize(("iterations", "floor"), [(1, 1), (6, 6), (8, 8), (300, 8)])
+def test_a_low_ceiling_lowers_the_floor_that_nobody_gave(iterations, floor):
+    assert Settings(iterations=iterations).iterations_floor == floor
+    assert Settings(iterations=6).replace(iterations=iterations).iterations_floor == floor
+    assert Settings(iterations=300, min_iterations=20).iterations_floor == 20
+
+
+def test_without_coherence_a_temporal_weight_of_zero_is_no_contradiction():
+    assert Settings(temporal_weight=0.0, coherence=0.0).temporal_weight == 0
+
+
 def test_whole_numbers_and_fractions_are_numbers():
     assert Settings(style_weight=2000).style_weight == 2000
     assert MediaSettings(start_seconds=Fraction(1, 3), cuts=(1, 2.5)).cuts == (1, 2.5)
@@ -111,7 +123,7 @@ def test_unknown_names_are_refused_with_the_known_ones(cls):
         {},
         optional={
             "style_weight": st.floats(0, 1e9),
-            "iterations": st.integers(8, 500),
+            "iterations": st.integers(1, 500),
             "seed": st.integers(0, 2**31),
             "content_layers": st.lists(st.sampled_from(["conv3_1", "conv4_2"]), max_size=2),
         },

@@ -1,8 +1,7 @@
 """Every setting with its default, unit and source, exactly once. The command line's options are made from these fields.
 
-``Settings`` says how a picture is painted, ``MediaSettings`` what is read and what is written, ``RunSettings`` how a
-run is gone on with. All are frozen; an unknown name or a value out of range is refused with a UsageError when they are
-made.
+``Settings`` says how a picture is stylised, ``MediaSettings`` what is read and written, ``RunSettings`` how a run is
+saved and resumed. All are frozen; an unknown name or a value out of range raises UsageError on construction.
 """
 
 import math
@@ -17,9 +16,15 @@ from videostyle.errors import UsageError
 # What a frame can start from without a picture being named.
 NAMED_STARTS = ("content", "noise", "previous", "warped")
 
+# Evaluations per frame, at least, where nobody says otherwise.
+MIN_ITERATIONS = 8
+
 
 def setting(default: Any, help: str, **metadata: Any) -> Any:
-    """A dataclass field with its help text; ``choices``, ``minimum``, ``above`` and ``maximum`` are checked."""
+    """A dataclass field with its help text; ``choices``, ``minimum``, ``above`` and ``maximum`` are checked.
+
+    ``rare``: an option that few people need; the command line lists it in a group of its own.
+    """
     return field(default=default, metadata={"help": help, **metadata})
 
 
@@ -91,97 +96,144 @@ class CheckedSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(CheckedSettings):
-    """How a picture is painted: network, objective, optimiser, device."""
+    """How a picture is stylised: network, objective, optimiser, device."""
 
     # The network
     backbone: str = setting(
-        "auto", "network whose features are compared", choices=("auto", "vgg19", "vgg19-caffe", "compact")
+        "auto",
+        "network whose features define the losses; auto: compact on a CPU, on a GPU vgg19 if its weights are there",
+        choices=("auto", "vgg19", "vgg19-caffe", "compact"),
     )
-    weights: str | None = setting(None, "file with the network's weights (.pth, .safetensors, .npz)", metavar="FILE")
-    download: bool = setting(False, "fetch VGG-19's weights (574 MB) if they are not here yet")
+    weights: str | None = setting(None, "file with the network's weights (.pth, .safetensors or .npz)", metavar="FILE")
+    download: bool = setting(False, "download VGG-19's weights (574 MB, once) if they are missing")
     polish: int = setting(
         0,
-        "with the compact network: evaluations of VGG-19 itself at the end of each shot's first frame "
-        "(its weights from torch's cache, --download or --weights)",
+        "with the compact network: finish the first frame of each shot with N evaluations of VGG-19, "
+        "whose weights come from torch's cache, --download or --weights",
         minimum=0,
         metavar="N",
     )
 
-    # The objective (Gatys, Ecker and Bethge 2016; see perception/losses.py for the formulas and their units)
-    content_weight: float = setting(1.0, "alpha, the weight of the content loss", minimum=0.0)
+    # The objective (Gatys, Ecker and Bethge 2016; see losses/definitions.py for the formulas and their units)
     style_weight: float = setting(
         5000.0,  # alpha/beta = 2e-4: between the slides' 1e-3 and 1e-4, chosen by eye over clips and styles
-        "beta, the weight of the style loss",
+        "beta, weight of the style loss: a higher value gives more of the style",
         minimum=0.0,
     )
+    content_weight: float = setting(1.0, "alpha, weight of the content loss", minimum=0.0, rare=True)
     strength: float = setting(
-        0.5, "how far the style goes: 0 tints, 1 leaves little but texture (multiplies beta)", minimum=0.0, maximum=1.0
+        0.5,
+        "strength of the style from 0 (a tint) to 1 (little but texture); multiplies beta by 1/100 to 100, 0.5 by 1",
+        minimum=0.0,
+        maximum=1.0,
     )
-    tv_weight: float = setting(0.0, "weight of the total variation (smoothness)", minimum=0.0)
-    content_layers: tuple[str, ...] = setting(("conv4_2",), "layers compared for content", metavar="NAMES")
+    style_scale: float = setting(
+        1.0,
+        "longer side of the style picture as a multiple of the output's: a higher value gives broader strokes",
+        above=0.0,
+        maximum=8.0,
+    )
+    tv_weight: float = setting(
+        0.0, "weight of the total variation loss: a higher value gives a smoother picture", minimum=0.0, rare=True
+    )
+    content_layers: tuple[str, ...] = setting(
+        ("conv4_2",), "layers of the content loss, separated by commas", metavar="NAMES", rare=True
+    )
     style_layers: tuple[str, ...] = setting(
         ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"),
-        "layers compared for style, weighted equally",
+        "layers of the style loss, separated by commas, with equal weights",
         metavar="NAMES",
+        rare=True,
     )
     pooling: str = setting(
-        "average", "pooling of the network (Gatys et al. prefer average)", choices=("average", "max")
+        "average",
+        "pooling between the network's layers (Gatys et al. prefer average)",
+        choices=("average", "max"),
+        rare=True,
     )
-    style_scale: float = setting(1.0, "style picture's longer side relative to the output's", above=0.0, maximum=8.0)
 
     # From frame to frame (see temporal/)
     coherence: float = setting(
         0.5,
-        "how firmly a frame keeps to the one before it; 0: no temporal loss, no masks, nothing held still",
+        "how closely a frame follows the previous one, from 0 to 1; 0 disables the temporal loss and drift control",
         minimum=0.0,
         maximum=1.0,
     )
     temporal_weight: float | None = setting(
-        None, "weight of the temporal loss (default: what --coherence means)", minimum=0.0, metavar="TEMPORAL_WEIGHT"
+        None, "weight of the temporal loss (default: set by --coherence)", minimum=0.0, metavar="GAMMA", rare=True
     )
-
-    flow: str = setting("dis", "optical flow between source frames", choices=("dis", "farneback"))
+    flow: str = setting("dis", "method of optical flow", choices=("dis", "farneback"), rare=True)
     flow_size: int | None = setting(
-        None, "longer side of the frames that the flow is computed on (default: the output's)", minimum=32
+        None,
+        "longer side, in pixels, of the frames that optical flow is computed on (default: the output's)",
+        minimum=32,
+        rare=True,
     )
     no_anchor: bool = setting(
-        False, "do not hold a shot's colour and contrast at its first frame's, nor leave finished still parts alone"
+        False,
+        "disable drift control: neither anchor colours and style to the shot's first frame nor freeze static pixels",
+        rare=True,
     )
 
     # The optimiser
-    optimizer: str = setting("lbfgs", "optimiser", choices=("lbfgs", "adam"))
-    iterations: int = setting(300, "most evaluations of loss and gradient per frame", minimum=1, metavar="MAX")
-    min_iterations: int = setting(8, "fewest evaluations per frame", minimum=1)
+    iterations: int = setting(300, "maximum number of evaluations per frame", minimum=1, metavar="MAX")
+    min_iterations: int | None = setting(
+        None,
+        "minimum number of evaluations per frame, fewer only for a frame that is nearly finished "
+        f"(default: {MIN_ITERATIONS}, or --iterations if that is lower)",
+        minimum=1,
+        rare=True,
+    )
     tolerance: float = setting(
-        1e-3, "stop when the loss falls by less than this share per evaluation (0: never stop early)", minimum=0.0
+        1e-3,
+        "stop a frame when the loss falls by less than this share per evaluation; 0: never stop early",
+        minimum=0.0,
+        rare=True,
     )
-    history_size: int = setting(8, "curvature pairs that L-BFGS keeps", minimum=1, maximum=100)
-    learning_rate: float = setting(0.05, "Adam's step size, in pixel values of [0, 1]", above=0.0)
-    init: str = setting("warped", f"what a frame starts from: {', '.join(NAMED_STARTS)}, or a picture", metavar="START")
+    optimizer: str = setting("lbfgs", "optimiser", choices=("lbfgs", "adam"), rare=True)
+    history_size: int = setting(8, "number of curvature pairs that L-BFGS stores", minimum=1, maximum=100, rare=True)
+    learning_rate: float = setting(0.05, "step size of Adam, for pixel values in [0, 1]", above=0.0, rare=True)
+    init: str = setting(
+        "warped", f"initial image of a frame: {', '.join(NAMED_STARTS)}, or a picture", metavar="START", rare=True
+    )
     first_init: str = setting(
-        "content", "what the first frame of a shot starts from: content, noise, or a picture", metavar="START"
+        "content",
+        "initial image of the first frame of a shot: content, noise, or a picture",
+        metavar="START",
+        rare=True,
     )
-    seed: int = setting(0, "seed of the noise", minimum=0)
+    seed: int = setting(0, "random seed of the noise", minimum=0, rare=True)
 
     # The machine
-    device: str = setting("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"))
+    device: str = setting("auto", "device to compute on", choices=("auto", "cpu", "cuda", "mps"))
     precision: str = setting(
         "auto",
-        "arithmetic of the network: bf16 where the device is fast at it, else fp32",
+        "number format of the network; auto: bf16 where the device is fast at it, else fp32",
         choices=("auto", "bf16", "fp32"),
+        rare=True,
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.min_iterations > self.iterations:
+        if self.min_iterations is not None and self.min_iterations > self.iterations:
             raise UsageError(
                 f"min-iterations is {self.min_iterations} and iterations {self.iterations}; "
                 "the floor cannot lie above the ceiling"
+            )
+        if self.temporal_weight and self.coherence == 0:
+            raise UsageError(
+                f"temporal-weight is {self.temporal_weight:g} and coherence 0, which disables the temporal loss; "
+                "leave one of them out"
             )
         if self.polish and self.backbone not in ("auto", "compact"):
             raise UsageError(f"polish is for the compact network and backbone is {self.backbone}; leave one out")
         if not self.content_layers and not self.style_layers:
             raise UsageError("neither content-layers nor style-layers name a layer; give at least one")
+
+    @property
+    def iterations_floor(self) -> int:
+        """``min_iterations``, or its default: a low ceiling lowers it."""
+        return min(MIN_ITERATIONS, self.iterations) if self.min_iterations is None else self.min_iterations
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,28 +242,41 @@ class MediaSettings(CheckedSettings):
 
     size: int | None = setting(
         None,
-        "longer side of the output in pixels, never above the source's (default: 512 on a CPU, 960 on a GPU)",
+        "longer side of the output in pixels, at most the source's (default: 512 on a CPU, 960 on a GPU)",
         minimum=16,
     )
-    start_seconds: float = setting(0.0, "where to begin in the clip", minimum=0.0, option="start", metavar="SECONDS")
+    start_seconds: float = setting(
+        0.0, "where to begin in the clip, in seconds", minimum=0.0, option="start", metavar="SECONDS"
+    )
     duration_seconds: float | None = setting(
-        None, "how much of the clip to take", above=0.0, option="duration", metavar="SECONDS"
+        None,
+        "how much of the clip to take, in seconds (default: all that follows)",
+        above=0.0,
+        option="duration",
+        metavar="SECONDS",
     )
     stream: int | None = setting(
-        None, "index of the video stream (default: the file's own default, else the largest)", minimum=0
+        None, "index of the video stream (default: the one that the file marks as default, else the largest)", minimum=0
     )
-    no_shots: bool = setting(False, "do not look for cuts: the clip is one shot")
+    no_shots: bool = setting(False, "do not search for cuts; treat the clip as one shot", rare=True)
     cuts: tuple[float, ...] | None = setting(
-        None, "where shots begin, in seconds, instead of looking for cuts", metavar="SECONDS,..."
+        None,
+        "times at which shots begin, in seconds, separated by commas; no search for cuts",
+        metavar="SECONDS,...",
+        rare=True,
     )
     audio: str = setting(
-        "auto", "the source's sound: copied where the container takes it", choices=("auto", "copy", "transcode", "none")
+        "auto",
+        "sound of the source; auto: copied where the container takes it, else transcoded",
+        choices=("auto", "copy", "transcode", "none"),
     )
-    codec: str | None = setting(None, "video codec (default: by the output's name, H.264 for .mp4)", metavar="NAME")
+    codec: str | None = setting(
+        None, "video codec (default: by the output's extension, H.264 for .mp4)", metavar="NAME", rare=True
+    )
     crf: int | None = setting(
         None, "quality of the encoder, lower is better (default: 18 for H.264)", minimum=0, maximum=63
     )
-    overwrite: bool = setting(False, "replace an existing output")
+    overwrite: bool = setting(False, "replace the output if it exists")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -222,17 +287,21 @@ class MediaSettings(CheckedSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings(CheckedSettings):
-    """How a run is kept safe in its run directory ``OUT.videostyle``, and gone on with. None of it changes a frame."""
+    """How a run is saved in its run directory ``OUT.videostyle``, and resumed. No setting here changes a frame."""
 
-    restart: bool = setting(False, "start over, whatever a run that was stopped left in OUT.videostyle")
-    resume_anyway: bool = setting(False, "go on although versions, threads or the device are not what they were")
-    partial: bool = setting(False, "paint nothing more: publish the frames that are finished, with their sound")
-    keep: bool = setting(False, "do not remove OUT.videostyle when the run is done")
+    partial: bool = setting(False, "stylise nothing more: write the frames that are finished, with their sound")
+    restart: bool = setting(False, "discard what a stopped run left in OUT.videostyle, and begin again")
+    resume_anyway: bool = setting(
+        False, "resume although library versions, the number of threads or the device have changed", rare=True
+    )
+    keep: bool = setting(False, "keep OUT.videostyle when the run is finished", rare=True)
     state_seconds: float = setting(
         30.0,
-        "seconds between two states on the disk: what is lost at most; more on a slow disk, 0: after every frame",
+        "seconds between two saved states, the most work that a crash loses; longer on a slow disk, "
+        "0: save after every frame",
         minimum=0.0,
         metavar="SECONDS",
+        rare=True,
     )
 
     def __post_init__(self) -> None:

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import av
@@ -16,6 +17,7 @@ from PIL import Image
 from videostyle.cli.main import main
 from videostyle.media.still import read_picture
 from videostyle.samples import sample
+from videostyle.settings import MediaSettings, RunSettings, Settings
 
 QUICK = ["--size", "64", "--iterations", "2", "--min-iterations", "1"]
 SHORT = [*QUICK, "--duration", "0.2"]
@@ -115,6 +117,26 @@ def test_every_start(here: Path, clip: str, style: str, init: str) -> None:
     assert (here / "out.gif").is_file()
 
 
+def test_a_low_ceiling_needs_no_floor(here: Path, clip: str, style: str) -> None:
+    arguments = ["--size", "64", "--duration", "0.1", "--iterations", "3", "--quiet", "--record", "run.json"]
+    assert main(["video", clip, "--style", style, *arguments]) == 0
+    run = json.loads((here / "run.json").read_text())
+    assert (run["settings"]["iterations"], run["settings"]["min_iterations"]) == (3, 3)
+    assert all(frame["evaluations"] <= 3 for frame in run["frames"])
+
+
+def test_rare_options_are_in_a_group_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["video", "--help"])
+    usual, _, rare = capsys.readouterr().out.partition("advanced (rarely needed):")
+    for cls in (Settings, MediaSettings, RunSettings):
+        for f in fields(cls):
+            option = "--" + f.metadata.get("option", f.name).replace("_", "-")
+            listed = [len(re.findall(rf"^  {option}(?![\w-])", part, flags=re.M)) for part in (usual, rare)]
+            assert listed == ([0, 1] if f.metadata.get("rare") else [1, 0]), option
+    assert len(usual.splitlines()) < 80
+
+
 def test_other_options_work(here: Path, clip: str, style: str) -> None:
     options = "--optimizer adam --tv-weight 1 --style-layers conv1_1,conv2_1 --content-layers conv4_2 --precision fp32"
     options += " --style-scale 0.5 --audio none --crf 30 --seed 3 --tolerance 0 --content-weight 2 --style-weight 50"
@@ -164,6 +186,11 @@ BAD = {
     "a number that is none": (2, "video {clip} --style {style} --size big", "--size.*number"),
     "not a number": (2, "video {clip} --style {style} --tolerance nan", "tolerance.*number"),
     "a negative weight": (2, "video {clip} --style {style} --style-weight -1", "style-weight"),
+    "a temporal weight without coherence": (
+        2,
+        "video {clip} --style {style} --coherence 0 --temporal-weight 5",
+        "temporal-weight is 5 .*coherence 0.*leave one",
+    ),
     "floor above ceiling": (2, "video {clip} --style {style} --iterations 2 --min-iterations 5", "floor"),
     "a start beyond the end": (2, "video {clip} --style {style} --start 99", "99"),
     "an unknown device": (2, "video {clip} --style {style} --device tpu", "tpu"),
@@ -206,7 +233,7 @@ def test_bad_input_is_refused_in_one_line(
 
 
 def test_without_opencv_the_headless_package_is_named(here: Path) -> None:
-    code = "import sys; sys.modules['cv2'] = None; from videostyle.cli import main; sys.exit(main(sys.argv[1:]))"
+    code = "import sys; sys.modules['cv2'] = None; from videostyle.cli.main import main; sys.exit(main(sys.argv[1:]))"
     command = ["video", str(sample("clip.mp4")), "--style", str(sample("styles/brush.jpg"))]
     done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, timeout=120)
     assert done.returncode == 1

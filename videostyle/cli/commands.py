@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 STATUS_FAILED, STATUS_USAGE, STATUS_INTERRUPTED = 1, 2, 130
 
 
-def _video(arguments: argparse.Namespace) -> int:
+def video(arguments: argparse.Namespace) -> int:
     from videostyle.pipeline.video import stylise_video
 
     console = Console(arguments.quiet, arguments.progress)
@@ -31,7 +31,7 @@ def _video(arguments: argparse.Namespace) -> int:
     if arguments.preview is not None:
         return _preview(_only_one(arguments, "--preview"), settings, console)
     if len(arguments.clips) * len(arguments.styles) > 1:
-        return _videos(arguments, settings, console)
+        return videos(arguments, settings, console)
     with _painting(console) as callbacks:
         result = stylise_video(
             arguments.clips[0],
@@ -47,7 +47,7 @@ def _video(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _videos(arguments: argparse.Namespace, settings: Settings, console: Console) -> int:
+def videos(arguments: argparse.Namespace, settings: Settings, console: Console) -> int:
     """Every clip in every style; 1 if one of them failed."""
     from videostyle.pipeline import batch
 
@@ -104,7 +104,7 @@ def _passthrough(arguments: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _webcam(arguments: argparse.Namespace) -> int:
+def webcam(arguments: argparse.Namespace) -> int:
     from videostyle.pipeline import webcam
     from videostyle.pipeline.job import default_output
 
@@ -151,7 +151,7 @@ def _preview(arguments: argparse.Namespace, settings: Settings, console: Console
     return 0
 
 
-def _image(arguments: argparse.Namespace) -> int:
+def image(arguments: argparse.Namespace) -> int:
     from videostyle.pipeline.picture import stylise_image
 
     console = Console(arguments.quiet)
@@ -164,7 +164,7 @@ def _image(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _experiments(arguments: argparse.Namespace) -> int:
+def experiments(arguments: argparse.Namespace) -> int:
     from videostyle.experiments.inputs import given_inputs
     from videostyle.experiments.present import Presentation, Request
     from videostyle.experiments.recipes import load_recipes
@@ -191,7 +191,7 @@ def _experiments(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _demo(arguments: argparse.Namespace) -> int:
+def demo(arguments: argparse.Namespace) -> int:
     from videostyle.experiments.demo.film import make_demo
 
     console = Console(arguments.quiet)
@@ -203,7 +203,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _measure(arguments: argparse.Namespace) -> int:
+def measure(arguments: argparse.Namespace) -> int:
     from videostyle.measure import report
 
     found = report.measure_files(
@@ -218,7 +218,7 @@ def _measure(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _doctor(_arguments: argparse.Namespace) -> int:
+def doctor(_arguments: argparse.Namespace) -> int:
     from videostyle.cli.doctor import report
 
     for line in report():
@@ -226,7 +226,7 @@ def _doctor(_arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _weights(arguments: argparse.Namespace) -> int:
+def weights(arguments: argparse.Namespace) -> int:
     from videostyle.cli import doctor
 
     if arguments.action == "fetch":

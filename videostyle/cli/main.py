@@ -9,7 +9,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from videostyle.cli.parser import _parser
+from videostyle.cli.parser import make_parser
 from videostyle.cli.signals import InterruptedRunError
 from videostyle.errors import UsageError, VideoStyleError
 
@@ -21,7 +21,7 @@ SIGNALLED = 128  # and the signal's number
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     try:
-        arguments = _parser().parse_args(argv)
+        arguments = make_parser().parse_args(argv)
         return arguments.run(arguments)
     except VideoStyleError as e:
         _complain(str(e))

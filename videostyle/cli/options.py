@@ -8,19 +8,33 @@ from typing import Any, TypeVar, get_args, get_type_hints
 from videostyle.errors import UsageError
 from videostyle.settings import MediaSettings, RunSettings, Settings
 
-TITLES: dict[type, str] = {Settings: "painting", MediaSettings: "reading and writing", RunSettings: "going on"}
+TITLES: dict[type, str] = {
+    Settings: "style and network",
+    MediaSettings: "input and output",
+    RunSettings: "stopping and resuming",
+}
+ADVANCED = "advanced (rarely needed)"
 
 T = TypeVar("T")
 N = TypeVar("N", int, float)
 
 
-def add_settings(parser: argparse.ArgumentParser, cls: type, without: Collection[str] = ()) -> None:
-    """One option per field of a settings class; what is not given is left to the class's own default."""
-    group = parser.add_argument_group(TITLES[cls])
-    hints = get_type_hints(cls)
-    for f in fields(cls):
-        if f.name not in without:
-            group.add_argument(_option(f), **_argument(f, hints[f.name]))
+def add_settings(
+    parser: argparse.ArgumentParser, *classes: type, without: Collection[str] = ()
+) -> argparse._ArgumentGroup:
+    """One option per field of the settings classes; what is not given is left to the class's own default.
+
+    A group for each class, then one for the rare options of all of them, which is returned.
+    """
+    groups = [parser.add_argument_group(TITLES[cls]) for cls in classes]
+    advanced = parser.add_argument_group(ADVANCED)
+    for cls, group in zip(classes, groups, strict=True):
+        hints = get_type_hints(cls)
+        for f in fields(cls):
+            if f.name not in without:
+                place = advanced if f.metadata.get("rare") else group
+                place.add_argument(_option(f), **_argument(f, hints[f.name]))
+    return advanced
 
 
 def _option(f: Field) -> str:

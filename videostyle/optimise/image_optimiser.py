@@ -66,7 +66,7 @@ class ImageOptimiser:
             log = runner.loop.loss_log[: runner.taken].cpu()
             for evaluation in range(before, runner.taken) if on_evaluation else ():
                 on_evaluation(evaluation + 1, log[evaluation, TOTAL].item())  # type: ignore[misc]
-            done = self._is_done(log, task.min_evaluations or self.settings.min_iterations, target)
+            done = self._is_done(log, task.min_evaluations or self.settings.iterations_floor, target)
         best = log[runner.loop.best.item()]
         losses = Losses(*(best[i : i + 1].clone() for i in (TOTAL, CONTENT, STYLE, WITHOUT_PRIORS, REGION)))
         pixels, curve = runner.loop.best_image.clone(), log[:, :WITHOUT_PRIORS].float().clone()

@@ -47,6 +47,7 @@ def provenance(
     what reads the clip.
     """
     settings = {k: v for k, v in asdict(stylizer.settings).items() if k not in NOT_IN_FRAMES}
+    settings["min_iterations"] = stylizer.settings.iterations_floor  # given or not, the frames are the same
     settings |= {name: fingerprint(Path(settings[name])) for name in ("init", "first_init") if is_file(settings[name])}
     machine = stylizer.machine
     return {
@@ -97,7 +98,7 @@ def is_file(start: str) -> bool:
 
 def settings_without_paths(settings: Settings) -> dict[str, Any]:
     """The settings as plain values, paths cut to file names."""
-    values = asdict(settings)
+    values = asdict(settings) | {"min_iterations": settings.iterations_floor}
     for name in ("weights", "init", "first_init"):
         if values[name] is not None:
             values[name] = Path(values[name]).name

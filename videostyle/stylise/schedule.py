@@ -29,7 +29,7 @@ def next_temporal_gain(settings: Settings, state: ShotState, outcome: OptimisedI
     """How firmly what moves is held in the next frame; less after one that was held too firmly to get to its goal."""
     if not state.target.is_reached_by(outcome):
         return max(LEAST_GAIN, state.temporal_gain * GAIN_STEP)
-    if outcome.evaluations <= max(EASY_EVALUATIONS, settings.min_iterations):
+    if outcome.evaluations <= max(EASY_EVALUATIONS, settings.iterations_floor):
         return min(1.0, state.temporal_gain / GAIN_STEP)
     return state.temporal_gain
 
@@ -42,7 +42,7 @@ def remeasures_target(settings: Settings) -> bool:
 def min_evaluations(settings: Settings, warp: Warp, coverage: Coverage) -> int:
     """The fewest evaluations: fewer than the settings' where nothing is left to do, more where much is new."""
     if coverage.unfinished.mean().item() < UNFINISHED_SHARE:
-        return min(settings.min_iterations, FEWEST_EVALUATIONS)
+        return min(settings.iterations_floor, FEWEST_EVALUATIONS)
     if warp.visible.mean().item() < 1 - REVEALED_SHARE:
-        return max(settings.min_iterations, REVEALED_EVALUATIONS)
-    return settings.min_iterations
+        return max(settings.iterations_floor, REVEALED_EVALUATIONS)
+    return settings.iterations_floor
