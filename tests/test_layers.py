@@ -20,9 +20,9 @@ ARROWS: dict[str, set[str]] = {
     "__init__": set(),  # finds its names when they are asked for
     "cli": {"device", "experiments", "files", "measure", "media", "networks", "pipeline", "stylise", "temporal"},
     "experiments": {"device", "files", "media", "networks", "optimise", "pipeline", "samples", "stylise"},
-    "measure": {"device", "losses", "media", "networks", "stylise", "temporal"},
+    "measure": {"device", "files", "losses", "media", "networks", "stylise", "temporal"},
     "pipeline": {"checkpoint", "device", "files", "media", "networks", "stylise", "temporal"},
-    "media": set(),
+    "media": {"files"},
     "checkpoint": {"files"},
     "stylise": {"device", "losses", "networks", "optimise", "temporal"},
     "temporal": set(),

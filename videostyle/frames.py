@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import torch
 
 # The pixels of a frame whose pixels are not kept. The same for all: a small tensor for each, made between large ones,
@@ -23,6 +24,14 @@ LUMA = (0.2126, 0.7152, 0.0722)
 def luma(pixels: torch.Tensor) -> torch.Tensor:
     """BT.709 luma of RGB, (N, 3, H, W) -> (N, 1, H, W)."""
     return (pixels * pixels.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+
+
+def to_array(pixels: torch.Tensor, depth: int = 8) -> np.ndarray:
+    """float (1, C, H, W), clamped to [0, 1], to (H, W, C) of uint8, or of uint16 for a ``depth`` of 16 bits."""
+    kinds = {8: (torch.uint8, np.uint8), 16: (torch.int32, np.uint16)}
+    on_device, kind = kinds[depth]
+    levels = pixels[0].detach().clamp(0, 1).mul((1 << depth) - 1).round().permute(1, 2, 0).to(on_device)
+    return levels.contiguous().cpu().numpy().astype(kind, copy=False)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from videostyle import MediaSettings, Settings, stylise_video
+from videostyle.frames import to_array
 from videostyle.media.decode import decode
 from videostyle.media.probe import probe
 
@@ -112,7 +113,7 @@ def tiles(path: Path, duration: float | None) -> list[np.ndarray]:
     size = (TILE_WIDTH, round(info.height * TILE_WIDTH / info.width / 2) * 2)
     frames = list(decode(info, size=size, duration_seconds=duration))
     picked = np.linspace(0, len(frames) - 1, COLUMNS).round().astype(int)
-    return [(frames[i].pixels[0].permute(1, 2, 0) * 255).round().byte().numpy() for i in picked]
+    return [to_array(frames[i].pixels) for i in picked]
 
 
 if __name__ == "__main__":

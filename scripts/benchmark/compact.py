@@ -29,6 +29,7 @@ import numpy as np
 import torch
 
 from videostyle.device import bf16_is_fast, choose_machine, keep_freed_memory
+from videostyle.frames import to_array
 from videostyle.losses.content import ContentTarget
 from videostyle.losses.objective import Losses, Objective
 from videostyle.losses.style import StyleTarget
@@ -275,7 +276,7 @@ def equalled(own: list[float], total: float) -> float:
 
 def picture(x: torch.Tensor) -> np.ndarray:
     """(1, 3, H, W) -> uint8 BGR (H, W, 3)."""
-    return (x[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()[..., ::-1].copy()
+    return to_array(x)[..., ::-1].copy()
 
 
 def summary(results: list[Result]) -> dict[str, object]:

@@ -118,7 +118,7 @@ class Run:
         return self.ended - self.told
 
     def writes_a_state(self) -> bool:
-        return any(True for pattern in ("state-*.part", ".tmp*") for _ in self.directory.glob(pattern))
+        return any(True for pattern in (".state-*.part", ".tmp*") for _ in self.directory.glob(pattern))
 
     def runs(self) -> bool:
         if self.status is None:

@@ -23,6 +23,7 @@ from temporal_scenes import Scene, clip_scene, flow_scenes
 
 from videostyle import Frame, Settings, StylisedFrame, Stylizer, stylise_frames
 from videostyle.device import choose_machine
+from videostyle.frames import to_array
 from videostyle.losses.content import ContentTarget
 from videostyle.losses.objective import Objective
 from videostyle.losses.pixel import Prior, TemporalPrior
@@ -222,7 +223,7 @@ def sheet(scene: Scene, found: dict[str, Any], path: Path) -> None:
         )
         for before, now in rows
     ]
-    array = (torch.cat(tiles, dim=2)[0].permute(1, 2, 0).clamp(0, 1) * 255).byte().cpu().numpy()
+    array = to_array(torch.cat(tiles, dim=2))
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(array).save(path)
 

@@ -20,7 +20,7 @@ from common import say, write_json
 from PIL import Image
 
 from videostyle import Frame, Settings, StylisedFrame, Stylizer, stylise_frames
-from videostyle.frames import luma
+from videostyle.frames import luma, to_array
 from videostyle.measure.metrics import Variation, mean_colour, slope
 from videostyle.media.decode import decode, output_size
 from videostyle.media.probe import probe
@@ -140,7 +140,7 @@ def percent_run(values: list[float]) -> float:
 
 def save(picture: torch.Tensor, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray((picture[0].permute(1, 2, 0).clamp(0, 1) * 255).round().byte().numpy()).save(path)
+    Image.fromarray(to_array(picture)).save(path)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 
 from videostyle import Frame, Settings, Stylizer, stylise_frames
+from videostyle.frames import to_array
 from videostyle.media.still import read_picture, shrink
 from videostyle.networks.backbone import Backbone
 from videostyle.networks.weights import load_backbone
@@ -92,7 +93,7 @@ def run(
 def tile(pixels: torch.Tensor) -> np.ndarray:
     """A picture (1, 3, H, W) in [0, 1] as one tile of the sheet, (h, TILE_WIDTH, 3) uint8."""
     small = shrink(pixels, TILE_WIDTH) if pixels.shape[3] > TILE_WIDTH else pixels
-    array = (small[0].permute(1, 2, 0) * 255).round().byte().numpy()
+    array = to_array(small)
     height = round(array.shape[0] * TILE_WIDTH / array.shape[1])
     return np.asarray(Image.fromarray(array).resize((TILE_WIDTH, height), Image.Resampling.LANCZOS))
 

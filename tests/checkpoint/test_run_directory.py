@@ -14,13 +14,14 @@ import torch
 from small_networks import picture
 
 from videostyle.checkpoint.log import read_log, write_log
-from videostyle.checkpoint.run_directory import RunDirectory, States, directory_of, is_published
+from videostyle.checkpoint.run_directory import RunDirectory, directory_of, is_published
+from videostyle.checkpoint.state_store import StateKind
 from videostyle.errors import MediaError, UsageError
 from videostyle.frames import StylisedFrame
 from videostyle.settings import RunSettings
 
 SIZE = (20, 12)
-MADE_FROM: dict[str, Any] = {"source": {"fingerprint": "1"}, "setting": {"seed": 0}, "made_with": {"torch": "2"}}
+PROVENANCE: dict[str, Any] = {"source": {"fingerprint": "1"}, "setting": {"seed": 0}, "environment": {"torch": "2"}}
 SHOTS = (0, 0, 0, 1, 1, 1, 1, 2)  # of every frame
 
 
@@ -39,8 +40,8 @@ def frame(index: int) -> StylisedFrame:
 
 
 def opened(output: Path, provenance: dict[str, Any] | None = None, **settings: Any) -> RunDirectory[Spot]:
-    states = States((Spot,), torch.device("cpu"), lambda index, shot: Spot(index, shot))
-    return RunDirectory(output, provenance or MADE_FROM, RunSettings(**settings), states=states, size=SIZE, depth=8)
+    states = StateKind((Spot,), torch.device("cpu"), lambda index, shot: Spot(index, shot))
+    return RunDirectory(output, provenance or PROVENANCE, RunSettings(**settings), states=states, size=SIZE, depth=8)
 
 
 def stopped(output: Path, frames: int, saves: tuple[int, ...] = (), **settings: Any) -> None:
@@ -123,7 +124,7 @@ def test_a_damaged_state_falls_back_to_the_one_before(output: Path) -> None:
 def test_a_flipped_byte_in_a_frame_is_painted_again(output: Path) -> None:
     stopped(output, 7, saves=(4, 6))
     place = read_log(directory_of(output) / "journal")[2 + 5 + 1]["frame"]  # frame 5, behind the state after frame 4
-    assert place["about"]["index"] == 5
+    assert place["metadata"]["index"] == 5
     flip(directory_of(output) / "frames", place["offset"] + place["length"] // 2)
     kept = opened(output)
     assert (indices(kept), kept.redone, kept.position.index) == ([0, 1, 2, 3], 3, 4)
@@ -212,7 +213,7 @@ def test_500_journals_whose_lines_say_something_else(output: Path) -> None:
 def test_another_source_is_refused_with_the_difference(output: Path) -> None:
     stopped(output, 2, saves=(2,))
     before = {p.name: p.read_bytes() for p in directory_of(output).iterdir()}
-    other = MADE_FROM | {"source": {"fingerprint": "2"}, "setting": {"seed": 5}}
+    other = PROVENANCE | {"source": {"fingerprint": "2"}, "setting": {"seed": 5}}
     with pytest.raises(UsageError) as refused:
         opened(output, other, resume_anyway=True)
     for words in ("2 frames", "source fingerprint was 1, is 2", "setting seed was 0, is 5", "--restart"):
@@ -225,7 +226,7 @@ def test_another_source_is_refused_with_the_difference(output: Path) -> None:
 
 def test_other_versions_may_go_on_if_told(output: Path) -> None:
     stopped(output, 2, saves=(2,))
-    other = MADE_FROM | {"made_with": {"torch": "3"}}
+    other = PROVENANCE | {"environment": {"torch": "3"}}
     with pytest.raises(UsageError, match=r"torch was 2, is 3; say --resume-anyway, or --restart"):
         opened(output, other)
     kept = opened(output, other, resume_anyway=True)
@@ -236,12 +237,12 @@ def test_other_versions_may_go_on_if_told(output: Path) -> None:
 def test_many_differences_are_shortened(output: Path) -> None:
     stopped(output, 1)
     with pytest.raises(UsageError, match="and 3 more"):
-        opened(output, MADE_FROM | {"setting": {name: 1 for name in "abcdef"}})
+        opened(output, PROVENANCE | {"setting": {name: 1 for name in "abcdef"}})
 
 
 def test_a_second_run_on_one_output_is_refused(output: Path) -> None:
     first = opened(output)
-    code = "import sys; from videostyle.journal.lock import Lock; from pathlib import Path; Lock(Path(sys.argv[1]))"
+    code = "import sys; from videostyle.checkpoint.lock import Lock; from pathlib import Path; Lock(Path(sys.argv[1]))"
     command = [sys.executable, "-c", code, str(directory_of(output) / "lock")]
     assert b"BlockingIOError" in subprocess.run(command, capture_output=True, timeout=60).stderr
     with pytest.raises(UsageError, match="another run is writing"):
@@ -269,7 +270,7 @@ def test_it_is_removed_when_done_or_when_it_holds_nothing(output: Path) -> None:
 
 def test_what_was_being_written_when_a_run_was_killed_is_swept_away(output: Path) -> None:
     stopped(output, 2, saves=(1,))
-    for name in ("state-0.part", "journal.part", ".tmpA1b2C3"):
+    for name in (".state-0.safetensors.77.part", ".journal.77.part", ".tmpA1b2C3"):
         (directory_of(output) / name).write_bytes(b"half")
     kept = opened(output)
     assert sorted(os.listdir(kept.path)) == ["frames", "journal", "lock", "state-0.safetensors"]

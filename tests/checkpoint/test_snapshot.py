@@ -10,8 +10,8 @@ import safetensors.torch
 import torch
 from small_networks import picture, smooth_picture
 
-from videostyle.checkpoint.run_directory import distinct
 from videostyle.checkpoint.snapshot import from_plain, to_plain
+from videostyle.checkpoint.state_store import distinct
 from videostyle.frames import Frame
 from videostyle.settings import Settings
 from videostyle.stylise.sequence import stylise_frames

@@ -16,11 +16,10 @@ from hypothesis import strategies as st
 from media_tools import PICTURES, MakeClip, info_of, kinds, passthrough, read_frames, read_json, times
 
 from videostyle.errors import MediaError, UsageError
-from videostyle.frames import Frame, StreamInfo
+from videostyle.frames import Frame, StreamInfo, to_array
 from videostyle.media import ffmpeg, formats, publish
 from videostyle.media.decode import decode
 from videostyle.media.encode import Encoder, check_output, check_space
-from videostyle.media.mux import to_array
 from videostyle.media.probe import probe
 from videostyle.media.streams import plan_streams
 from videostyle.settings import MediaSettings
@@ -82,7 +81,7 @@ def test_folder_is_exact(plain: Path, tmp_path: Path) -> None:
 
     for number, frame in enumerate(frames):
         with Image.open(tmp_path / "out" / f"{number:06d}.png") as picture:
-            assert np.array_equal(np.asarray(picture), to_array(frame.pixels, False))
+            assert np.array_equal(np.asarray(picture), to_array(frame.pixels))
     assert sorted(os.listdir(tmp_path)) == ["out"]
 
 

@@ -1,5 +1,6 @@
 """Networks as data: names, refusals in words, and both kinds of preprocessing folded into the first convolution."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -117,7 +118,7 @@ def test_check_names_what_is_unknown_and_what_there_is():
 
 
 def test_check_of_the_compact_network_points_to_vgg19():
-    backbone = small_backbone(deepest="conv2_1", name="compact", poolings=("average",))
+    backbone = replace(small_backbone(deepest="conv2_1", name="compact", poolings=("average",)), embedded=True)
     with pytest.raises(UsageError, match=r"compact has no layer conv5_1.*use --backbone vgg19"):
         backbone.check(("conv5_1",), "average")
     with pytest.raises(UsageError) as caught:  # VGG-19 has no such layer either

@@ -8,13 +8,14 @@ import zlib
 import numpy as np
 import torch
 
+from videostyle.frames import to_array
+
 TYPES: dict[int, np.dtype] = {8: np.dtype(np.uint8), 16: np.dtype("<u2")}
 
 
 def quantised(pixels: torch.Tensor, depth: int) -> np.ndarray:
     """float32 (1, 3, H, W) in [0, 1] to (3, H, W) of ``depth`` = 8 or 16 bits; values outside are clamped."""
-    levels = pixels[0].detach().clamp(0, 1).mul((1 << depth) - 1).round().cpu().numpy()
-    return levels.astype(TYPES[depth])
+    return np.moveaxis(to_array(pixels, depth), -1, 0).astype(TYPES[depth], copy=False)
 
 
 def picture(levels: np.ndarray) -> torch.Tensor:

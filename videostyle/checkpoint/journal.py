@@ -15,40 +15,40 @@ FORMAT = 6
 
 
 @dataclass(frozen=True)
-class Stored:
-    """One frame in the store: where its bytes are, and everything about it but its pixels."""
+class StoredFrame:
+    """One frame in the store: where its bytes are, and everything that is known of it but its pixels."""
 
     offset: int
     length: int
     checksum: int
-    about: dict[str, Any]
+    metadata: dict[str, Any]
 
     @classmethod
-    def from_line(cls, line: dict[str, Any]) -> "Stored":
+    def from_line(cls, line: dict[str, Any]) -> "StoredFrame":
         """Raises KeyError, TypeError or ValueError for a line that no run has written."""
-        stored = cls(int(line["offset"]), int(line["length"]), int(line["checksum"]), dict(line["about"]))
+        stored = cls(int(line["offset"]), int(line["length"]), int(line["checksum"]), dict(line["metadata"]))
         if stored.offset < 0 or stored.length <= 0:
             raise ValueError("no place in a file")
-        known = about(stored.frame(NO_PIXELS))
+        known = frame_metadata(stored.frame(NO_PIXELS))
         if any(type(value) is not type(FRAME_SCHEMA[name]) for name, value in known.items()):
             raise TypeError("no frame")
-        return replace(stored, about=known)
+        return replace(stored, metadata=known)
 
     def as_line(self) -> dict[str, Any]:
         return vars(self)
 
     def frame(self, pixels: torch.Tensor) -> StylisedFrame:
-        return StylisedFrame(**self.about | {"pixels": pixels, "time_base": Fraction(self.about["time_base"])})
+        return StylisedFrame(**self.metadata | {"pixels": pixels, "time_base": Fraction(self.metadata["time_base"])})
 
 
-def about(frame: StylisedFrame) -> dict[str, Any]:
-    """Everything about a frame but its pixels, as plain values."""
+def frame_metadata(frame: StylisedFrame) -> dict[str, Any]:
+    """Everything that is known of a frame but its pixels, as plain values."""
     values = {f.name: getattr(frame, f.name) for f in fields(frame) if f.name != "pixels"}
     return values | {"time_base": str(frame.time_base)}
 
 
 # What an ordinary frame is, to know another by the types of its values.
-FRAME_SCHEMA = about(StylisedFrame(NO_PIXELS))
+FRAME_SCHEMA = frame_metadata(StylisedFrame(NO_PIXELS))
 
 
 class Journal:
@@ -56,7 +56,7 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.provenance: dict[str, Any] | None = None
-        self.frames: list[Stored] = []
+        self.frames: list[StoredFrame] = []
         self.states: list[dict[str, Any]] = []  # in order
         self.published: dict[str, Any] | None = None
         for line in read_log(folder / "journal"):
@@ -65,10 +65,10 @@ class Journal:
 
     def _take(self, line: dict[str, Any]) -> None:
         match line:
-            case {"format": int(number), "made_from": dict(provenance)} if number == FORMAT:
+            case {"format": int(number), "provenance": dict(provenance)} if number == FORMAT:
                 self.provenance = provenance
-            case {"frame": dict(frame)} if frame["about"]["index"] == len(self.frames):
-                self.frames.append(Stored.from_line(frame))
+            case {"frame": dict(frame)} if frame["metadata"]["index"] == len(self.frames):
+                self.frames.append(StoredFrame.from_line(frame))
             case {"state": {"number": 0 | 1, "frames": int(frames)} as state} if 0 < frames <= len(self.frames):
                 self.states.append(state)
             case {"published": dict(published)}:

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from videostyle.files import replacing, write_whole
+
 
 class Log:
     """Appends entries to the file at ``path``. Raises OSError."""
@@ -54,28 +56,5 @@ def _entry(line: bytes) -> dict[str, Any] | None:
 
 def write_log(path: Path, entries: Iterable[dict[str, Any]]) -> None:
     """Replace the file by one with these entries, in one step. Raises OSError."""
-    temporary = path.with_name(path.name + ".part")
-    with temporary.open("wb") as file:
-        file.writelines(map(line_of, entries))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_folder(path.parent)
-
-
-def write_whole(descriptor: int, data: bytes) -> None:
-    """All of it: a single write may take a part only."""
-    left = memoryview(data)
-    while left:
-        left = left[os.write(descriptor, left) :]
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable, where the system knows how."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with replacing(path, durable=True) as temporary:
+        temporary.write_bytes(b"".join(map(line_of, entries)))

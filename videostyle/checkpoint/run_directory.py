@@ -11,28 +11,22 @@ last state, and what a disk has damaged, are painted again: from that state, or 
 """
 
 import contextlib
-import os
 import re
 import time
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from io import FileIO
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Generic, Self, TypeVar
+from typing import Any, Generic, Self
 
-import safetensors.torch
-import torch
+import safetensors
 
 from videostyle.checkpoint.differences import differences, plain, shortened
-from videostyle.checkpoint.frame_codec import pack, picture, quantised, unpack
-from videostyle.checkpoint.journal import FORMAT, Journal, Stored, about
+from videostyle.checkpoint.frame_store import FrameStore
+from videostyle.checkpoint.journal import FORMAT, Journal, StoredFrame
 from videostyle.checkpoint.lock import Lock
-from videostyle.checkpoint.log import Log, sync_folder, write_log, write_whole
-from videostyle.checkpoint.snapshot import Tensors, from_plain, to_plain
+from videostyle.checkpoint.log import Log, write_log
+from videostyle.checkpoint.state_store import State, StateKind, StateStore
 from videostyle.errors import MediaError, UsageError
-from videostyle.files import checksum, sync_file
 from videostyle.frames import NO_PIXELS, StylisedFrame
 from videostyle.settings import RunSettings
 
@@ -40,24 +34,13 @@ ENDING = ".videostyle"
 
 OURS = re.compile(r"journal|frames|state-[01]\.safetensors")
 
-UNFINISHED = re.compile(r"(journal|state-[01])\.part|\.tmp\w+")  # of ours and of safetensors
+UNFINISHED = re.compile(r"\.(journal|state-[01]\.safetensors)\.\d+\.part|\.tmp\w+")  # of ours and of safetensors
 
 # No more than this share of the time goes into states, however slow the disk is.
 STATE_SHARE = 0.01
 
 # What may differ where somebody says that it may: the frames to come may differ a little from those there are.
-ENVIRONMENT = "made_with"
-
-State = TypeVar("State")
-
-
-@dataclass(frozen=True)
-class States(Generic[State]):
-    """What a state is: the classes it is made of, where its tensors live, and what it is at a shot's first frame."""
-
-    classes: Sequence[type]
-    device: torch.device
-    beginning: Callable[[int, int], State]  # of the frame's index and the number of the shot before it
+ENVIRONMENT = "environment"
 
 
 class RunDirectory(Generic[State]):
@@ -80,19 +63,18 @@ class RunDirectory(Generic[State]):
         provenance: Mapping[str, Any],
         settings: RunSettings,
         *,
-        states: States[State],
+        states: StateKind[State],
         size: tuple[int, int],
         depth: int,
     ) -> None:
         self.path, self.output = directory_of(output), output
-        self._made_from = plain(provenance)
-        self._settings, self._kind, self._size, self._depth = settings, states, size, depth
-        self._stored: list[Stored] = []
-        self._states: list[dict[str, Any]] = []
+        self._provenance = plain(provenance)
+        self._settings = settings
+        self._frames, self._states = FrameStore(self.path / "frames", size, depth), StateStore(self.path, states)
+        self._stored: list[StoredFrame] = []
+        self._newest_state: dict[str, Any] | None = None
         self.published, self.redone = False, 0
         self._log: Log | None = None
-        self._pictures: FileIO | None = None
-        self._reading: BinaryIO | None = None
         self._lock = self._locked()
         try:
             with self._writing():
@@ -122,12 +104,13 @@ class RunDirectory(Generic[State]):
         elif (self.path / "frames").exists():
             raise UsageError(f"{self.path} is damaged: nothing says what its frames were made from; say --restart")
         self.published = journal.published is not None and _is_same(self.output, journal.published)
-        self._stored = journal.frames if self.published else list(self._sound(journal.frames))
-        self.position = self._kind.beginning(0, 0)
+        self._stored = journal.frames if self.published else list(self._frames.sound(journal.frames))
+        self.position = self._states.kind.beginning(0, 0)
         if not (self._settings.partial or self.published):
             self._go_back(journal)
             self._tidy()
-        self._reading = (self.path / "frames").open("rb") if self._stored and not self.published else None
+        if self._stored and not self.published:
+            self._frames.open_for_reading()
         self._last_saved, self._cost = time.monotonic(), 0.0
 
     def _wipe(self) -> None:
@@ -146,7 +129,7 @@ class RunDirectory(Generic[State]):
     def _compare(self, journal: Journal) -> None:
         """Refuse to go on with frames of another kind."""
         assert journal.provenance is not None
-        found = list(differences(journal.provenance, self._made_from))
+        found = list(differences(journal.provenance, self._provenance))
         strict = [words for group, words in found if group != ENVIRONMENT]
         there = f"{self.path} holds {len(journal.frames)} frames of a run that was stopped"
         if strict:
@@ -157,91 +140,43 @@ class RunDirectory(Generic[State]):
             words = shortened([words for _, words in found])
             raise UsageError(f"{there}, made with something else: {words}; say --resume-anyway, or --restart")
 
-    def _sound(self, stored: Sequence[Stored]) -> Iterator[Stored]:
-        """The frames up to the first whose bytes are not what they were."""
-        try:
-            file = (self.path / "frames").open("rb")
-        except OSError:
-            return
-        with file:
-            for frame in stored:
-                try:
-                    file.seek(frame.offset)
-                    if zlib.crc32(file.read(frame.length)) != frame.checksum:
-                        return
-                except (OSError, ValueError, OverflowError, MemoryError):
-                    return
-                yield frame
-
     def _go_back(self, journal: Journal) -> None:
         """To the last state, or the last beginning of a shot, after which every frame can be painted again."""
         there = self._stored
-        shots = [n for n in range(1, len(there)) if there[n].about["shot"] != there[n - 1].about["shot"]]
+        shots = [n for n in range(1, len(there)) if there[n].metadata["shot"] != there[n - 1].metadata["shot"]]
         index = shots[-1] if shots else 0
-        position = self._kind.beginning(index, there[index - 1].about["shot"] if index else 0)
-        for number in range(len(journal.states) - 1, -1, -1):
-            state = journal.states[number]
-            if not index < state["frames"] <= len(there):
-                continue
-            found = self._read_state(state)
+        position = self._states.kind.beginning(index, there[index - 1].metadata["shot"] if index else 0)
+        for entry in reversed(journal.states):
+            found = self._states.read(entry) if index < entry["frames"] <= len(there) else None
             if found is not None:
-                index, position, self._states = state["frames"], found, [state]
+                index, position, self._newest_state = entry["frames"], found, entry
                 break
         self.redone = len(journal.frames) - index
         self._stored, self.position = there[:index], position
 
-    def _read_state(self, state: Mapping[str, Any]) -> State | None:
-        """A state if its file is whole."""
-        try:
-            path = self.path / f"state-{int(state['number'])}.safetensors"
-            if checksum(path) != state["checksum"]:
-                return None
-            with safetensors.safe_open(path, framework="pt") as file:
-                # Copied: memory aligned like any other tensor's, on which the order of sums depends
-                tensors = {name: self._own(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
-            return from_plain(state["value"], self._kind.classes, tensors)
-        except (OSError, KeyError, TypeError, ValueError, safetensors.SafetensorError):
-            return None
-
-    def _own(self, tensor: torch.Tensor) -> torch.Tensor:
-        return tensor.to(self._kind.device, copy=True)
-
     def _tidy(self) -> None:
         """The journal without what will be done again, and both files ready for more."""
         self._sweep()
-        heading = {"format": FORMAT, "made_from": self._made_from}
+        heading = {"format": FORMAT, "provenance": self._provenance}
         lines: list[dict[str, Any]] = [heading, heading]  # twice: without it every frame would be lost
         lines += [{"frame": frame.as_line()} for frame in self._stored]
-        lines += [{"state": state} for state in self._states]
+        lines += [{"state": self._newest_state}] if self._newest_state else []
         write_log(self.path / "journal", lines)
         self._log = Log(self.path / "journal")
-        self._end = self._stored[-1].offset + self._stored[-1].length if self._stored else 0
-        self._pictures = (self.path / "frames").open("ab", buffering=0)
-        self._pictures.truncate(self._end)
+        self._frames.open_for_writing(self._stored)
 
     def read(self, index: int) -> StylisedFrame:
         """A frame that is there."""
-        assert self._reading is not None
-        stored = self._stored[index]
-        try:
-            self._reading.seek(stored.offset)
-            levels = unpack(self._reading.read(stored.length), self._size, self._depth)
-        except (OSError, ValueError, zlib.error) as error:
-            raise MediaError(f"frame {index} of {self.path} cannot be read: {error}; say --restart") from error
-        return stored.frame(picture(levels))
+        return self._frames.read(self._stored[index])
 
     def keep(self, frame: StylisedFrame) -> StylisedFrame:
         """Store the next frame. Returns it as it will be read: what is encoded now is what would be encoded then."""
-        assert self._log is not None and self._pictures is not None
-        levels = quantised(frame.pixels, self._depth)
-        data = pack(levels)
-        stored = Stored(self._end, len(data), zlib.crc32(data), about(frame))
+        assert self._log is not None
         with self._writing():
-            write_whole(self._pictures.fileno(), data)
+            stored, as_read = self._frames.append(frame)
             self._log.append({"frame": stored.as_line()})
-        self._end += len(data)
         self._stored.append(stored)
-        return stored.frame(picture(levels))
+        return as_read
 
     @property
     def state_is_due(self) -> bool:
@@ -252,24 +187,14 @@ class RunDirectory(Generic[State]):
         """Make the frames so far, and the state after them, durable."""
         if not self._stored:
             return
-        assert self._log is not None and self._pictures is not None
+        assert self._log is not None
         began = time.monotonic()
-        number = 1 - self._states[-1]["number"] if self._states else 0
-        path = self.path / f"state-{number}.safetensors"
-        tensors: Tensors = {}
-        value = to_plain(position, self._kind.classes, tensors)
         with self._writing():
-            os.fsync(self._pictures.fileno())
+            self._frames.sync()
             self._log.sync()
-            part = path.with_suffix(".part")
-            safetensors.torch.save_file(distinct(tensors), part)
-            state = {"number": number, "frames": len(self._stored), "checksum": checksum(part), "value": value}
-            sync_file(part)
-            part.replace(path)
-            sync_folder(self.path)
-            self._log.append({"state": state})
+            self._newest_state = self._states.write(position, len(self._stored), self._newest_state)
+            self._log.append({"state": self._newest_state})
             self._log.sync()
-        self._states.append(state)
         self._last_saved = time.monotonic()
         self._cost = self._last_saved - began
 
@@ -304,9 +229,9 @@ class RunDirectory(Generic[State]):
 
     def close(self, *, remove: bool = False) -> None:
         """Let go of the files, and of the directory itself if it is not needed any more."""
-        for file in (self._log, self._pictures, self._reading):
-            if file is not None:
-                file.close()
+        if self._log is not None:
+            self._log.close()
+        self._frames.close()
         if remove:
             with contextlib.suppress(OSError):
                 self._wipe()
@@ -334,9 +259,3 @@ def _is_same(output: Path, published: Mapping[str, Any]) -> bool:
     except OSError:
         return False
     return published == {"inode": status.st_ino, "modified": status.st_mtime_ns}
-
-
-def distinct(tensors: Tensors) -> Tensors:
-    """No two of them share memory, which safetensors does not take."""
-    first = {tensor.data_ptr(): name for name, tensor in reversed(tensors.items())}
-    return {name: t if first[t.data_ptr()] == name else t.clone() for name, t in tensors.items()}

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from videostyle.experiments import plots
 from videostyle.experiments.sheet import Drawing, Panel, Row, Sheet
-from videostyle.media.still import to_bytes
+from videostyle.frames import to_array
 
 WIDTH, MARGIN, GAP = 12.0, 0.4, 0.14  # inches
 LABEL, ROW_LABEL, HEAD, LINE = 0.3, 0.32, 0.62, 0.2  # inches of height
@@ -116,7 +116,7 @@ class _Poster:
         width, whole = self._cell_width(), self._height()
         box = (left / WIDTH, (self.top - height) / whole, width / WIDTH, height / whole)
         axes = self.figure.add_axes(box, anchor="C")
-        axes.imshow(to_bytes(panel.pixels), interpolation="antialiased")
+        axes.imshow(to_array(panel.pixels), interpolation="antialiased")
         axes.set_axis_off()
         style = "italic" if panel.is_input else "normal"
         axes.annotate(

@@ -21,7 +21,8 @@ from matplotlib.figure import Figure
 from videostyle.experiments import plots
 from videostyle.experiments.figures import STYLE
 from videostyle.experiments.sheet import Drawing, Panel, Row, Sheet
-from videostyle.media.still import to_bytes
+from videostyle.files import write_text
+from videostyle.frames import to_array
 
 QUALITY = 82
 MOST_COLUMNS = 5
@@ -40,7 +41,7 @@ def write_page(path: Path, sheets: Sequence[Sheet], folder: Path) -> Path:
         "index": "".join(_entry(i, sheet) for i, sheet in enumerate(sheets, 1)),
         "figures": "".join(_section(i, sheet, folder) for i, sheet in enumerate(sheets, 1)),
     }
-    path.write_text(Template(_asset("page.html")).substitute(parts), encoding="utf-8")
+    write_text(path, Template(_asset("page.html")).substitute(parts))
     return path
 
 
@@ -198,7 +199,7 @@ def _details(summary: str, content: str) -> str:
 def picture(panel: Panel) -> str:
     """A panel's picture as a data URI."""
     file = io.BytesIO()
-    matplotlib.image.imsave(file, to_bytes(panel.pixels), format="webp", pil_kwargs={"quality": QUALITY, "method": 4})
+    matplotlib.image.imsave(file, to_array(panel.pixels), format="webp", pil_kwargs={"quality": QUALITY, "method": 4})
     return _data(file.getvalue(), "image/webp")
 
 

@@ -1,7 +1,7 @@
 """The style's losses and gradients on a GPU: three Triton kernels a layer instead of twenty small ones of PyTorch's.
 
 Features and gradients are matrices of positions by channels, (M, C), contiguous: channels-last feature maps of one
-picture. What Triton needs is said in ``kernels.py``.
+picture. What Triton needs is said in ``pooling.py``.
 """
 
 import torch
@@ -13,7 +13,7 @@ PROGRAMS = 132
 
 
 def self_test() -> bool:
-    """Tries them on the GPU; why they might not work has no common name (``kernels.py``)."""
+    """Tries them on the GPU; why they might not work has no common name (``pooling.py``)."""
     try:
         flat = torch.ones(128, 128, dtype=torch.bfloat16, device="cuda")
         target, weights = torch.zeros(128, 128, device="cuda"), torch.full((128,), 1 / 128, device="cuda")

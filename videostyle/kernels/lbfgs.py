@@ -1,7 +1,7 @@
 """A step of L-BFGS in four Triton kernels: what ``lbfgs.py`` says in ninety small ones, each 2 microseconds on a GPU.
 
 The pairs are read twice a step, once for their products with what is new and once for the direction, as there. What
-Triton needs is said in ``perception/kernels.py``.
+Triton needs is said in ``pooling.py``.
 """
 
 import torch
@@ -15,7 +15,7 @@ VALUES = 1024
 
 
 def self_test(device: torch.device | str = "cuda") -> bool:
-    """Tries them on the device; why they might not work has no common name (``perception/kernels.py``)."""
+    """Tries them on the device; why they might not work has no common name (``pooling.py``)."""
     try:
         products = torch.zeros(16, 16, dtype=torch.float64, device=device)
         flags, newest_slot = (

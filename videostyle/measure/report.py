@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from videostyle import files
 from videostyle.device import choose_machine
 from videostyle.errors import UsageError
 from videostyle.frames import Frame
@@ -188,11 +189,8 @@ def _mean(values: list[float]) -> float | None:
 
 
 def write_json(path: str | Path, judgement: Report) -> None:
-    """Every number with its definition; what could not be said is null."""
-    try:
-        Path(path).write_text(json.dumps(_plain(judgement.as_json()), indent=1) + "\n", encoding="utf-8")
-    except OSError as e:
-        raise UsageError(f"{path} cannot be written ({e.strerror}); name a file in a folder that exists") from e
+    """Every number with its definition; what could not be said is null. Raises MediaError."""
+    files.write_json(Path(path), _plain(judgement.as_json()))
 
 
 def _plain(value: Any) -> Any:

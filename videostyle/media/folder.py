@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from videostyle.errors import MediaError
+from videostyle.files import write_json
 from videostyle.media import publish
 from videostyle.media.still import save_png
 
@@ -36,7 +37,7 @@ class FolderSink:
         }
         if self._comment is not None:
             content["comment"] = self._comment
-        publish.write_text(self._folder / publish.TIMESTAMPS, content)
+        write_json(self._folder / publish.TIMESTAMPS, content)
 
     def verify(self, timestamps: list[int]) -> None:
         """Every picture is there and none is cut off (a PNG ends in IEND)."""

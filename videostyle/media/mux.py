@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import av
-import numpy as np
 import torch
 
 from videostyle.errors import MediaError
-from videostyle.frames import VideoInfo
+from videostyle.frames import VideoInfo, to_array
 from videostyle.media import colour
 from videostyle.media.ffmpeg import Child, file_argument, find_ffmpeg, has
 from videostyle.media.formats import Codec, Container
@@ -137,7 +136,7 @@ class FfmpegSink:
             if self._container is None:
                 self._container, self._stream = self._open()
             codec = self._job.codec
-            frame = av.VideoFrame.from_ndarray(to_array(pixels, codec.deep), format=codec.raw_format)
+            frame = av.VideoFrame.from_ndarray(to_array(pixels, 16 if codec.deep else 8), format=codec.raw_format)
             frame.pts, frame.time_base = pts, self._job.time_base
             self._container.mux(self._stream.encode(frame))
 
@@ -201,10 +200,3 @@ def compare(found: dict[str, Any], timestamps: list[int], job: Job) -> str | Non
         if count != job.plan.count(kind):
             return f"{count} of {job.plan.count(kind)} {kind} streams are there"
     return None
-
-
-def to_array(pixels: torch.Tensor, deep: bool) -> np.ndarray:
-    """float32 (1, C, H, W) in [0, 1] to (H, W, C), uint8, or uint16 if ``deep``; values outside are clamped."""
-    top = 65535 if deep else 255
-    scaled = pixels[0].detach().clamp(0, 1).mul(top).round().permute(1, 2, 0).to(torch.int32 if deep else torch.uint8)
-    return scaled.contiguous().cpu().numpy().astype(np.uint16 if deep else np.uint8, copy=False)

@@ -1,7 +1,6 @@
 """Outputs appear whole or not at all: written beside their place, made durable, moved in one step."""
 
 import contextlib
-import json
 import os
 import platform
 import re
@@ -125,7 +124,3 @@ def remove(part: Path) -> None:
         shutil.rmtree(part, ignore_errors=True)
     else:
         part.unlink(missing_ok=True)
-
-
-def write_text(path: Path, content: dict[str, object]) -> None:
-    path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

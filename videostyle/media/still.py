@@ -9,6 +9,7 @@ import torch
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from videostyle.errors import MediaError, UsageError, VideoStyleError
+from videostyle.frames import to_array
 from videostyle.media import publish
 
 MAX_PIXELS = 150_000_000  # below Pillow's own refusal; a 4-megapixel style is more than any run uses
@@ -176,7 +177,7 @@ def save_png(path: Path, pixels: torch.Tensor, comment: str | None = None) -> No
 
 
 def _save(path: Path, pixels: torch.Tensor, kind: str, comment: str | None) -> None:
-    image = Image.fromarray(to_bytes(pixels))
+    image = Image.fromarray(to_array(pixels))
     with path.open("wb") as file:
         if kind == "PNG":
             image.save(file, kind, pnginfo=_png_chunks(comment), compress_level=4)
@@ -206,9 +207,3 @@ def _description(comment: str | None) -> Image.Exif:
     if comment is not None:
         exif[DESCRIPTION] = comment
     return exif
-
-
-def to_bytes(pixels: torch.Tensor) -> np.ndarray:
-    """float (1, C, H, W), clamped to [0, 1], to uint8 (H, W, C)."""
-    scaled = pixels[0].detach().clamp(0, 1).mul(255).round().permute(1, 2, 0).to(torch.uint8)
-    return scaled.contiguous().cpu().numpy()

@@ -6,7 +6,6 @@ tensors (``weights_only``).
 
 import hashlib
 import json
-import os
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ import safetensors
 import torch
 
 from videostyle.errors import UsageError, WeightsError
-from videostyle.files import sha256_of
+from videostyle.files import replacing, sha256_of
 from videostyle.networks import calibration, compact
 from videostyle.networks.backbone import PREPROCESSING, VGG19_LAYERS, Backbone, LayerReference, vgg19
 from videostyle.networks.download import DownloadProgress, fetch, torchvision_url
@@ -230,15 +229,14 @@ def _calibrated(backbone: Backbone) -> Backbone:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass  # not there yet, or damaged: compute it
     found = calibration.calibrated(backbone)
-    _append_pair(cache, found.references)
+    _remember(cache, found.references)
     return found
 
 
-def _append_pair(cache: Path, references: Mapping[str, LayerReference]) -> None:
+def _remember(cache: Path, references: Mapping[str, LayerReference]) -> None:
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
-        temporary = cache.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps({name: n.scale for name, n in references.items()}))
-        temporary.replace(cache)
+        with replacing(cache) as temporary:
+            temporary.write_text(json.dumps({name: n.scale for name, n in references.items()}))
     except OSError:
         pass  # a read-only home: half a second each time

@@ -61,7 +61,7 @@ def provenance(
         },
         "cut": {name: getattr(media, name) for name in READING},
         "frame": dict(frames),
-        "made_with": {
+        "environment": {
             **{name: version for name, version in versions().items() if name != "python"},
             **decoder,
             "device": machine.name,  # with the number of threads

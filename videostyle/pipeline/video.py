@@ -9,7 +9,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from videostyle.checkpoint.run_directory import RunDirectory, States
+from videostyle.checkpoint.run_directory import RunDirectory
+from videostyle.checkpoint.state_store import StateKind
 from videostyle.device import encoder_threads
 from videostyle.errors import DeviceError, MediaError, StoppedError
 from videostyle.files import write_json
@@ -104,7 +105,7 @@ def _run_directory(job: _Job, stylizer: Stylizer, style: str | Path, run: RunSet
         frames={"size": job.size, "depth": job.depth},
         decoder={"ffmpeg": find_ffmpeg().version},
     )
-    states = States(SEQUENCE_STATE_TYPES, stylizer.machine.device, lambda index, shot: SequenceState(index, shot))
+    states = StateKind(SEQUENCE_STATE_TYPES, stylizer.machine.device, lambda index, shot: SequenceState(index, shot))
     return RunDirectory(Path(job.output), provenance, run, states=states, size=job.size, depth=job.depth)
 
 

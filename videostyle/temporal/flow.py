@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from videostyle.errors import MissingLibraryError
+from videostyle.frames import to_array
 from videostyle.temporal.warp import Warp, sample
 
 try:
@@ -103,8 +104,7 @@ def _both_ways(current: torch.Tensor, previous: torch.Tensor, estimate: Callable
 
 def _grey(frame: torch.Tensor) -> np.ndarray:
     """(1, 3, H, W) in [0, 1] -> (H, W) uint8, which is what DIS takes."""
-    rgb = (frame[0].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-    return cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    return cv2.cvtColor(to_array(frame), cv2.COLOR_RGB2GRAY)
 
 
 def _flow(estimate: Callable[..., np.ndarray], source: np.ndarray, target: np.ndarray) -> torch.Tensor:

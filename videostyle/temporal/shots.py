@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from videostyle.errors import MissingLibraryError
-from videostyle.frames import Frame
+from videostyle.frames import Frame, to_array
 
 # Frames that wait for the detectors: AdaptiveDetector judges a frame by the two before and the two after it.
 LOOK_AHEAD = 2
@@ -96,4 +96,4 @@ def thumbnail(pixels: torch.Tensor) -> np.ndarray:
     if pixels.shape[3] > DETECTION_WIDTH:
         height = max(1, round(pixels.shape[2] * DETECTION_WIDTH / pixels.shape[3]))
         shrunk = F.interpolate(shrunk, (height, DETECTION_WIDTH), mode="area")
-    return np.ascontiguousarray((shrunk[0].flip(0).clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy())
+    return to_array(shrunk.flip(1))

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from videostyle.media.still import to_bytes
+from videostyle.frames import to_array
 
 PAPER, INK, SOFT = "#141311", "#f1ece3", "#a89f90"
 SERIF, SANS, MONO = "STIXGeneral", "DejaVu Sans", "DejaVu Sans Mono"
@@ -51,7 +51,7 @@ class Sheet:
         self.axes.add_patch(
             Rectangle(corner, width + 2 * frame, height + 2 * frame, facecolor=INK, linewidth=0, zorder=0)
         )
-        self._show(to_bytes(cropped(picture, width / height)), x, y, width, height)
+        self._show(to_array(cropped(picture, width / height)), x, y, width, height)
 
     def _show(self, pixels: np.ndarray, x: float, y: float, width: float, height: float) -> None:
         self.axes.imshow(pixels, extent=(x, x + width, y + height, y), interpolation="lanczos")

@@ -1,0 +1,80 @@
+"""The file of finished frames, one after the other, each behind a checksum in the journal."""
+
+import os
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from io import FileIO
+from pathlib import Path
+from typing import BinaryIO
+
+from videostyle.checkpoint.frame_codec import pack, picture, quantised, unpack
+from videostyle.checkpoint.journal import StoredFrame, frame_metadata
+from videostyle.errors import MediaError
+from videostyle.files import write_whole
+from videostyle.frames import StylisedFrame
+
+
+class FrameStore:
+    """``path``: the file. ``size``: (width, height) of the frames, kept in ``depth`` bits (8 or 16) per channel."""
+
+    def __init__(self, path: Path, size: tuple[int, int], depth: int) -> None:
+        self.path, self._size, self._depth = path, size, depth
+        self._writing: FileIO | None = None
+        self._reading: BinaryIO | None = None
+        self._end = 0
+
+    def sound(self, stored: Sequence[StoredFrame]) -> Iterator[StoredFrame]:
+        """The frames up to the first whose bytes are not what they were."""
+        try:
+            file = self.path.open("rb")
+        except OSError:
+            return
+        with file:
+            for frame in stored:
+                try:
+                    file.seek(frame.offset)
+                    if zlib.crc32(file.read(frame.length)) != frame.checksum:
+                        return
+                except (OSError, ValueError, OverflowError, MemoryError):
+                    return
+                yield frame
+
+    def open_for_writing(self, stored: Sequence[StoredFrame]) -> None:
+        """Behind the last of these frames; what comes after it is cut off. Raises OSError."""
+        self._end = stored[-1].offset + stored[-1].length if stored else 0
+        self._writing = self.path.open("ab", buffering=0)
+        self._writing.truncate(self._end)
+
+    def open_for_reading(self) -> None:
+        self._reading = self.path.open("rb")
+
+    def read(self, stored: StoredFrame) -> StylisedFrame:
+        """A frame with its pixels. Raises MediaError."""
+        assert self._reading is not None
+        try:
+            self._reading.seek(stored.offset)
+            levels = unpack(self._reading.read(stored.length), self._size, self._depth)
+        except (OSError, ValueError, zlib.error) as error:
+            index = stored.metadata["index"]
+            raise MediaError(f"frame {index} of {self.path.parent} cannot be read: {error}; say --restart") from error
+        return stored.frame(picture(levels))
+
+    def append(self, frame: StylisedFrame) -> tuple[StoredFrame, StylisedFrame]:
+        """Write a frame; also as it will be read again. Raises OSError."""
+        assert self._writing is not None
+        levels = quantised(frame.pixels, self._depth)
+        data = pack(levels)
+        stored = StoredFrame(self._end, len(data), zlib.crc32(data), frame_metadata(frame))
+        write_whole(self._writing.fileno(), data)
+        self._end += len(data)
+        return stored, stored.frame(picture(levels))
+
+    def sync(self) -> None:
+        assert self._writing is not None
+        os.fsync(self._writing.fileno())
+
+    def close(self) -> None:
+        files: Iterable[FileIO | BinaryIO | None] = (self._writing, self._reading)
+        for file in files:
+            if file is not None:
+                file.close()
