@@ -8,7 +8,7 @@ from small_networks import picture
 
 from videostyle.experiments.inputs import checkerboard
 from videostyle.experiments.layouts import ENLARGED, liveliest_maps, smoothest
-from videostyle.experiments.present import Presentation, Request
+from videostyle.experiments.present import Presentation, PresentationRequest
 from videostyle.experiments.recipes import QUICK_EVALUATIONS, load_recipes, scaled
 from videostyle.experiments.runner import KEPT_POINTS, thinned
 
@@ -105,7 +105,7 @@ def test_a_detail_is_taken_where_the_picture_is_smoothest():
 
 def test_a_folder_gets_figures_records_and_a_page(tmp_path, pictures, calls):
     names = ("method", "feature-maps")
-    request = Request(tmp_path / "out", names, pictures, size=64, quick=True, evaluations=30)
+    request = PresentationRequest(tmp_path / "out", names, pictures, size=64, quick=True, evaluations=30)
     presentation = Presentation(request)
     estimate = presentation.estimate(measure=False)
     assert estimate.pictures == len(presentation.plan) and estimate.seconds is None

@@ -12,7 +12,7 @@ import numpy as np
 from videostyle.frames import VideoInfo
 from videostyle.media.decode import Decoder, output_size
 from videostyle.media.encode import Encoder, check_output, rehearse
-from videostyle.media.formats import holds_alpha, needs_even
+from videostyle.media.formats import OutputFormat
 from videostyle.media.probe import probe
 from videostyle.settings import MediaSettings
 
@@ -31,14 +31,13 @@ def passthrough(
     """Everything but the stylisation, in the pipeline's order: check, decode, rehearse, encode."""
     settings = settings or MediaSettings()
     info = probe(source, settings.stream)
-    check_output(output, settings, info.path)
-    size = output_size(info, longest, needs_even(output, settings))
+    wanted = OutputFormat.of(output, settings)
+    check_output(wanted, info.path)
+    size = output_size(info, longest, wanted.codec.even)
     part = {"start_seconds": settings.start_seconds, "duration_seconds": settings.duration_seconds}
-    with Decoder(info, size=size, keep_alpha=holds_alpha(output, settings), **part) as decoder:
-        plan = rehearse(output, info, size=size, time_base=decoder.time_base, settings=settings)
-        with Encoder(
-            output, info, size=size, time_base=decoder.time_base, settings=settings, plan=plan, **encoder
-        ) as target:
+    with Decoder(info, size=size, keep_alpha=wanted.holds_alpha, **part) as decoder:
+        plan = rehearse(wanted, info, size=size, time_base=decoder.time_base)
+        with Encoder(wanted, info, size=size, time_base=decoder.time_base, plan=plan, **encoder) as target:
             for frame in decoder:
                 target.write(frame, alpha=decoder.take_alpha(frame.pts))
     return decoder, target

@@ -20,6 +20,7 @@ from videostyle.frames import Frame, StreamInfo, to_array
 from videostyle.media import ffmpeg, formats, publish
 from videostyle.media.decode import decode
 from videostyle.media.encode import Encoder, check_output, check_space
+from videostyle.media.formats import OutputFormat
 from videostyle.media.probe import probe
 from videostyle.media.streams import plan_streams
 from videostyle.settings import MediaSettings
@@ -90,7 +91,7 @@ def test_colours_are_bt709(suffix: str, plain: Path, tmp_path: Path, each_ffmpeg
     """Flat colours come out as the formula of BT.709 says, within 2, whatever the player assumes."""
     info, output = probe(plain), tmp_path / f"out{suffix}"
     settings = MediaSettings(audio="none", crf=4)
-    with Encoder(output, info, size=(64, 48), time_base=Fraction(1, 90_000), settings=settings) as encoder:
+    with Encoder(OutputFormat.of(output, settings), info, size=(64, 48), time_base=Fraction(1, 90_000)) as encoder:
         for number, colour in enumerate([(200, 40, 60), (20, 180, 90), (250, 250, 250)] * 2):
             pixels = (torch.tensor(colour, dtype=torch.float32) / 255).view(1, 3, 1, 1).expand(1, 3, 48, 64)
             encoder.write(Frame(pixels, number * 3600, Fraction(1, 90_000)))
@@ -260,7 +261,7 @@ def refusals(folder: Path, source: Path) -> dict[str, tuple[str, MediaSettings]]
 def test_outputs_that_cannot_be_are_refused_early(silent: Path, tmp_path: Path) -> None:
     for words, (output, settings) in refusals(tmp_path, silent).items():
         with pytest.raises(UsageError, match=words):
-            check_output(output, settings, silent)
+            check_output(OutputFormat.of(output, settings), silent)
     assert (tmp_path / "there.mp4").read_bytes() == b"precious"
     assert sorted(os.listdir(tmp_path)) == ["full", "there.mp4"]
 
@@ -269,7 +270,7 @@ def test_outputs_that_cannot_be_are_refused_early(silent: Path, tmp_path: Path) 
 def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(UsageError, match="cannot be written to"):
-        check_output(tmp_path / "out.mp4", MediaSettings())
+        check_output(OutputFormat.of(tmp_path / "out.mp4"))
 
 
 def test_overwrite(silent: Path, tmp_path: Path) -> None:
@@ -290,7 +291,7 @@ class Interrupted(BaseException):
 @pytest.mark.parametrize("error", [Interrupted, KeyboardInterrupt, ValueError])
 def test_nothing_stays_after_an_exception(name: str, error: type[BaseException], silent: Path, tmp_path: Path) -> None:
     with pytest.raises(error), Encoder(
-        f"{tmp_path}/{name}", probe(silent), size=(96, 64), time_base=Fraction(1, 90_000), settings=MediaSettings()
+        OutputFormat.of(f"{tmp_path}/{name}"), probe(silent), size=(96, 64), time_base=Fraction(1, 90_000)
     ) as encoder:  # fmt: skip
         for frame in decode(probe(silent)):
             encoder.write(frame)
@@ -302,7 +303,7 @@ def test_nothing_stays_after_an_exception(name: str, error: type[BaseException],
 def test_a_dead_encoder_is_an_error_with_its_words(silent: Path, tmp_path: Path) -> None:
     info = probe(silent)
     with pytest.raises(MediaError, match="FFmpeg could not write the mp4: it ended with status"), Encoder(
-        tmp_path / "out.mp4", info, size=(96, 64), time_base=Fraction(1, 90_000), settings=MediaSettings()
+        OutputFormat.of(tmp_path / "out.mp4"), info, size=(96, 64), time_base=Fraction(1, 90_000)
     ) as encoder:  # fmt: skip
         for _ in range(50):
             for frame in decode(info):
@@ -318,7 +319,7 @@ def test_a_result_that_is_not_whole_is_not_published(silent: Path, tmp_path: Pat
     info = probe(silent)
     settings = MediaSettings(overwrite=True)
     with pytest.raises(MediaError, match="not whole: 3 of 25"), Encoder(
-        tmp_path / "out.mkv", info, size=(96, 64), time_base=Fraction(1, 90_000), settings=settings
+        OutputFormat.of(tmp_path / "out.mkv", settings), info, size=(96, 64), time_base=Fraction(1, 90_000)
     ) as encoder:  # fmt: skip
         for frame in decode(info):
             encoder.write(frame)
@@ -328,7 +329,7 @@ def test_a_result_that_is_not_whole_is_not_published(silent: Path, tmp_path: Pat
 
 def test_no_frames_is_an_error(silent: Path, tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="no frame to write"), Encoder(
-        tmp_path / "out.mp4", probe(silent), size=(96, 64), time_base=Fraction(1, 25), settings=MediaSettings()
+        OutputFormat.of(tmp_path / "out.mp4"), probe(silent), size=(96, 64), time_base=Fraction(1, 25)
     ):  # fmt: skip
         pass
     assert not os.listdir(tmp_path)
@@ -336,7 +337,7 @@ def test_no_frames_is_an_error(silent: Path, tmp_path: Path) -> None:
 
 def test_odd_size_is_refused_where_even_is_needed(silent: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="even sides only"):
-        Encoder(tmp_path / "o.mp4", probe(silent), size=(95, 64), time_base=Fraction(1, 25), settings=MediaSettings())
+        Encoder(OutputFormat.of(tmp_path / "o.mp4"), probe(silent), size=(95, 64), time_base=Fraction(1, 25))
 
 
 @pytest.mark.parametrize("name", ["-out.mp4", "a b'c\"%03d é ü.mkv", "pipe:1.mkv"])
@@ -387,6 +388,7 @@ def test_a_full_disk_is_seen_before_the_work(silent: Path, tmp_path: Path, monke
     free = type("Usage", (), {"free": 5_000_000})
     monkeypatch.setattr("videostyle.media.publish.shutil.disk_usage", lambda _: free)
     info = probe(silent)
-    check_space(tmp_path / "out.mp4", info, size=(96, 64), settings=MediaSettings(), frames=25)
+    output = OutputFormat.of(tmp_path / "out.mp4")
+    check_space(output, info, size=(96, 64), frames=25)
     with pytest.raises(MediaError, match="needs about 346 MB, and 5 MB are free there"):
-        check_space(tmp_path / "out.mp4", info, size=(1920, 1080), settings=MediaSettings(), frames=1111)
+        check_space(output, info, size=(1920, 1080), frames=1111)

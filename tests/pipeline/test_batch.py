@@ -10,8 +10,9 @@ import pytest
 from videostyle.cli.main import main
 from videostyle.errors import StoppedError, UsageError
 from videostyle.pipeline import batch
+from videostyle.pipeline.request import Request
 from videostyle.samples import sample
-from videostyle.settings import MediaSettings
+from videostyle.settings import MediaSettings, RunSettings, Settings
 
 QUICK = ["--size", "48", "--iterations", "2", "--min-iterations", "1", "--duration", "0.1"]
 STYLE, OTHER = str(sample("styles/brush.jpg")), str(sample("styles/woodcut.jpg"))
@@ -53,25 +54,26 @@ def test_what_is_for_one_clip_is_refused(clips: list[str], capsys: pytest.Captur
 
 
 def test_names_that_would_meet_are_refused(tmp_path: Path) -> None:
+    asked = Settings(), MediaSettings(), RunSettings()
     with pytest.raises(UsageError, match="would both become"):
-        batch.pairs_of(["x/a.mp4", "y/a.mov"], ["s.jpg"], tmp_path / "made")
+        batch.requests_of(["x/a.mp4", "y/a.mov"], ["s.jpg"], tmp_path / "made", *asked)
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="cannot be made a folder"):
-        batch.pairs_of(["a.mp4"], ["s.jpg"], tmp_path / "file")
+        batch.requests_of(["a.mp4"], ["s.jpg"], tmp_path / "file", *asked)
     assert os.listdir(tmp_path) == ["file"]
 
 
 def test_a_bug_in_one_is_no_reason_to_stop_but_a_stop_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    pair = batch.Pair("a.mp4", "s.jpg", tmp_path / "a-s.mp4")
+    request = Request("video", "a.mp4", "s.jpg", tmp_path / "a-s.mp4")
 
     def fail(error: Exception) -> None:
-        def stylise_video(*_: Any, **__: Any) -> None:
+        def run(*_: Any) -> None:
             raise error
 
-        monkeypatch.setattr(batch, "stylise_video", stylise_video)
+        monkeypatch.setattr(batch, "run", run)
 
     fail(RuntimeError("odd"))
-    assert batch.stylise_pair(pair, MediaSettings()).problem == "RuntimeError: odd"
+    assert batch.run_item(request).problem == "RuntimeError: odd"
     fail(StoppedError("stopped"))
     with pytest.raises(StoppedError):
-        batch.stylise_pair(pair, MediaSettings())
+        batch.run_item(request)

@@ -19,9 +19,9 @@ from videostyle import MediaSettings, RunSettings, Settings, copy_video, stylise
 from videostyle.checkpoint.run_directory import RunDirectory, directory_of
 from videostyle.errors import DeviceError, MediaError, StoppedError, UsageError, VideoStyleError
 from videostyle.frames import Frame
-from videostyle.pipeline.job import Result
 from videostyle.pipeline.memory import fitting_size
 from videostyle.pipeline.progress import Progress
+from videostyle.pipeline.request import Result
 from videostyle.samples import sample
 from videostyle.stylise.stylizer import Stylizer
 

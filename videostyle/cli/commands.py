@@ -20,8 +20,6 @@ STATUS_FAILED, STATUS_USAGE, STATUS_INTERRUPTED = 1, 2, 130
 
 
 def video(arguments: argparse.Namespace) -> int:
-    from videostyle.pipeline.video import stylise_video
-
     console = Console(arguments.quiet, arguments.progress)
     if arguments.passthrough:
         return _passthrough(arguments, console)
@@ -30,42 +28,46 @@ def video(arguments: argparse.Namespace) -> int:
     settings = console.introduce(given_settings(arguments, Settings))
     if arguments.preview is not None:
         return _preview(_only_one(arguments, "--preview"), settings, console)
+    media, run_settings = given_settings(arguments, MediaSettings), given_settings(arguments, RunSettings)
     if len(arguments.clips) * len(arguments.styles) > 1:
-        return videos(arguments, settings, console)
+        return _videos(arguments, settings, media, run_settings, console)
+    (clip,), (style,) = arguments.clips, arguments.styles
+    return _run(console, "video", clip, style, arguments.output, settings, media, run_settings, arguments.record)
+
+
+def _run(console: Console, *asked: Any) -> int:
+    """Run the request of these fields and show its result."""
+    from videostyle.pipeline.request import Callbacks, Request
+    from videostyle.pipeline.run import run
+
     with _painting(console) as callbacks:
-        result = stylise_video(
-            arguments.clips[0],
-            arguments.styles[0],
-            arguments.output,
-            settings,
-            given_settings(arguments, MediaSettings),
-            given_settings(arguments, RunSettings),
-            record_to=arguments.record,
-            **callbacks,
-        )
+        result = run(Request(*asked), Callbacks(**callbacks))
     console.result(result)
     return 0
 
 
-def videos(arguments: argparse.Namespace, settings: Settings, console: Console) -> int:
+def _videos(
+    arguments: argparse.Namespace, settings: Settings, media: MediaSettings, run: RunSettings, console: Console
+) -> int:
     """Every clip in every style; 1 if one of them failed."""
     from videostyle.pipeline import batch
+    from videostyle.pipeline.request import Callbacks
 
     if arguments.record is not None:
         raise UsageError("--record is for one clip in one style; leave it out")
-    media, run = given_settings(arguments, MediaSettings), given_settings(arguments, RunSettings)
-    pairs = batch.pairs_of(arguments.clips, arguments.styles, Path(arguments.output or "."))
-    outcomes: list[batch.BatchItemResult] = []
+    folder = Path(arguments.output or ".")
+    requests = batch.requests_of(arguments.clips, arguments.styles, folder, settings, media, run)
+    found: list[batch.BatchItemResult] = []
     try:
-        for pair in pairs:
+        for request in requests:
             with _painting(console) as callbacks:
-                outcome = batch.stylise_pair(pair, media, settings=settings, run=run, **callbacks)
-            if outcome.result is not None:
-                console.result(outcome.result)
-            outcomes.append(outcome)
+                item = batch.run_item(request, Callbacks(**callbacks))
+            if item.result is not None:
+                console.result(item.result)
+            found.append(item)
     finally:
-        console.summary(outcomes)
-    return STATUS_FAILED if any(outcome.problem for outcome in outcomes) else 0
+        console.summary(found)
+    return STATUS_FAILED if any(item.problem for item in found) else 0
 
 
 @contextmanager
@@ -92,21 +94,14 @@ def _only_one(arguments: argparse.Namespace, option: str) -> argparse.Namespace:
 
 
 def _passthrough(arguments: argparse.Namespace, console: Console) -> int:
-    from videostyle.pipeline.job import default_output
-    from videostyle.pipeline.video import copy_video
-
     (clip,) = _only_one(arguments, "--passthrough").clips
     settings, media = given_settings(arguments, Settings), given_settings(arguments, MediaSettings)
-    output = arguments.output or default_output(clip, "copy", ".mp4")
-    with console.bar() as bar:
-        result = copy_video(clip, output, settings, media, on_progress=bar)
-    console.result(result)
-    return 0
+    return _run(console, "copy", clip, "copy", arguments.output, settings, media)
 
 
 def webcam(arguments: argparse.Namespace) -> int:
     from videostyle.pipeline import webcam
-    from videostyle.pipeline.job import default_output
+    from videostyle.pipeline.request import default_output
 
     if arguments.list:
         cameras = webcam.list_cameras()
@@ -152,21 +147,15 @@ def _preview(arguments: argparse.Namespace, settings: Settings, console: Console
 
 
 def image(arguments: argparse.Namespace) -> int:
-    from videostyle.pipeline.picture import stylise_image
-
     console = Console(arguments.quiet)
     settings, media = console.introduce(given_settings(arguments, Settings)), given_settings(arguments, MediaSettings)
-    with console.callbacks() as callbacks:
-        result = stylise_image(
-            arguments.photo, arguments.style, arguments.output, settings, media, record_to=arguments.record, **callbacks
-        )
-    console.result(result)
-    return 0
+    photo, style, output = arguments.photo, arguments.style, arguments.output
+    return _run(console, "image", photo, style, output, settings, media, RunSettings(), arguments.record)
 
 
 def experiments(arguments: argparse.Namespace) -> int:
     from videostyle.experiments.inputs import given_inputs
-    from videostyle.experiments.present import Presentation, Request
+    from videostyle.experiments.present import Presentation, PresentationRequest
     from videostyle.experiments.recipes import load_recipes
 
     if arguments.list:
@@ -175,7 +164,7 @@ def experiments(arguments: argparse.Namespace) -> int:
         return 0
     console = Console(arguments.quiet)
     settings = console.introduce(given_settings(arguments, Settings))
-    request = Request(
+    request = PresentationRequest(
         Path(arguments.output),
         tuple(arguments.names),
         given_inputs(vars(arguments)),

@@ -16,9 +16,9 @@ from videostyle.settings import Settings
 if TYPE_CHECKING:
     from videostyle.experiments.present import Estimate
     from videostyle.pipeline.batch import BatchItemResult
-    from videostyle.pipeline.job import Result
     from videostyle.pipeline.picture import Preview
     from videostyle.pipeline.progress import Progress
+    from videostyle.pipeline.request import Result
 
 
 LONG_SECONDS = 1800.0  # what is offered a quicker way
@@ -140,6 +140,6 @@ class Console:
         """What became of several clips; those that failed by name, as errors."""
         failed = [outcome for outcome in outcomes if outcome.problem]
         for outcome in failed:
-            print(f"videostyle: {outcome.pair.output}: {outcome.problem}", file=sys.stderr, flush=True)
+            print(f"videostyle: {outcome.request.place}: {outcome.problem}", file=sys.stderr, flush=True)
         made = sum(outcome.result is not None for outcome in outcomes)
         self.say(f"{made} made, {len(outcomes) - made - len(failed)} there already, {len(failed)} failed")

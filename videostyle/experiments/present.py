@@ -30,7 +30,7 @@ PICTURES = "pictures"
 
 
 @dataclass(frozen=True)
-class Request:
+class PresentationRequest:
     """Which experiments, on which pictures, where to. ``settings``: the machine's part of them (network, device).
 
     ``evaluations``: where the slides make 3000, others in proportion; by default the slides' own or ``quick``'s.
@@ -58,7 +58,9 @@ class Estimate:
 class Presentation:
     """The experiments of a request, made ready: ``estimate``, then ``make``."""
 
-    def __init__(self, request: Request, on_progress: OnProgress | None = None, on_download: Callable | None = None):
+    def __init__(
+        self, request: PresentationRequest, on_progress: OnProgress | None = None, on_download: Callable | None = None
+    ):
         _check(request)
         self.request = request
         usual = slides_settings()["iterations"]
@@ -120,7 +122,7 @@ class Presentation:
         }
 
 
-def _check(request: Request) -> None:
+def _check(request: PresentationRequest) -> None:
     folder = request.folder
     if request.evaluations is not None and request.evaluations < 1:
         raise UsageError(f"evaluations is {request.evaluations}; it must be at least 1")

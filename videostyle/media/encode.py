@@ -1,6 +1,6 @@
 """Frames into a file, with everything else that the source carries; whole, checked, or not there at all.
 
-    with Encoder("out.mp4", info, size=(640, 360), time_base=decoder.time_base, settings=MediaSettings()) as encoder:
+    with Encoder(OutputFormat.of("out.mp4"), info, size=(640, 360), time_base=decoder.time_base) as encoder:
         for frame in frames:
             encoder.write(frame)
 
@@ -11,6 +11,7 @@ the source in the same pass. `rehearse` does it with two grey frames first, so w
 import math
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +24,7 @@ from videostyle.frames import Frame, VideoInfo
 from videostyle.media import colour, publish
 from videostyle.media.decode import as_spoken
 from videostyle.media.folder import FolderSink
-from videostyle.media.formats import Codec, Container, codec_of, container_of, holds_alpha, is_folder
+from videostyle.media.formats import Codec, Container, OutputFormat
 from videostyle.media.mux import FfmpegSink, Job
 from videostyle.media.streams import StreamPlan, plan_streams
 from videostyle.settings import MediaSettings
@@ -44,48 +45,37 @@ class Sink(Protocol):
     def close(self) -> None: ...
 
 
-def check_output(output: str | Path, settings: MediaSettings, source: Path | None = None) -> None:
-    """Refuse an output that could not be written, before any work. Raises UsageError; changes nothing on the disk."""
-    codec_of(container_of(output), settings)
-    publish.check_place(Path(output), overwrite=settings.overwrite, source=source)
+def check_output(output: OutputFormat, source: Path | None = None, *, overwrite: bool = False) -> None:
+    """Refuse a place that could not be written, before any work. Raises UsageError; changes nothing on the disk."""
+    publish.check_place(output.path, overwrite=overwrite or output.settings.overwrite, source=source)
 
 
 def check_space(
-    output: str | Path,
-    info: VideoInfo,
-    *,
-    size: tuple[int, int],
-    settings: MediaSettings,
-    frames: int,
-    beside_bytes: int = 0,
+    output: OutputFormat, info: VideoInfo, *, size: tuple[int, int], frames: int, beside_bytes: int = 0
 ) -> None:
     """Refuse an output of so many frames that the disk has no room for, by estimate. Raises MediaError.
 
     ``beside_bytes``: what else will be written beside it.
     """
-    codec = codec_of(container_of(output), settings)
     others = info.path.stat().st_size if info.streams else 0  # at most: sound that is carried
-    needed = round(frames * size[0] * size[1] * codec.bytes_per_pixel) + others + beside_bytes
-    publish.check_space(Path(output), needed)
+    needed = round(frames * size[0] * size[1] * output.codec.bytes_per_pixel) + others + beside_bytes
+    publish.check_space(output.path, needed)
 
 
-def rehearse(
-    output: str | Path, info: VideoInfo, *, size: tuple[int, int], time_base: Fraction, settings: MediaSettings
-) -> StreamPlan:
+def rehearse(output: OutputFormat, info: VideoInfo, *, size: tuple[int, int], time_base: Fraction) -> StreamPlan:
     """Write two frames with the real streams and options to a scratch file; the plan that worked.
 
     What a table cannot know is found here: sound that the container refuses after all is transcoded instead; subtitles
     that it refuses are left out and named. Raises UsageError for a request that cannot be met, MediaError with
     FFmpeg's words.
     """
-    container = container_of(output)
-    plan = plan_streams(info, container, settings)
-    if is_folder(output):
+    plan = plan_streams(info, output.container, output.settings)
+    if output.is_folder:
         return plan
     failure: MediaError | None = None
-    for attempt in _attempts(plan, info, container, settings):
+    for attempt in _attempts(plan, info, output.container, output.settings):
         try:
-            _try(output, info, size, time_base, settings, attempt)
+            _try(output, info, size, time_base, attempt)
             return attempt
         except MediaError as error:
             failure = failure or error
@@ -106,23 +96,14 @@ def _attempts(plan: StreamPlan, info: VideoInfo, container: Container, settings:
         yield StreamPlan(sound, (*safe.notices, f"subtitles are left out: {container.name} could not take them"))
 
 
-def _try(
-    output: str | Path,
-    info: VideoInfo,
-    size: tuple[int, int],
-    time_base: Fraction,
-    settings: MediaSettings,
-    plan: StreamPlan,
-) -> None:
+def _try(output: OutputFormat, info: VideoInfo, size: tuple[int, int], time_base: Fraction, plan: StreamPlan) -> None:
     grey = torch.full((1, 3, size[1], size[0]), 0.5)
     tick = max(1, round(Fraction(1, 25) / time_base))
-    begin = math.ceil(as_spoken(settings.start_seconds) / time_base)
+    begin = math.ceil(as_spoken(output.settings.start_seconds) / time_base)
     with tempfile.TemporaryDirectory(prefix="videostyle-") as folder:
         # A part of its own, so that nothing that the user asked for about the place is in the way
-        place = Path(folder) / f"rehearsal{Path(output).suffix}"
-        with Encoder(
-            place, info, size=size, time_base=time_base, settings=settings, plan=plan, source_seconds=1.0
-        ) as encoder:
+        scratch = replace(output, path=Path(folder) / f"rehearsal{output.path.suffix}")
+        with Encoder(scratch, info, size=size, time_base=time_base, plan=plan, source_seconds=1.0) as encoder:
             for number in range(2):
                 encoder.write(Frame(grey, begin + number * tick, time_base))
 
@@ -131,7 +112,7 @@ class Encoder:
     """A context manager that writes frames and publishes the output when its body ends without an exception.
 
     ``size``: (width, height) of every frame. ``time_base``: of the output's timestamps (a container may be coarser).
-    ``settings.start_seconds`` and ``duration_seconds`` must be those of the decoder: the source's other streams are cut
+    ``output.settings``' start and duration must be those of the decoder: the source's other streams are cut
     to them. ``comment`` goes into the container's comment tag. ``threads`` limits the video encoder. ``plan`` is what
     `rehearse` returned. ``source_seconds`` limits what is taken from the source's other streams. ``on_stage`` is told
     what the encoder is about to do after the last frame: "encode" what it still holds, "verify" and "publish" ``part``.
@@ -142,27 +123,25 @@ class Encoder:
 
     def __init__(
         self,
-        output: str | Path,
+        output: OutputFormat,
         info: VideoInfo,
         *,
         size: tuple[int, int],
         time_base: Fraction,
-        settings: MediaSettings,
         comment: str | None = None,
         threads: int | None = None,
         plan: StreamPlan | None = None,
         source_seconds: float | None = None,
         on_stage: Callable[[str], None] | None = None,
     ) -> None:
-        check_output(output, settings, info.path)
-        container = container_of(output)
-        codec = codec_of(container, settings)
+        check_output(output, info.path)
+        container, codec, settings = output.container, output.codec, output.settings
         if codec.even and (size[0] % 2 or size[1] % 2):
             raise UsageError(f"size is {size[0]}x{size[1]}; {codec.name} takes even sides only")
         plan = plan if plan is not None else plan_streams(info, container, settings)
-        self.output = Path(output)
+        self.output = output.path
         self.size = size
-        self._alpha = colour.has_alpha(info) and holds_alpha(output, settings)
+        self._alpha = colour.has_alpha(info) and output.holds_alpha
         codec = codec.with_alpha() if self._alpha else codec
         self.notices = [*plan.notices, *alpha_notices(info, container, codec)]
         self.frames = 0

@@ -131,18 +131,31 @@ def codec_of(container: Container, settings: MediaSettings) -> Codec:
     return codec
 
 
-def holds_alpha(output: str | Path, settings: MediaSettings) -> bool:
-    """Whether transparency can be kept in this output."""
-    container = container_of(output)
-    return container.alpha and codec_of(container, settings).alpha_format is not None
+@dataclass(frozen=True)
+class OutputFormat:
+    """What an output is, resolved once: ``path``, its container and codec, and the settings that they come from."""
 
+    path: Path
+    container: Container
+    codec: Codec
+    settings: MediaSettings
 
-def depth_of(output: str | Path, settings: MediaSettings, *, transparent: bool) -> int:
-    """Bits per channel, 8 or 16, that frames need for this output; transparent ones are divided by their opacity."""
-    deep = codec_of(container_of(output), settings).deep
-    return 16 if deep or (transparent and holds_alpha(output, settings)) else 8
+    @classmethod
+    def of(cls, output: str | Path, settings: MediaSettings | None = None) -> "OutputFormat":
+        """Raises UsageError for a name or a codec that cannot be."""
+        settings = settings or MediaSettings()
+        container = container_of(output)
+        return cls(Path(output), container, codec_of(container, settings), settings)
 
+    @property
+    def is_folder(self) -> bool:
+        return self.container is FOLDER
 
-def needs_even(output: str | Path, settings: MediaSettings) -> bool:
-    """Whether both sides of the output must be even."""
-    return codec_of(container_of(output), settings).even
+    @property
+    def holds_alpha(self) -> bool:
+        """Whether transparency can be kept."""
+        return self.container.alpha and self.codec.alpha_format is not None
+
+    def depth(self, *, transparent: bool) -> int:
+        """Bits per channel, 8 or 16, that frames need; transparent ones are divided by their opacity."""
+        return 16 if self.codec.deep or (transparent and self.holds_alpha) else 8

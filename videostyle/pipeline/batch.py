@@ -1,69 +1,68 @@
-"""Several clips and several styles: every pair by itself, so that one that fails does not stop the others."""
+"""Several clips and several styles: every output by itself, so that one that fails does not stop the others."""
 
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from videostyle.checkpoint.run_directory import directory_of
 from videostyle.errors import StoppedError, UsageError, VideoStyleError
-from videostyle.pipeline.job import Result, default_output
-from videostyle.pipeline.video import stylise_video
-from videostyle.settings import MediaSettings
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A clip, a style, and where the one in the style of the other goes."""
-
-    clip: str
-    style: str
-    output: Path
+from videostyle.pipeline.request import Callbacks, Request, Result, default_output
+from videostyle.pipeline.run import run
+from videostyle.settings import MediaSettings, RunSettings, Settings
 
 
 @dataclass(frozen=True)
 class BatchItemResult:
-    """What became of a pair: a result, or a problem in words, or neither, where the output was there already."""
+    """What became of a request: a result, or a problem in words, or neither, where the output was there already."""
 
-    pair: Pair
+    request: Request
     result: Result | None = None
     problem: str = ""
 
 
-def pairs_of(clips: Sequence[str], styles: Sequence[str], folder: Path) -> list[Pair]:
+def requests_of(
+    clips: Sequence[str],
+    styles: Sequence[str],
+    folder: Path,
+    settings: Settings,
+    media: MediaSettings,
+    run_settings: RunSettings,
+) -> list[Request]:
     """Every clip in every style, in ``folder`` (made where it is missing) as ``CLIP-STYLE.mp4``.
 
     Raises UsageError where two would have the same name, or the folder cannot be made.
     """
-    pairs = [Pair(c, s, folder / default_output(c, s, ".mp4")) for c, s in itertools.product(clips, styles)]
-    taken: dict[Path, Pair] = {}
-    for pair in pairs:
-        other = taken.setdefault(pair.output, pair)
-        if other is not pair:
+    taken: dict[Path, Request] = {}
+    for clip, style in itertools.product(clips, styles):
+        output = folder / default_output(clip, style, ".mp4")
+        request = Request("video", clip, style, output, settings, media, run_settings)
+        other = taken.setdefault(output, request)
+        if other is not request:
             raise UsageError(
-                f"{other.clip} with {other.style} and {pair.clip} with {pair.style} would both become {pair.output}; "
+                f"{other.source} with {other.style} and {clip} with {style} would both become {output}; "
                 "rename one of them"
             )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{folder} cannot be made a folder ({error.strerror}); choose another place") from error
-    return pairs
+    return list(taken.values())
 
 
-def stylise_pair(pair: Pair, media: MediaSettings, **arguments: Any) -> BatchItemResult:
-    """`stylise_video` for one pair, its errors in words; an output that is whole is left as it is.
+def run_item(request: Request, callbacks: Callbacks | None = None) -> BatchItemResult:
+    """`run` for one of several requests, its errors in words; an output that is whole is left as it is.
 
     Raises StoppedError, as there nothing else should begin either.
     """
-    if pair.output.exists() and not media.overwrite and not directory_of(pair.output).exists():
-        return BatchItemResult(pair)
+    output = Path(request.place)
+    if output.exists() and not request.media.overwrite and not directory_of(output).exists():
+        return BatchItemResult(request)
     try:
-        return BatchItemResult(pair, stylise_video(pair.clip, pair.style, pair.output, media=media, **arguments))
+        return BatchItemResult(request, run(request, callbacks))
     except StoppedError:
         raise
     except VideoStyleError as error:
-        return BatchItemResult(pair, problem=str(error))
+        return BatchItemResult(request, problem=str(error))
     except Exception as error:  # a bug, or a library's: the other clips have nothing to do with it
-        return BatchItemResult(pair, problem=f"{type(error).__name__}: {error}")
+        return BatchItemResult(request, problem=f"{type(error).__name__}: {error}")

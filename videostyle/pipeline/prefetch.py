@@ -1,9 +1,11 @@
 """Decoding and optical flow ahead of the optimiser: a thread, a bounded queue, and helpers for the flow."""
 
+import itertools
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -12,6 +14,8 @@ import torch
 
 from videostyle.device import cores
 from videostyle.frames import Frame
+from videostyle.stylise.stylizer import Stylizer
+from videostyle.temporal.flow import FlowEstimator, flow_named
 
 Made = TypeVar("Made")
 
@@ -141,6 +145,24 @@ class FlowPrefetcher(Generic[Flow]):
     def __call__(self, current: torch.Tensor, previous: torch.Tensor) -> Flow:
         """The flow of the frame taken last; estimated now where it was not before (a run that is gone on with)."""
         return self._estimate(current, previous) if self._last is None else self._last
+
+
+@contextmanager
+def with_flow_ahead(
+    frames: Iterator[Frame], last: Frame | None, stylizer: Stylizer
+) -> Iterator[tuple[Iterator[Frame], FlowEstimator]]:
+    """(``frames``, the flow between them), on an accelerator both made ahead of whoever takes them.
+
+    ``last``: the frame before them, if there was one: the flow from it must be what it would have been. On a CPU
+    nothing runs ahead: a second thread costs the optimiser a quarter of its speed, since OpenMP then lets its threads
+    sleep at every barrier.
+    """
+    workers, settings = flow_workers() if stylizer.machine.accelerated else 0, stylizer.settings
+    flow = FlowPrefetcher(flow_named(settings.flow, settings.flow_size), settings.init == "warped", workers)
+    before = [] if last is None else [last]
+    pairs_in_line = flow.pairs(itertools.chain(before, frames))
+    with Prefetcher(pairs_in_line, max(QUEUE_SIZE, workers)) if workers else nullcontext(pairs_in_line) as pairs:
+        yield itertools.islice(flow.frames(pairs), len(before), None), flow
 
 
 def _on_one_core() -> None:

@@ -1,13 +1,13 @@
 """From clip to clip: probe, decode, stylise, encode, publish. The one place that knows the order of the stages."""
 
-import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, nullcontext
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from videostyle.checkpoint.run_directory import RunDirectory
 from videostyle.checkpoint.state_store import StateKind
@@ -18,18 +18,18 @@ from videostyle.frames import Frame
 from videostyle.media.decode import Decoder
 from videostyle.media.encode import Encoder, rehearse
 from videostyle.media.ffmpeg import find_ffmpeg
-from videostyle.media.formats import holds_alpha
-from videostyle.networks.download import DownloadProgress
 from videostyle.pipeline import run_record
-from videostyle.pipeline.job import Result, _Job, _open, _painter, default_output, in_shots
+from videostyle.pipeline.job import Job, in_shots, open_job, open_stylizer
 from videostyle.pipeline.memory import check_memory, enough_memory
-from videostyle.pipeline.prefetch import QUEUE_SIZE, FlowPrefetcher, Prefetcher, flow_workers
-from videostyle.pipeline.progress import OnProgress, Reporter
+from videostyle.pipeline.prefetch import with_flow_ahead
+from videostyle.pipeline.progress import Reporter
+from videostyle.pipeline.request import Callbacks, Request, Result
 from videostyle.settings import MediaSettings, RunSettings, Settings
-from videostyle.stylise.sequence import stylise_frames
-from videostyle.stylise.state import SEQUENCE_STATE_TYPES, SequenceState
+from videostyle.stylise.sequence import EveryFrame
+from videostyle.stylise.state import SequenceState
 from videostyle.stylise.stylizer import Stylizer
-from videostyle.temporal.flow import flow_named
+
+Frames = Generator[Frame, None, None]
 
 
 def stylise_video(
@@ -41,46 +41,23 @@ def stylise_video(
     run: RunSettings | None = None,
     *,
     record_to: str | Path | None = None,
-    on_progress: OnProgress | None = None,
-    on_download: DownloadProgress | None = None,
-    should_stop: Callable[[], bool] | None = None,
+    **callbacks: Any,
 ) -> Result:
-    """Write ``clip`` in the style of the picture ``style``: every frame, its time, its sound.
+    """Write ``clip`` in the style of the picture ``style``: every frame, its time, its sound. See `run.run`.
 
-    ``output``: by default ``CLIP-STYLE.mp4`` in the current folder. ``record_to``: where the run record goes as JSON.
-    Everything that can be refused is refused before the first frame is optimised; the output appears whole or not at
-    all. What is finished is kept in the run directory ``OUT.videostyle`` until it does: however a run ends, the same
-    call goes on from there. ``should_stop`` is asked after every frame; StoppedError follows. Raises VideoStyleError.
+    ``output``: by default ``CLIP-STYLE.mp4`` in the current folder. ``callbacks``: the fields of `Callbacks`.
     """
-    settings, media, run = settings or Settings(), media or MediaSettings(), run or RunSettings()
-    output = output or default_output(clip, style, ".mp4")
-    began = time.perf_counter()
-    job = _open(clip, output, settings, media, record_to, kept=settings.history_size)
-    stylizer = _painter(style, settings, on_download)
-    check_memory(stylizer, job.size)
-    heading = run_record.heading(stylizer, media, source=Path(clip).name, style=Path(style).name)
-    with _run_directory(job, stylizer, style, run) as kept:
-        if run.partial:
-            job = job.cut_after(kept.finished)
-        report = Reporter("stylise", job.expected_frames, on_progress, restored=len(kept.finished))
-        if kept.published:
-            result = Result(Path(output), len(kept.finished), 0.0)
-            report.finished = kept.finished
-        else:
-            stage = partial(_kept_frames, kept, stylizer, job, run, report, should_stop)
-            result = _run(job, stage, report, run_record.comment(heading), None if run.partial else kept.publishing)
-        seconds = time.perf_counter() - began
-        notices = (*result.notices, *report.notices)
-        lines = [run_record.frame_entry(f) for f in report.finished]
-        full = heading | {
-            "source": run_record.source_entry(job.info),
-            "frames": lines,
-            "totals": run_record.totals(lines, seconds, stylizer.machine.device, report.restored),
-            "warnings": list(notices),
-        }
-        if record_to is not None:
-            write_json(Path(record_to), full)
-    return Result(result.output, result.frames, seconds, notices, full, report.restored, kept.redone)
+    request = Request(
+        "video",
+        clip,
+        style,
+        output,
+        settings or Settings(),
+        media or MediaSettings(),
+        run or RunSettings(),
+        record_to,
+    )
+    return run_video(request, Callbacks(**callbacks))
 
 
 def copy_video(
@@ -88,81 +65,111 @@ def copy_video(
     output: str | Path,
     settings: Settings | None = None,
     media: MediaSettings | None = None,
-    *,
-    on_progress: OnProgress | None = None,
+    **callbacks: Any,
 ) -> Result:
     """Everything but the stylisation (``--passthrough``): the same path from file to file, the frames as they are."""
-    job = _open(clip, output, settings or Settings(), media or MediaSettings(), None)
-    return _run(job, _untouched, Reporter("copy", job.expected_frames, on_progress), None)
+    request = Request("copy", clip, "copy", output, settings or Settings(), media or MediaSettings())
+    return run_copy(request, Callbacks(**callbacks))
 
 
-def _run_directory(job: _Job, stylizer: Stylizer, style: str | Path, run: RunSettings) -> RunDirectory[SequenceState]:
+def run_copy(request: Request, callbacks: Callbacks) -> Result:
+    job = open_job(request)
+    return _encode(job, _untouched, Reporter("copy", job.expected_frames, callbacks.on_progress), None)
+
+
+def run_video(request: Request, callbacks: Callbacks) -> Result:
+    began = time.perf_counter()
+    job = open_job(request, history=request.settings.history_size)
+    stylizer = open_stylizer(request.style, request.settings, callbacks.on_download)
+    check_memory(stylizer, job.size)
+    heading = run_record.heading(stylizer, job.media, source=Path(request.source).name, style=Path(request.style).name)
+    with open_run_directory(job, stylizer, request) as kept:
+        if request.run.partial:
+            job = job.cut_after(kept.finished)
+        report = Reporter("stylise", job.expected_frames, callbacks.on_progress, restored=len(kept.finished))
+        if kept.published:
+            result = Result(job.output.path, len(kept.finished), 0.0)
+            report.finished = kept.finished
+        else:
+            frames = partial(_frames, job, kept, stylizer, request, report, callbacks.should_stop)
+            on_publish = None if request.run.partial else kept.publishing
+            result = _encode(job, frames, report, run_record.comment(heading), on_publish)
+        seconds = time.perf_counter() - began
+        notices = (*result.notices, *report.notices)
+        lines = [run_record.frame_entry(f) for f in report.finished]
+        record = heading | {
+            "source": run_record.source_entry(job.info),
+            "frames": lines,
+            "totals": run_record.totals(lines, seconds, stylizer.machine.device, report.restored),
+            "warnings": list(notices),
+        }
+        if request.record_to is not None:
+            write_json(Path(request.record_to), record)
+    return Result(result.output, result.frames, seconds, notices, record, report.restored, kept.redone)
+
+
+def open_run_directory(job: Job, stylizer: Stylizer, request: Request) -> RunDirectory[SequenceState]:
+    """The directory beside the output, with the frames and the state that an earlier run left there."""
     provenance = run_record.provenance(
         stylizer,
         job.media,
         source=job.info.path,
-        style=Path(style),
+        style=Path(request.style),
         frames={"size": job.size, "depth": job.depth},
         decoder={"ffmpeg": find_ffmpeg().version},
     )
-    states = StateKind(SEQUENCE_STATE_TYPES, stylizer.machine.device, lambda index, shot: SequenceState(index, shot))
-    return RunDirectory(Path(job.output), provenance, run, states=states, size=job.size, depth=job.depth)
+    states = StateKind(EveryFrame.state_types, stylizer.machine.device, lambda i, shot: SequenceState(i, shot))
+    return RunDirectory(job.output.path, provenance, request.run, states=states, size=job.size, depth=job.depth)
 
 
-def _kept_frames(
+def open_decoder(job: Job) -> Decoder:
+    """The clip's frames at the output's size."""
+    return Decoder(
+        job.info,
+        size=job.size,
+        start_seconds=job.media.start_seconds,
+        duration_seconds=job.media.duration_seconds,
+        threads=encoder_threads(),
+        keep_alpha=job.output.holds_alpha,
+    )
+
+
+def _frames(
+    job: Job,
     kept: RunDirectory[SequenceState],
     stylizer: Stylizer,
-    job: _Job,
-    run: RunSettings,
+    request: Request,
     report: Reporter,
     should_stop: Callable[[], bool] | None,
-    frames: Iterator[Frame],
-) -> Generator[Frame, None, None]:
-    """The frames that an earlier run finished, then those that are painted now; every one is stored, then used."""
-    frames, last = in_shots(frames, job.media), None
-    for index, source in zip(range(report.restored), frames, strict=False):
-        stored, last = kept.read(index), source
-        if stored.time_seconds != source.time_seconds:
+    source: Iterator[Frame],
+) -> Frames:
+    """The frames that an earlier run finished, then those that are stylised now; every one is stored, then used."""
+    frames, last = in_shots(source, job.media), None
+    for index, frame in zip(range(report.restored), frames, strict=False):
+        stored, last = kept.read(index), frame
+        if stored.time_seconds != frame.time_seconds:
             raise MediaError(f"frame {index} of {job.info.path} is not where it was; say --restart")
         yield stored
-    if run.partial:
+    if request.run.partial:
         return
-    helpers = flow_workers() if stylizer.machine.accelerated else 0
-    estimator = flow_named(stylizer.settings.flow, stylizer.settings.flow_size)
-    flow = FlowPrefetcher(estimator, stylizer.settings.init == "warped", helpers)
-    # The last of the frames before is there for the flow from it, which must be what it would have been.
-    before = [] if last is None else [last]
-    pairs_in_line = flow.pairs(itertools.chain(before, frames))
-    # Beside an optimiser on the CPU a second thread costs it 27 % (measured on two cores): OpenMP then lets its threads
-    # sleep at every barrier. FFmpeg decodes and encodes in processes of its own anyway.
-    with Prefetcher(pairs_in_line, max(QUEUE_SIZE, helpers)) if helpers else nullcontext(pairs_in_line) as pairs:
-        to_stylise = itertools.islice(flow.frames(pairs), len(before), None)
-        yield from _painted_frames(kept, stylizer, job, report, should_stop or (lambda: False), flow, to_stylise)
+    with with_flow_ahead(frames, last, stylizer) as (ahead, flow):
+        maker = EveryFrame(stylizer, flow, report.evaluation)
+        yield from store_frames(job, kept, maker, ahead, should_stop)
 
 
-def _painted_frames(
+def store_frames(
+    job: Job,
     kept: RunDirectory[SequenceState],
-    stylizer: Stylizer,
-    job: _Job,
-    report: Reporter,
-    should_stop: Callable[[], bool],
-    flow: FlowPrefetcher,
-    frames: Iterator[Frame],
+    maker: EveryFrame,
+    source: Iterator[Frame],
+    should_stop: Callable[[], bool] | None = None,
 ) -> Iterator[Frame]:
-    """The rest of the frames; the state after them is stored now and then, and before a stop."""
+    """Stylised frames, each stored in ``kept`` first; the state after them now and then, and before a stop."""
     after = deque([kept.position], maxlen=1)
-    painted = stylise_frames(
-        frames,
-        stylizer,
-        flow,
-        on_evaluation=report.evaluation,
-        resume_from=kept.position,
-        on_state=after.append,
-    )
     try:
-        with enough_memory(stylizer, job.size):
-            for frame in painted:
-                stored, stop = kept.keep(frame), should_stop()
+        with enough_memory(maker.stylizer, job.size):
+            for frame in maker.frames(source, kept.position, after.append):
+                stored, stop = kept.keep(frame), should_stop is not None and should_stop()
                 if stop or kept.state_is_due:
                     kept.save(after[0])
                 if stop:
@@ -174,7 +181,7 @@ def _painted_frames(
         raise
 
 
-def _stopped(frames: int, job: _Job) -> str:
+def _stopped(frames: int, job: Job) -> str:
     whole = f" of {job.expected_frames}" if job.expected_frames else ""
     return (
         f"stopped; {frames}{whole} frames are finished: the same command goes on from there, "
@@ -182,39 +189,30 @@ def _stopped(frames: int, job: _Job) -> str:
     )
 
 
-def _run(
-    job: _Job,
-    stage: Callable[[Iterator[Frame]], Generator[Frame, None, None]],
+def _encode(
+    job: Job,
+    stage: Callable[[Iterator[Frame]], Frames],
     report: Reporter,
     comment: str | None,
     on_publish: Callable[[Path], None] | None = None,
 ) -> Result:
     """Decode, put every frame through ``stage``, encode, publish. ``on_publish`` is told what is about to be."""
-    began, threads, media = time.perf_counter(), encoder_threads(), job.media
+    began = time.perf_counter()
 
     def on_stage(name: str) -> None:
         report.closing(name)
         if name == "publish" and on_publish is not None:
             on_publish(encoder.part)
 
-    with Decoder(
-        job.info,
-        size=job.size,
-        start_seconds=media.start_seconds,
-        duration_seconds=media.duration_seconds,
-        threads=threads,
-        keep_alpha=holds_alpha(job.output, media),
-    ) as decoder:
-        plan = rehearse(job.output, job.info, size=job.size, time_base=decoder.time_base, settings=media)
+    with open_decoder(job) as decoder:
         encoder = Encoder(
             job.output,
             job.info,
             size=job.size,
             time_base=decoder.time_base,
-            settings=media,
             comment=comment,
-            threads=threads,
-            plan=plan,
+            threads=encoder_threads(),
+            plan=rehearse(job.output, job.info, size=job.size, time_base=decoder.time_base),
             on_stage=on_stage,
         )
         with encoder, closing(stage(iter(decoder))) as frames:  # whatever runs ahead ends before the decoder does
@@ -223,8 +221,8 @@ def _run(
                 encoder.write(ready, alpha=decoder.take_alpha(frame.pts))
                 report.frame(frame)
     notices = (*job.info.notices, *decoder.warnings, *encoder.notices)
-    return Result(Path(job.output), encoder.frames, time.perf_counter() - began, notices)
+    return Result(job.output.path, encoder.frames, time.perf_counter() - began, notices)
 
 
-def _untouched(frames: Iterator[Frame]) -> Generator[Frame, None, None]:
+def _untouched(frames: Iterator[Frame]) -> Frames:
     yield from frames

@@ -8,8 +8,9 @@ from videostyle.errors import UsageError
 from videostyle.media import camera, publish
 from videostyle.media.camera import Camera, list_cameras
 from videostyle.media.encode import check_output
+from videostyle.media.formats import OutputFormat
 from videostyle.media.still import read_picture
-from videostyle.pipeline.job import Result
+from videostyle.pipeline.request import Result
 from videostyle.pipeline.video import stylise_video
 from videostyle.settings import MediaSettings, RunSettings, Settings
 
@@ -40,7 +41,7 @@ def stylise_webcam(
     media = media or MediaSettings()
     if not 0 < seconds <= MAX_SECONDS:
         raise UsageError(f"seconds is {seconds:g}; it must be above 0 and at most {MAX_SECONDS:g}")
-    check_output(output, media)
+    check_output(OutputFormat.of(output, media))
     read_picture(style, longest=64)  # what is wrong with it is said before anyone poses
     recording = recording_name(output)
     _check_unfinished(output, recording, options.get("run"))

@@ -54,7 +54,7 @@ class EveryFrame:
         on_evaluation: Callable[[int, int, float], None] | None = None,
     ) -> None:
         settings = stylizer.settings
-        self._stylizer, self._on_evaluation = stylizer, on_evaluation
+        self.stylizer, self._on_evaluation = stylizer, on_evaluation
         self._flow = flow or flow_named(settings.flow, settings.flow_size)
 
     def frames(
@@ -92,7 +92,7 @@ class EveryFrame:
     ) -> tuple[StylisedFrame, ShotState]:
         """One frame. ``fresh``: started as if it were the first of its shot."""
         began = time.perf_counter()
-        stylizer, state, report = self._stylizer, position.state, self._reporter(position.index)
+        stylizer, state, report = self.stylizer, position.state, self._reporter(position.index)
         content = frame.pixels.to(stylizer.machine.device)
         within = position.index - position.first
         start: Start = (

@@ -1,0 +1,92 @@
+"""Shots as tasks: planned in one decode, stylised by themselves, and together the same as the whole clip."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+import torch
+
+from videostyle.errors import StoppedError
+from videostyle.media.still import read_picture
+from videostyle.pipeline import shot as shots
+from videostyle.pipeline.job import open_job
+from videostyle.pipeline.request import Callbacks, Request
+from videostyle.pipeline.run import run
+from videostyle.pipeline.shot import finished_frames, plan_shots, stylise_shot
+from videostyle.samples import sample
+from videostyle.settings import MediaSettings, RunSettings, Settings
+
+
+@pytest.fixture
+def request_of_three_shots(tmp_path: Path) -> Request:
+    return Request(
+        "video",
+        sample("clip.mp4"),
+        sample("styles/brush.jpg"),
+        f"{tmp_path}/whole/",
+        Settings(iterations=3, history_size=2),
+        MediaSettings(size=48, duration_seconds=0.5, cuts=(0.2, 0.3)),
+        RunSettings(state_seconds=0.0),
+    )
+
+
+def test_shots_are_planned_by_their_times(request_of_three_shots: Request) -> None:
+    planned = plan_shots(request_of_three_shots)
+    assert [shot.number for shot in planned] == [0, 1, 2]
+    assert [shot.first for shot in planned] == [0, planned[0].frames, planned[0].frames + planned[1].frames]
+    assert planned[0].start_seconds == 0 and planned[-1].end_seconds is None
+    assert all(a.end_seconds == b.start_seconds for a, b in itertools.pairwise(planned))
+    assert 0.2 <= planned[1].start_seconds < 0.25
+
+
+def test_shots_by_themselves_are_the_whole_clip_to_the_bit(request_of_three_shots: Request, tmp_path: Path) -> None:
+    job, planned, folder = open_job(request_of_three_shots), plan_shots(request_of_three_shots), tmp_path / "shots"
+    folder.mkdir()
+    done = [stylise_shot(shot, request_of_three_shots, folder) for shot in reversed(planned)][::-1]
+    whole = run(request_of_three_shots)
+    joined = [frame.pixels for path in done for frame in finished_frames(path, job)]
+    expected = [read_picture(path) for path in sorted(whole.output.glob("*.png"))]
+    assert len(joined) == whole.frames == sum(shot.frames for shot in planned)
+    assert all(torch.equal(a, b) for a, b in zip(joined, expected, strict=True))
+    assert stylise_shot(planned[0], request_of_three_shots, folder) == done[0]  # finished: nothing is done again
+
+
+def test_a_shot_that_was_stopped_goes_on(
+    request_of_three_shots: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = plan_shots(request_of_three_shots)
+    for name in ("once", "twice"):
+        (tmp_path / name).mkdir()
+    job = open_job(request_of_three_shots)
+    once = stylise_shot(planned[2], request_of_three_shots, tmp_path / "once")
+    real = shots.store_frames
+
+    def two_frames(job, kept, maker, source, should_stop=None):  # type: ignore[no-untyped-def]
+        return real(job, kept, maker, source, lambda: len(kept.finished) == 2)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shots, "store_frames", two_frames)
+        with pytest.raises(StoppedError):
+            stylise_shot(planned[2], request_of_three_shots, tmp_path / "twice")
+    twice = stylise_shot(planned[2], request_of_three_shots, tmp_path / "twice")
+    pairs = zip(finished_frames(once, job), finished_frames(twice, job), strict=True)
+    assert all(torch.equal(a.pixels, b.pixels) for a, b in pairs)
+
+
+def test_one_door_for_every_kind(request_of_three_shots: Request, tmp_path: Path) -> None:
+    short = MediaSettings(duration_seconds=0.2)
+    copied = run(Request("copy", sample("clip.mp4"), output=tmp_path / "c.mp4", media=short))
+    told: list[str] = []
+    painted = run(
+        Request(
+            "image",
+            sample("photo.jpg"),
+            sample("styles/brush.jpg"),
+            tmp_path / "p.png",
+            Settings(iterations=2),
+            MediaSettings(size=48),
+        ),
+        Callbacks(on_progress=lambda progress: told.append(progress.stage)),
+    )
+    assert copied.frames > 1 and copied.output.is_file()
+    assert painted.frames == 1 and painted.output.is_file() and set(told) == {"stylise"}
