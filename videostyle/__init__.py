@@ -33,7 +33,6 @@ _HOMES = {
     "preview_video": "pipeline.picture",
     "copy_video": "pipeline.video",
 }
-
 __all__ = ["__version__", *_HOMES]
 
 

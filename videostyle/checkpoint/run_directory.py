@@ -31,14 +31,10 @@ from videostyle.frames import NO_PIXELS, StylisedFrame
 from videostyle.settings import RunSettings
 
 ENDING = ".videostyle"
-
 OURS = re.compile(r"journal|frames|state-[01]\.safetensors")
-
 UNFINISHED = re.compile(r"\.(journal|state-[01]\.safetensors)\.\d+\.part|\.tmp\w+")  # of ours and of safetensors
-
 # No more than this share of the time goes into states, however slow the disk is.
 STATE_SHARE = 0.01
-
 # What may differ where somebody says that it may: the frames to come may differ a little from those there are.
 ENVIRONMENT = "environment"
 

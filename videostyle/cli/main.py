@@ -14,7 +14,6 @@ from videostyle.cli.signals import InterruptedRunError
 from videostyle.errors import UsageError, VideoStyleError
 
 STATUS_FAILED, STATUS_USAGE, STATUS_INTERRUPTED = 1, 2, 130
-
 SIGNALLED = 128  # and the signal's number
 
 

@@ -14,7 +14,6 @@ TITLES: dict[type, str] = {
     RunSettings: "stopping and resuming",
 }
 ADVANCED = "advanced (rarely needed)"
-
 T = TypeVar("T")
 N = TypeVar("N", int, float)
 

@@ -14,11 +14,8 @@ if TYPE_CHECKING:
 
 
 PLAIN_SECONDS = 15.0  # between lines of progress where there is no terminal to draw a bar in
-
 JSON_SECONDS = 1.0  # between objects about one frame
-
 BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {unit} [{elapsed}{postfix}]"
-
 BAR_WITHOUT_END = "{desc} {n_fmt} {unit} [{elapsed}{postfix}]"
 
 

@@ -10,7 +10,6 @@ from videostyle.networks.backbone import Backbone, LayerReference
 
 # A loss's weight: one for all pictures of a batch, or one each, (N,).
 Weight = float | torch.Tensor
-
 # (features (N, M, C), gradient from above (N, M, C) or None) -> that gradient with the loss's own added, in place.
 AddGradient = Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
 

@@ -42,7 +42,6 @@ DEFINITIONS = {
     "deviation of stylised luma over time, in [0, 1]",
     "drift": "how far the least-squares line of a frame's mean luma, Cb and Cr (BT.709) runs over the shot, in [0, 1]",
 }
-
 # Settings of the record that decide what is compared; nothing else of it is used.
 COMPARED = ("style_layers", "content_layers", "pooling", "style_scale")
 

@@ -11,27 +11,22 @@ from videostyle.frames import VideoInfo
 SCALER = "bicubic+accurate_rnd+full_chroma_int"
 HDR_TRANSFERS = ("arib-std-b67", "smpte2084")  # HLG and PQ
 WIDE_PRIMARIES = ("bt2020", "smpte432", "smpte431", "smpte170m", "smpte240m", "bt470bg", "bt470m")
-
 # Curves that no player shows as if they were BT.709's. sRGB, gamma 2.2 and SMPTE 240M are left as they are: players do
 # not tell them from BT.709, and a screen recording must not change its looks.
 OTHER_CURVES = {"linear": "linear", "gamma28": "bt470bg"}
-
 # swscale's names for the matrices that it knows
 SCALE_MATRICES = {
     "bt709": "bt709", "bt470bg": "bt601", "smpte170m": "bt601", "fcc": "fcc", "smpte240m": "smpte240m",
     "bt2020nc": "bt2020", "bt2020c": "bt2020",
 }  # fmt: skip
-
 # Where `pad` would convert what it does not know, the planes of the same picture, of which it does.
 PADDED_FORMATS = {"rgb24": "rgb24", "rgba": "rgba", "rgb48le": "gbrp16le", "rgba64le": "gbrap16le"}
-
 TURNS = {
     0: (),
     90: (("transpose", "clock"),),
     180: (("hflip",), ("vflip",)),
     270: (("transpose", "cclock"),),
 }
-
 # Full-range RGB to BT.709. On FFmpeg 9 the tags of RGB input are not written by -colorspace and its kin: setparams too.
 BT709_TAGS = {"color_primaries": "bt709", "color_trc": "bt709", "colorspace": "bt709", "color_range": "tv"}
 

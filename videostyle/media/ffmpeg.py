@@ -27,7 +27,6 @@ OLDEST = (5, 1)  # -fps_mode, which keeps timestamps, exists since 5.1
 OVERRIDE = "VIDEOSTYLE_FFMPEG"
 STALL_SECONDS = 120.0  # a child that delivers nothing for so long while we wait is taken for hung
 KEPT_LINES = 40
-
 # In a session of its own a child does not get the terminal's Ctrl-C: we decide when it ends, not the keyboard.
 DETACHED: dict[str, Any] = {"start_new_session": True} if os.name == "posix" else {"creationflags": 0x200}
 

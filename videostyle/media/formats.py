@@ -86,7 +86,6 @@ class Container:
 MOV_OPTIONS = {"movflags": "+use_metadata_tags+faststart"}
 MP4_AUDIO = frozenset({"aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opus"})
 MOV_AUDIO = frozenset({"aac", "mp3", "mp3float", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s16be", "pcm_s24le"})
-
 CONTAINERS = {
     ".mp4": Container("mp4", "mp4", ("h264", "hevc", "av1", "vp9"), MP4_AUDIO, "aac", "mov_text", options=MOV_OPTIONS),
     ".mov": Container(

@@ -32,7 +32,6 @@ VGG19_LAYERS: Mapping[str, tuple[int, int, int]] = {
     "conv5_3": (32, 512, 512),
     "conv5_4": (34, 512, 512),
 }
-
 POOLINGS = ("average", "max")
 
 

@@ -31,7 +31,6 @@ ORIGINAL_MEANS: dict[str, float] = {
     "conv4_4": 27.111,
     "conv5_1": 14.941,
 }
-
 SIDE = 128
 
 

@@ -10,9 +10,7 @@ from videostyle.errors import WeightsError
 from videostyle.files import sha256_of
 
 DownloadProgress = Callable[[int, int | None], None]  # bytes so far, bytes in all where known
-
 CHUNK_BYTES = 1 << 20
-
 TIMEOUT_SECONDS = 30
 
 

@@ -20,7 +20,6 @@ from videostyle.networks.convolution import CHANNELS_LAST, _Convolution
 # Adds a layer's own loss gradient: (layer, features, gradient from above or None) -> gradient. See
 # ``FeatureExtractor.backward``.
 TapGradient = Callable[[str, torch.Tensor, torch.Tensor | None], torch.Tensor | None]
-
 # Our own kernels for pooling on a GPU.
 loaded_kernels = partial(load_tested, "videostyle.kernels.pooling")
 

@@ -51,10 +51,8 @@ KNOWN = {
         "vgg19-caffe", "vgg19-d01eb7cb.pth", "bgr-0-255-caffe-mean", True, "Simonyan and Zisserman, from Caffe"
     ),
 }
-
 # The first weights of torchvision's VGG-19, by which a copy in another format is known.
 TORCHVISION_FIRST_WEIGHTS = (-5.3474e-02, -4.9257e-02, -6.7942e-02)
-
 GAIN_TOLERANCE = 0.03
 
 

@@ -16,7 +16,6 @@ from videostyle.optimise.lbfgs import History
 from videostyle.optimise.loop import WARM_UP, LoopRunner, OptimiserLoop
 
 Body = Callable[[], None]
-
 # Makes something that does what a body does. The tensors are all that the body changes or reads from outside.
 Record = Callable[[Body, Sequence[torch.Tensor]], Body]
 

@@ -21,7 +21,6 @@ from videostyle.settings import Settings
 
 # Evaluations between two looks at the losses on a GPU; every look waits for the device.
 CHECK_EVERY_ON_GPU = 4
-
 OnEvaluation = Callable[[int, float], None]  # evaluation within the frame from 1, its loss
 
 

@@ -17,7 +17,6 @@ from videostyle.kernels.loader import load_tested
 # A pair (s, y) says something about the curvature only if s.y > PAIR_ANGLE |s||y|. The rule has no scale of its own:
 # torch's absolute 1e-10 drops every pair of a loss of small scale, and then L-BFGS stalls.
 PAIR_ANGLE = 1e-8
-
 # Without curvature pairs the first step changes pixels by this much on average (pixels in [0, 1]).
 FIRST_STEP = 1 / 255
 # No step changes pixels by more than this on average: there is no line search to catch a wild one.

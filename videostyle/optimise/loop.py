@@ -11,9 +11,7 @@ from videostyle.optimise.lbfgs import LBFGS, History
 
 # Columns of ``OptimiserLoop.loss_log``.
 TOTAL, CONTENT, STYLE, WITHOUT_PRIORS, REGION = range(5)
-
 BUFFERS = ("x", "best_image", "gradient", "update_mask", "loss_log", "lowest", "count", "best")
-
 # Calls before a recording, which choose kernels and fill caches.
 WARM_UP = 3
 

@@ -8,7 +8,6 @@ from videostyle.optimise.outcome import OptimisedImage
 
 # A frame has settled over this many evaluations, not over one: single steps of L-BFGS are uneven.
 WINDOW = 5
-
 # What the frames of a shot cost once they are optimised goes with this power of what their contents cost untouched:
 # over seven clips and styles within 5 % of each frame's own 60 evaluations. In proportion (1) it was off by up to 14 %.
 COST_POWER = 0.5

@@ -21,7 +21,6 @@ from videostyle.stylise.stylizer import Stylizer
 from videostyle.temporal.shots import cut_at, find_shots
 
 DEFAULT_SIZE_CPU, DEFAULT_SIZE_ACCELERATED = 512, 960
-
 # What a stored frame takes of its raw pixels: brush strokes are noise to a compressor.
 STORED_SHARE = 0.8
 

@@ -18,7 +18,6 @@ from videostyle.stylise.stylizer import Stylizer
 from videostyle.temporal.flow import FlowEstimator, flow_named
 
 Made = TypeVar("Made")
-
 # Frames that are ready while one is optimised, where nothing else is said: more would only be memory.
 QUEUE_SIZE = 2
 # A GPU paints a small frame in less time than one core needs for its flow: so many are estimated side by side.

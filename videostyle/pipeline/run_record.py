@@ -73,7 +73,6 @@ def provenance(
 NOT_IN_FRAMES = ("backbone", "weights", "download", "device", "precision")
 # What of the clip is read, and where its shots begin.
 READING = ("start_seconds", "duration_seconds", "stream", "no_shots", "cuts")
-
 WHOLE_BYTES, PIECES, PIECE_BYTES = 64 << 20, 64, 1 << 20
 
 

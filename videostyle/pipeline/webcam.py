@@ -15,7 +15,6 @@ from videostyle.pipeline.video import stylise_video
 from videostyle.settings import MediaSettings, RunSettings, Settings
 
 __all__ = ["Camera", "list_cameras", "recording_name", "stylise_webcam"]
-
 MAX_SECONDS = 3600.0
 
 

@@ -12,7 +12,6 @@ from videostyle.settings.checked import CheckedSettings, setting
 
 # What a frame can start from without a picture being named.
 NAMED_STARTS = ("content", "noise", "previous", "warped")
-
 # Evaluations per frame, at least, where nobody says otherwise.
 MIN_ITERATIONS = 8
 

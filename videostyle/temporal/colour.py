@@ -10,9 +10,7 @@ from videostyle.temporal.warp import Warp
 # Half the width of what light is averaged over, as a share of the picture's longer side: three times as much lets the
 # rocks of a mountain run into its snow. The steepest slope of a palette, and what is nothing but noise in a source.
 LIGHT_RADIUS, SEEN_LEAST = 1 / 64, 1e-3
-
 MOST_CONTRAST, LEAST_DEVIATION = 2.0, 1 / 255
-
 # So much of a change of the source's mean colour is sure to be followed. With none of it a webcam clip whose exposure
 # settles runs by +0.38 and -0.27 % in two styles, where the source runs by +0.28 (``temporal_drift.py``; 0.25 and 0.24
 # with this much); were all of it followed, a clip that gets three times as light would leave the style's own colours.

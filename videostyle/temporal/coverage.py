@@ -13,20 +13,15 @@ from videostyle.temporal.warp import Warp, shorter
 # last of 300 frames over the 30th's is 0.972, 0.992 and 1.024 in three styles (``temporal_drift.py``). With 60 it was
 # 0.984, 0.997 and 1.031 for up to 7 % more evaluations, and 0.972, 0.997 and 1.023 with 45, before colours were held.
 EVALUATIONS_TO_COVER = 45.0
-
 # A pixel that lacks less than this is finished.
 COMPLETE_BELOW = 0.1
-
 # Half the width of a brush stroke, over which stretching is averaged; motion that DIS finds in noise. In pixels.
 STROKE_RADIUS_PX, FLOW_NOISE = 8, 1.0
-
 # A pixel has changed if the mean of the 5 x 5 pixels around it did since it was painted, in luma by more than CHANGE or
 # in any channel by more than CHANGE_OF_CHANNEL. Noise of sigma 2/255 moves that mean by 0.6/255; but codecs are coarse
 # with colour: in a webcam's dark board a tenth of the pixels is off by 3/255 in some channel, and none in luma.
 CHANGE, CHANGE_OF_CHANNEL = 3 / 255, 6 / 255
-
 CHANGE_RADIUS = 2
-
 # The pixels beside a changed one are painted with it (``changed`` looks two further). With a wider margin the wall
 # behind someone who moves is painted again and again: with 4 a webcam's still pixels wander twice as far as with 2.
 MARGIN_PX = 1

@@ -23,16 +23,12 @@ except ImportError as e:  # pragma: no cover - depends on the machine's librarie
     ) from e
 
 OPENCV_VERSION = cv2.__version__
-
 FlowEstimator = Callable[[torch.Tensor, torch.Tensor], Warp]
-
 # DIS works on pyramids down to patches of 8 pixels; below this it refuses or invents.
 SMALLEST_SIDE = 16
-
 # Sundaram, Brox and Keutzer 2010, eqs. 5 and 6, in pixels: the offsets hold at the flow's own resolution.
 OCCLUSION_SHARE, OCCLUSION_OFFSET = 0.01, 0.5
 BOUNDARY_SHARE, BOUNDARY_OFFSET = 0.01, 0.002
-
 # How much worse than the flow may "nothing moves" explain the frame, as a ratio of mean squared differences? Measured
 # on photographs with noise of sigma 2/255: standing still gives 0.83-0.99 in the wide windows (0.74-1.26 near), a shift
 # of 0.1 pixel 0.9-3.1 (median 1.4), of 0.2 pixel 0.9-7.8 (2.6); where a shift gives no more than standing still, there

@@ -12,7 +12,6 @@ from videostyle.temporal.warp import Warp, sample, shorter
 
 # What stood still may lag this far behind a motion before it follows, as a share of the picture's longer side.
 LONGEST_LAG = 1 / 400
-
 # How much worse than the flow may standing still explain the 5 x 5 pixels around one, as a ratio of squares, where the
 # motion is within noise; and where it is a stray one, which was searched for in noise and has found what looks best.
 REST_SHARE, STRAY_SHARE = 1.25, 4.0

@@ -22,7 +22,6 @@ NAME = "compact"
 FILE_NAME = "compact.safetensors"
 # Of 60 as of VGG-19, the last 15 lower VGG-19's own loss by 4 % only, for twice the evaluations a frame.
 TARGET_EVALUATIONS = 45
-
 # The layers that it answers to: the product's defaults, and those of the presentation's figures.
 LAYERS = ("conv1_1", "conv2_1", "conv2_2", "conv3_1", "conv4_1", "conv4_2", "conv5_1")
 
