@@ -121,9 +121,7 @@ def warps_of(clip: Clip, settings: Settings) -> list[Warp]:
     flow, frames, found = flow_named(settings.flow, settings.flow_size), clip.frames, []
     for now, last in zip(frames[1:], frames, strict=False):
         warp = flow(now.pixels, last.pixels)
-        found.append(
-            trust.with_photometric_confidence(warp, trust.FrameDifference.between(now.pixels, last.pixels, warp))
-        )
+        found.append(trust.with_photometric_confidence(warp, now.pixels, last.pixels))
     return found
 
 

@@ -18,7 +18,7 @@ from videostyle.optimise.stopping import COST_POWER, FRAMES, LossTarget, normali
 from videostyle.optimise.task import FrameTask
 from videostyle.settings import Settings
 from videostyle.stylise.pictures import fit_style, noise, resized
-from videostyle.stylise.schedule import ANCHOR_GAIN, LEAST_GAIN, next_temporal_gain
+from videostyle.stylise.schedule import ANCHOR_GAIN, LOOSE_GAIN, next_temporal_gain
 from videostyle.stylise.sequence import stylise_frames
 from videostyle.stylise.state import SequenceState
 from videostyle.stylise.stylizer import Stylizer
@@ -210,9 +210,9 @@ class Watched(Stylizer):
         return outcome, history
 
 
-@pytest.mark.parametrize(("columns", "fewest"), [(0, 3), (1, 5), (8, 20)])
+@pytest.mark.parametrize(("columns", "fewest"), [(0, 3), (1, 7), (8, 12)])
 def test_the_fewest_evaluations_follow_from_what_is_new(backbone: Backbone, columns: int, fewest: int) -> None:
-    """Of 64 columns so many have just come into view; the settings ask for at least 5."""
+    """Of 64 columns so many have just come into view; the settings ask for 5."""
     seen, after = torch.ones(1, 1, 48, 64), 0.95 * picture(0)
     seen[..., :columns] = 0
     after[..., :columns] = 1 - after[..., :columns]
@@ -238,39 +238,25 @@ def test_a_frame_begins_in_its_own_light_and_is_held_less_where_it_moves(backbon
     assert prior.mask[..., 32:].max() <= HELD_MOVING < 0.5 < prior.mask[..., :32].max()
 
 
-@pytest.mark.parametrize(
-    ("loss", "evaluations", "floor", "before", "after"),
-    [
-        (1.01, 40, 1, 1.0, 1 / 4),  # did not get to its goal
-        (1.01, 40, 1, 1 / 16, 1 / 16),
-        (0.99, 40, 1, 1 / 4, 1 / 4),  # there, with some trouble
-        (0.99, 12, 1, 1 / 16, 1 / 4),  # there at once
-        (0.99, 20, 20, 1 / 4, 1.0),  # there at once, as far as the settings allow
-        (0.99, 12, 1, 1.0, 1.0),
-    ],
-)
+@pytest.mark.parametrize("before", [1.0, LOOSE_GAIN])
+@pytest.mark.parametrize(("loss", "after"), [(1.01, LOOSE_GAIN), (0.99, 1.0)])
 def test_a_shot_is_held_less_firmly_after_a_frame_that_missed_its_goal(
-    backbone: Backbone, loss: float, evaluations: int, floor: int, before: float, after: float
+    backbone: Backbone, loss: float, before: float, after: float
 ) -> None:
     p, positions, content = stylizer(backbone), list[SequenceState](), picture(0)
     next(stylise_frames(clip(1), p, on_state=positions.append))
     state = positions[0].state
     assert state is not None and state.temporal_gain == 1
-    outcome, _ = p.optimise(content, FrameTask("content", content))
-    own = torch.tensor([loss * state.target.normalised_loss * outcome.content_image_loss**COST_POWER])
-    outcome = replace(outcome, losses=replace(outcome.losses, without_priors=own), evaluations=evaluations)
-    assert (
-        next_temporal_gain(
-            QUICK.replace(iterations=40, min_iterations=floor), replace(state, temporal_gain=before), outcome
-        )
-        == after
-    )
+    image, _ = p.optimise(content, FrameTask("content", content))
+    own = torch.tensor([loss * state.target.normalised_loss * image.content_image_loss**COST_POWER])
+    image = replace(image, losses=replace(image.losses, without_priors=own))
+    assert next_temporal_gain(replace(state, temporal_gain=before), image) == after
 
 
-def test_a_loosely_held_frame_is_held_less_where_it_moves_and_in_the_end_to_no_anchor(backbone: Backbone) -> None:
+def test_a_loosely_held_frame_is_held_less_where_it_moves_and_to_no_anchor(backbone: Backbone) -> None:
     warp, positions = known_warp(torch.ones(1, 2, 48, 64), torch.ones(1, 1, 48, 64)), list[SequenceState]()
     masks, styles = [], []
-    for temporal_gain in (1.0, 0.25, LEAST_GAIN):
+    for temporal_gain in (1.0, LOOSE_GAIN):
         p = Watched(backbone, QUICK)
         next(stylise_frames(clip(1), p, on_state=positions.append))
         position = positions[-1]
@@ -281,11 +267,11 @@ def test_a_loosely_held_frame_is_held_less_where_it_moves_and_in_the_end_to_no_a
         assert isinstance(prior, TemporalPrior)
         masks.append(prior.mask)
         styles.append(p.tasks[1].style)
-    assert masks[0].max() > 0 and torch.allclose(masks[1], masks[0] / 4)
-    assert [style and style.anchor_gain for style in styles] == [ANCHOR_GAIN, ANCHOR_GAIN, None]
+    assert masks[0].max() > 0 and torch.allclose(masks[1], masks[0] * LOOSE_GAIN)
+    assert [style and style.anchor_gain for style in styles] == [ANCHOR_GAIN, None]
 
 
-def test_frames_that_cannot_get_to_their_goal_are_held_ever_less_until_they_can(backbone: Backbone) -> None:
+def test_frames_that_cannot_get_to_their_goal_are_held_less_until_they_can(backbone: Backbone) -> None:
     p, positions = stylizer(backbone), list[SequenceState]()
     next(stylise_frames(clip(1), p, on_state=positions.append))
     for factor in (0.5, 4.0):
@@ -295,12 +281,12 @@ def test_frames_that_cannot_get_to_their_goal_are_held_ever_less_until_they_can(
         begin = replace(positions[-1], index=1, state=replace(state, target=goal))
         list(stylise_frames(clip(4)[1:], p, resume_from=begin, on_state=positions.append))
     found = [position.state.temporal_gain for position in positions if position.state]
-    assert found == [1, 1 / 4, 1 / 16, 1 / 16, 1 / 4, 1, 1]
+    assert found == [1, LOOSE_GAIN, LOOSE_GAIN, LOOSE_GAIN, 1, 1, 1]
 
 
 def test_a_goal_is_measured_again_at_a_frame_painted_by_itself(backbone: Backbone) -> None:
     """The light goes down at the fourth frame: as soon as the goal may be, it is measured at what is seen there."""
-    soon, settings = FRAMES // 2, QUICK.replace(iterations=20, tolerance=1e-9, first_init="noise")
+    soon, settings = FRAMES, QUICK.replace(iterations=20, tolerance=1e-9, first_init="noise")
     frames = clip(3) + [Frame(f.pixels / 2, pts=f.pts) for f in clip(soon + 3)[3:]]
     positions: list[SequenceState] = []
     p = Watched(backbone, settings)

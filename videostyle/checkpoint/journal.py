@@ -11,7 +11,7 @@ import torch
 from videostyle.checkpoint.log import read_log
 from videostyle.frames import NO_PIXELS, StylisedFrame
 
-FORMAT = 6
+FORMAT = 7
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,11 @@ from videostyle.optimise.outcome import OptimisedImage
 
 # A frame has settled over this many evaluations, not over one: single steps of L-BFGS are uneven.
 WINDOW = 5
-# What the frames of a shot cost once they are optimised goes with this power of what their contents cost untouched:
-# over seven clips and styles within 5 % of each frame's own 60 evaluations. In proportion (1) it was off by up to 14 %.
+# Converged loss is modelled as proportional to content_image_loss ** COST_POWER.
 COST_POWER = 0.5
+# A loss target is measured again when content_image_loss has changed by this ratio, but not within so many frames: a
+# measurement costs as much as several frames.
+COST_CHANGE, FRAMES = 1.1, 16
 
 
 def has_settled(totals: torch.Tensor, tolerance: float) -> bool:
@@ -22,36 +24,25 @@ def has_settled(totals: torch.Tensor, tolerance: float) -> bool:
 
 
 def normalised_loss(loss: float, content_image_loss: float) -> float:
-    """``loss``, right for a content that costs ``content_image_loss``, as a goal for other contents: see COST_POWER."""
+    """``loss``, reached for a content that costs ``content_image_loss``, in units that hold for other contents."""
     return loss / content_image_loss**COST_POWER
 
 
 def target_loss(target: float, content_image_loss: float) -> float:
-    """The loss that a goal (``normalised_loss``) means for a content that costs ``content_image_loss``."""
+    """The loss that a normalised ``target`` means for a content that costs ``content_image_loss``."""
     return target * content_image_loss**COST_POWER
-
-
-# What a frame's own evaluations would reach goes with what its content costs (``normalised_loss``) only nearly: it is
-# off by up to 14 % within three seconds of the sample clip. So a goal is measured again after FRAMES, or half as many
-# where that cost has changed by COST_CHANGE; and after twice as many as the last time if it was still right within
-# STILL_RIGHT: two measurements agree within 1 %. Without a look at that cost, after 12 frames or twice as many where it
-# was right, two of four styles had frames at 1.15 and 1.18 of their own 60 evaluations with compact, instead of 1.08
-# and 1.11.
-FRAMES, COST_CHANGE, STILL_RIGHT = 16, 1.05, 1.02
 
 
 @dataclass(frozen=True)
 class LossTarget:
-    """What the frames after a shot's first are taken to: what one reaches by itself in so many ``evaluations``.
+    """The loss that the frames after a shot's first are taken to: what one reaches by itself in ``evaluations``.
 
-    ``normalised_loss``: as ``normalised_loss`` has it, measured ``age`` frames ago at a content that cost
-    ``content_image_loss``; good for ``frames`` if contents go on costing that, else for half as many.
+    ``normalised_loss``: see the function; measured ``age`` frames ago at a content that cost ``content_image_loss``.
     """
 
     evaluations: int
     normalised_loss: float
     content_image_loss: float
-    frames: int = FRAMES
     age: int = 0
 
     @classmethod
@@ -74,18 +65,5 @@ class LossTarget:
 
     def is_old(self, content_image_loss: float) -> bool:
         """Whether it should be measured again at a content that costs ``content_image_loss``."""
-        return self.age >= (
-            self.frames // 2 if _differ(content_image_loss, self.content_image_loss, COST_CHANGE) else self.frames
-        )
-
-    def remeasured(self, alone: OptimisedImage) -> "LossTarget":
-        """Measured at a later frame of the shot, painted by itself."""
-        target = LossTarget.of(alone, self.evaluations)
-        return replace(
-            target,
-            frames=FRAMES if _differ(target.normalised_loss, self.normalised_loss, STILL_RIGHT) else 2 * self.frames,
-        )
-
-
-def _differ(a: float, b: float, factor: float) -> bool:
-    return max(a, b) > factor * min(a, b)
+        least, most = sorted((content_image_loss, self.content_image_loss))
+        return self.age >= FRAMES and most > COST_CHANGE * least

@@ -1,46 +1,33 @@
-"""How long a frame is optimised and how firmly it is held: the stopping and firmness rules with their constants."""
+"""How long a frame is optimised, and how firmly it is held to the one before it."""
+
+import math
 
 from videostyle.optimise.outcome import OptimisedImage
 from videostyle.settings import Settings
 from videostyle.stylise.state import ShotState
 from videostyle.temporal.coverage import Coverage
-from videostyle.temporal.warp import Warp
 
-# How much more firmly than the style's own loss a shot is held at what its first frame had reached of the style by
-# then. Held at what that converges to, the style of frames that are taken less far is pulled on for seconds. More would
-# let the content pay for it: the balance of style and content rightly changes with what is to be seen.
+# Firmness of a shot's anchor, in units of the style loss: the style is held at what the first frame had reached of it.
 ANCHOR_GAIN = 2.0
-# A frame of which less than this share is unfinished may stop after this many evaluations: it has little left to do,
-# and what is done to it again and again adds up.
-UNFINISHED_SHARE, FEWEST_EVALUATIONS = 0.005, 3
-# A frame of which more than this share has just come into view is given this many: the rest of it is so good already
-# that the whole would be good enough before the new part is painted.
-REVEALED_SHARE, REVEALED_EVALUATIONS = 0.04, 20
-# How firmly what moves is held to the frame before: so much less after a frame that did not get to its goal, but never
-# less than LOOSEST, where the shot's anchor does not hold it either; and as much more after one that was there so soon.
-# Over 50 frames of the sample clip the worst of every twelfth frame is 1.04 and 1.06 of its own 60 evaluations in two
-# styles, instead of 1.22 and 1.19, for as many evaluations or fewer (``frame.py --judged-every 12``, 192 px, VGG-19).
-GAIN_STEP, LEAST_GAIN, EASY_EVALUATIONS = 1 / 4, 1 / 16, 12
+# Evaluations of a frame that lacks nothing; repeated small updates accumulate into drift.
+FEWEST_EVALUATIONS = 3
+# Evaluations on top of them, in units of the settings' floor times the root of the missing share of paint.
+MISSING_FACTOR = 5
+# Temporal gain after a frame that missed its loss target; the shot's anchor is dropped then too.
+LOOSE_GAIN = 1 / 16
 
 
-def next_temporal_gain(settings: Settings, state: ShotState, outcome: OptimisedImage) -> float:
-    """How firmly what moves is held in the next frame; less after one that was held too firmly to get to its goal."""
-    if not state.target.is_reached_by(outcome):
-        return max(LEAST_GAIN, state.temporal_gain * GAIN_STEP)
-    if outcome.evaluations <= max(EASY_EVALUATIONS, settings.iterations_floor):
-        return min(1.0, state.temporal_gain / GAIN_STEP)
-    return state.temporal_gain
+def next_temporal_gain(state: ShotState, image: OptimisedImage) -> float:
+    """How firmly moving pixels of the next frame are held: 1, or LOOSE_GAIN after a frame that missed its target."""
+    return 1.0 if state.target.is_reached_by(image) else LOOSE_GAIN
 
 
 def remeasures_target(settings: Settings) -> bool:
-    """Not where no goal ends a frame, nor where a shot's first frame was polished, which is a goal of its own."""
+    """Not where no target ends a frame, nor where a shot's first frame was polished beyond what others can reach."""
     return settings.tolerance > 0 and not settings.polish
 
 
-def min_evaluations(settings: Settings, warp: Warp, coverage: Coverage) -> int:
-    """The fewest evaluations: fewer than the settings' where nothing is left to do, more where much is new."""
-    if coverage.unfinished.mean().item() < UNFINISHED_SHARE:
-        return min(settings.iterations_floor, FEWEST_EVALUATIONS)
-    if warp.visible.mean().item() < 1 - REVEALED_SHARE:
-        return max(settings.iterations_floor, REVEALED_EVALUATIONS)
-    return settings.iterations_floor
+def min_evaluations(settings: Settings, coverage: Coverage) -> int:
+    """The fewest evaluations of a frame: the more paint is missing, the more."""
+    floor, missing = settings.iterations_floor, coverage.unfinished.mean().item()
+    return min(floor, FEWEST_EVALUATIONS) + round(MISSING_FACTOR * floor * math.sqrt(missing))

@@ -109,7 +109,7 @@ class EveryFrame:
         aged = task.target is not None and after.target.is_old(image.content_image_loss)
         if aged and remeasures_target(stylizer.settings):
             made.append(stylise_independently(stylizer, content, after.target.evaluations, report))
-            after = replace(after, target=after.target.remeasured(made[-1]))
+            after = replace(after, target=LossTarget.of(made[-1], after.target.evaluations))
         loss = image.losses.without_priors.item()
         stylised = StylisedFrame(
             pixels=image.pixels,
@@ -147,7 +147,7 @@ def next_state(
         colours, gain = ColourAnchor.of(image.pixels, content), 1.0
     else:
         style, target, colours = state.style, state.target.aged(), state.colours
-        gain = next_temporal_gain(stylizer.settings, state, image)
+        gain = next_temporal_gain(state, image)
     task, coverage = start
     if coverage is None or task.update_mask is None:
         coverage = Coverage.complete(content)

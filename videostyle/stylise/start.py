@@ -8,7 +8,7 @@ from videostyle.losses.pixel import ColourPrior, Prior, TemporalPrior
 from videostyle.optimise.lbfgs import History
 from videostyle.optimise.task import FrameTask
 from videostyle.settings import Settings
-from videostyle.stylise.schedule import LEAST_GAIN, min_evaluations
+from videostyle.stylise.schedule import LOOSE_GAIN, min_evaluations
 from videostyle.stylise.state import ShotState
 from videostyle.stylise.stylizer import Stylizer
 from videostyle.temporal import colour, rest, trust
@@ -48,13 +48,12 @@ def task_from_previous(settings: Settings, content: torch.Tensor, state: ShotSta
     if settings.coherence == 0:
         moved = warp(state.stylised).clamp(0, 1)
         return FrameTask("warped", moved, warp_history(state.history, warp)), None
-    difference = trust.FrameDifference.between(content, state.source, warp)
-    warp = trust.with_photometric_confidence(warp, difference)
-    warp, coverage = rest.suppress_spurious_motion(warp, content, difference, state.coverage)
+    warp = trust.with_photometric_confidence(warp, content, state.source)
+    warp, coverage = rest.withhold_motion(warp, state.coverage)
     coverage = coverage.warped(warp)
     update_mask = coverage.update_mask(content, warp)
     repair_mask = coverage.repair_mask if coverage.unfinished.any() else None
-    style = state.style if state.temporal_gain > LEAST_GAIN else None
+    style = state.style if state.temporal_gain > LOOSE_GAIN else None
     if settings.no_anchor:
         update_mask, repair_mask, style = torch.ones_like(update_mask), None, None
     start = colour.initial_image(state.stylised, state.source, content, warp, coverage.reference, update_mask)
@@ -67,7 +66,7 @@ def task_from_previous(settings: Settings, content: torch.Tensor, state: ShotSta
         repair_mask=repair_mask,
         style=style,
         target=state.target.normalised_loss,
-        min_evaluations=min_evaluations(settings, warp, coverage),
+        min_evaluations=min_evaluations(settings, coverage),
     )
     return task, coverage
 

@@ -5,16 +5,11 @@ from dataclasses import dataclass
 import torch
 
 from videostyle.temporal import box_filter
+from videostyle.temporal.scales import NOISE, stroke_radius_px
 from videostyle.temporal.warp import Warp
 
-# Half the width of what light is averaged over, as a share of the picture's longer side: three times as much lets the
-# rocks of a mountain run into its snow. The steepest slope of a palette, and what is nothing but noise in a source.
-LIGHT_RADIUS, SEEN_LEAST = 1 / 64, 1e-3
-MOST_CONTRAST, LEAST_DEVIATION = 2.0, 1 / 255
-# So much of a change of the source's mean colour is sure to be followed. With none of it a webcam clip whose exposure
-# settles runs by +0.38 and -0.27 % in two styles, where the source runs by +0.28 (``temporal_drift.py``; 0.25 and 0.24
-# with this much); were all of it followed, a clip that gets three times as light would leave the style's own colours.
-SHIFT_FOLLOWED = 4 / 255
+# Steepest slope of a colour fit: the contrast of a dark frame is mostly noise.
+MOST_CONTRAST = 2.0
 
 
 def initial_image(
@@ -25,11 +20,11 @@ def initial_image(
     reference: torch.Tensor,
     update_mask: torch.Tensor,
 ) -> torch.Tensor:
-    """The previous stylised frame moved along the flow; what was not seen before begins in its palette.
+    """The previous stylised frame moved along the flow; what was not visible starts from the content's fitted colours.
 
-    ``source``: the frame that ``stylised`` was painted from. ``reference``: what every pixel of ``content`` looked like
-    when it was last painted; where ``update_mask``, a mask (1, 1, H, W) of what is to be painted, the light follows.
-    The others are (1, 3, H, W).
+    ``source``: the frame that ``stylised`` was painted from. ``reference``: the source as it was when each pixel was
+    last painted; where ``update_mask`` (1, 1, H, W) is 1, the change of light since then is added. The others are
+    (1, 3, H, W) in [0, 1].
     """
     slope, offset = colour_fit(stylised, source)
     moved = warp(stylised) + update_mask * slope * local_colour_shift(content, reference, warp.visible)
@@ -37,25 +32,23 @@ def initial_image(
 
 
 def colour_fit(stylised: torch.Tensor, source: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(slope, offset), both (1, 3, 1, 1): the line from every channel of the source to the picture, by least squares.
+    """(slope, offset), both (1, 3, 1, 1): the line from each channel of the source to the picture, by least squares.
 
-    The ratio of their deviations instead of the slope (Reinhard et al. 2001) takes the strokes for contrast: what comes
-    into view begins too dark or too bright, and a clip darkens.
+    Departure from Reinhard et al. 2001, who take the ratio of deviations: that takes strokes for contrast.
     """
     mean, wanted = source.mean((2, 3), keepdim=True), stylised.mean((2, 3), keepdim=True)
     centred = source - mean
     covariance = (centred * (stylised - wanted)).mean((2, 3), keepdim=True)
-    slope = covariance / (centred.square().mean((2, 3), keepdim=True) + LEAST_DEVIATION**2)
+    slope = covariance / (centred.square().mean((2, 3), keepdim=True) + (NOISE / 2) ** 2)
     slope = slope.clamp(-MOST_CONTRAST, MOST_CONTRAST)
     return slope, wanted - slope * mean
 
 
 @dataclass(frozen=True)
 class ColourAnchor:
-    """The mean colours of a shot's first frame, which the others keep to: what is measured once cannot run away.
+    """Mean colours of the shot's first frame. Later frames are bounded by them, so drift cannot accumulate.
 
-    What comes into view is painted again and again, and the style makes it a little paler or darker every time.
-    ``source``, ``stylised``: means over the frame. ``slope``: of its palette. All (1, 3, 1, 1).
+    ``source``, ``stylised``: means over the frame. ``slope``: of its colour fit. All (1, 3, 1, 1).
     """
 
     source: torch.Tensor
@@ -69,21 +62,20 @@ class ColourAnchor:
         return cls(of_source, of_picture, colour_fit(stylised, source)[0])
 
     def between(self, content: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the mean colours of the picture of ``content`` may lie between, (1, 3, 1, 1) twice.
+        """(lowest, highest) mean colours that the picture of ``content`` may have, both (1, 3, 1, 1).
 
-        Those of the first frame with what has changed in the source added in its palette: all of it, or no more than
-        FOLLOWED. A style has its own colours, and how far they go with the source's is for the other losses to say.
+        Those of the first frame plus the source's change since then, seen through the colour fit: at most all of it, at
+        least as much of it as twice the noise. How far a style goes with a larger change is for the other losses.
         """
         change = content.mean((2, 3), keepdim=True) - self.source
-        whole, least = (self.stylised + self.slope * c for c in (change, change.clamp(-SHIFT_FOLLOWED, SHIFT_FOLLOWED)))
+        whole, least = (self.stylised + self.slope * c for c in (change, change.clamp(-2 * NOISE, 2 * NOISE)))
         return torch.minimum(whole, least), torch.maximum(whole, least)
 
 
-def local_colour_shift(content: torch.Tensor, before: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
-    """How much lighter every channel has become since ``before``, (1, 3, H, W).
+def local_colour_shift(content: torch.Tensor, before: torch.Tensor, visible: torch.Tensor) -> torch.Tensor:
+    """Change of every channel since ``before``, (1, 3, H, W): the mean over the ``visible`` pixels within a stroke.
 
-    The losses hardly ask for it: what was painted by night would stay dark through the morning, beside new paint in the
-    new light. Averaged over what was seen before around every pixel, so that what moves leaves no trace of its edges.
+    The losses hardly ask for it: what was painted by night would stay dark through the morning, beside new paint.
     """
-    radius = round(max(content.shape[2:]) * LIGHT_RADIUS)
-    return box_filter.mean((content - before) * seen, radius) / box_filter.mean(seen, radius).clamp_min(SEEN_LEAST)
+    radius, tiny = stroke_radius_px(content), torch.finfo(content.dtype).tiny
+    return box_filter.mean((content - before) * visible, radius) / box_filter.mean(visible, radius).clamp_min(tiny)

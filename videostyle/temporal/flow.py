@@ -12,6 +12,8 @@ import torch.nn.functional as F
 
 from videostyle.errors import MissingLibraryError
 from videostyle.frames import to_array
+from videostyle.temporal.rest import static_mask
+from videostyle.temporal.scales import PATCH_PX
 from videostyle.temporal.warp import Warp, sample
 
 try:
@@ -23,20 +25,13 @@ except ImportError as e:  # pragma: no cover - depends on the machine's librarie
     ) from e
 
 OPENCV_VERSION = cv2.__version__
+# (current, previous) -> Warp; its flow is exactly 0 where nothing moves, so that still pixels are copied.
 FlowEstimator = Callable[[torch.Tensor, torch.Tensor], Warp]
-# DIS works on pyramids down to patches of 8 pixels; below this it refuses or invents.
-SMALLEST_SIDE = 16
+# Below two of its patches DIS refuses or invents.
+SMALLEST_SIDE = 2 * PATCH_PX
 # Sundaram, Brox and Keutzer 2010, eqs. 5 and 6, in pixels: the offsets hold at the flow's own resolution.
 OCCLUSION_SHARE, OCCLUSION_OFFSET = 0.01, 0.5
 BOUNDARY_SHARE, BOUNDARY_OFFSET = 0.01, 0.002
-# How much worse than the flow may "nothing moves" explain the frame, as a ratio of mean squared differences? Measured
-# on photographs with noise of sigma 2/255: standing still gives 0.83-0.99 in the wide windows (0.74-1.26 near), a shift
-# of 0.1 pixel 0.9-3.1 (median 1.4), of 0.2 pixel 0.9-7.8 (2.6); where a shift gives no more than standing still, there
-# is nothing to be seen.
-REST_SHARE_WINDOW, REST_SHARE_NEAR = 1.05, 2.0
-REST_FLOOR = (0.25 / 255) ** 2
-CAMERA_SHARE = 1 / 3  # of the pixels
-NARROWEST_WINDOW = 12  # pixels on either side
 
 
 def dis_flow(current: torch.Tensor, previous: torch.Tensor) -> Warp:
@@ -84,7 +79,7 @@ def reduced(estimator: FlowEstimator, longest: int) -> FlowEstimator:
 
 
 def _both_ways(current: torch.Tensor, previous: torch.Tensor, estimate: Callable[..., np.ndarray]) -> Warp:
-    """Flow there and back, the masks that follow from it, and rest where nothing moves. On the CPU."""
+    """Flow there and back, the masks that follow from it, no motion where nothing moves. On the CPU."""
     current, previous = current.cpu(), previous.cpu()
     a, b = _grey(current), _grey(previous)
     if min(a.shape) < SMALLEST_SIDE:
@@ -92,9 +87,9 @@ def _both_ways(current: torch.Tensor, previous: torch.Tensor, estimate: Callable
         return Warp(current.new_zeros(1, 2, *a.shape), everywhere, everywhere)
     backward, forward = _flow(estimate, a, b), _flow(estimate, b, a)
     visible = visible_mask(backward, forward)
-    resting = at_rest(current, previous, backward)
-    backward = backward * (1 - resting)
-    visible = torch.maximum(visible, resting)
+    static = static_mask(current, previous, backward, visible)
+    backward = backward * (1 - static)
+    visible = torch.maximum(visible, static)
     return Warp(backward, visible * off_boundaries(backward), visible)
 
 
@@ -129,35 +124,6 @@ def off_boundaries(flow: torch.Tensor) -> torch.Tensor:
     """
     length = flow.square().sum(1, keepdim=True)
     return (_gradient_energy(flow) <= BOUNDARY_SHARE * length + BOUNDARY_OFFSET).to(flow.dtype)
-
-
-def at_rest(current: torch.Tensor, previous: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
-    """Mask (1, 1, H, W), 1 where no motion explains the current frame as well as ``flow`` does: there nothing moves.
-
-    Noise of a few grey levels makes DIS find motion of up to a pixel where the camera stands still; following it would
-    resample a still background in every frame. The squared differences are compared over windows of an eighth of the
-    picture (a slow pan shows only where there is texture), and over 5 x 5 pixels (something small may move there). Both
-    frames are smoothed first: resampling averages noise away, which would speak for any motion. Where much of the
-    picture certainly moves it is the camera, and a plain sky goes with it.
-    """
-    a, b = _box(current, 1), _box(previous, 1)
-    still = (a - b).square().mean(1, keepdim=True)
-    moved = (a - sample(b, flow, mode="bicubic")).square().mean(1, keepdim=True)
-    window = max(NARROWEST_WINDOW, max(flow.shape[2:]) // 16)
-    resting = _box(still, window) <= REST_SHARE_WINDOW * (_box(moved, window) + REST_FLOOR)
-    moving = _box(still, 2) > REST_SHARE_NEAR * (_box(moved, 2) + REST_FLOOR)
-    camera_moves = moving.float().mean() > CAMERA_SHARE
-    return (resting & ~moving & ~camera_moves).to(flow.dtype)
-
-
-def _box(x: torch.Tensor, radius: int) -> torch.Tensor:
-    """Mean over a window of 2 radius + 1 pixels a side, (1, C, H, W) -> the same, the picture mirrored at its border.
-
-    OpenCV's running sums: the cost does not grow with the window.
-    """
-    side = 2 * radius + 1
-    mean = cv2.blur(np.ascontiguousarray(x[0].permute(1, 2, 0).numpy()), (side, side))
-    return torch.from_numpy(mean.reshape(*x.shape[2:], x.shape[1])).permute(2, 0, 1)[None]
 
 
 def _gradient_energy(flow: torch.Tensor) -> torch.Tensor:

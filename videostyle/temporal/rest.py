@@ -1,52 +1,51 @@
-"""Where the picture stands still."""
+"""Where nothing moves, and how the picture waits for a motion that may come back."""
 
 from dataclasses import replace
 
 import torch
 
 from videostyle.temporal import box_filter
-from videostyle.temporal.coverage import CHANGE_RADIUS, FLOW_NOISE, STROKE_RADIUS_PX, Coverage, changed
-from videostyle.temporal.flow import CAMERA_SHARE, REST_FLOOR
-from videostyle.temporal.trust import FrameDifference
+from videostyle.temporal.coverage import Coverage
+from videostyle.temporal.scales import FLOW_NOISE_PX, NEAR_PX, NOISE, PATCH_PX
 from videostyle.temporal.warp import Warp, sample, shorter
 
-# What stood still may lag this far behind a motion before it follows, as a share of the picture's longer side.
+# If more of the picture than this moves, the camera does.
+CAMERA_SHARE = 1 / 3
+# Share of the picture's longer side by which still pixels may lag behind a motion before they follow it.
 LONGEST_LAG = 1 / 400
-# How much worse than the flow may standing still explain the 5 x 5 pixels around one, as a ratio of squares, where the
-# motion is within noise; and where it is a stray one, which was searched for in noise and has found what looks best.
-REST_SHARE, STRAY_SHARE = 1.25, 4.0
 
 
-def suppress_spurious_motion(
-    warp: Warp, content: torch.Tensor, found: FrameDifference, coverage: Coverage
-) -> tuple[Warp, Coverage]:
-    """(how the picture is to be moved, ``coverage`` with its lag after that); ``warp``: how the source has moved.
+def static_mask(
+    current: torch.Tensor, previous: torch.Tensor, flow: torch.Tensor, visible: torch.Tensor
+) -> torch.Tensor:
+    """Mask (1, 1, H, W), 1 where not moving explains ``current`` about as well as ``flow`` does: there nothing moves.
 
-    A picture stands still where a motion says nothing: the source looks as it did when it was painted, and along the
-    flow no more like the frame before than straight on (``found``). That holds for motions within the flow's noise, a
-    wall beside a moving hand, and with more doubt for stray ones, invented in a plain wall: where the flow back
-    contradicts them, or all around a pixel goes nowhere on average. Where a third of the picture does not stand still
-    it is the camera that moves, and plain walls go with it.
+    ``current``, ``previous``: (1, 3, H, W) in [0, 1]. ``flow``: (1, 2, H, W). ``visible``: (1, 1, H, W).
 
-    What stood still goes on doing so until it lags LONGEST_LAG behind, for a camera that nods comes back; then it
-    catches up, and follows every motion until it stands still again.
+    In noise DIS finds motion, and following it resamples a still background in every frame. Two kinds of motion are
+    doubted: those within the flow's noise, and stray ones, which the flow back contradicts or which average to nothing
+    over a patch. They hold where they explain more of the difference, over 5 x 5 pixels, than noise makes. Both frames
+    are smoothed over 3 x 3 pixels, because resampling averages noise away; two such means differ by 2/9 of its
+    variance. Where more than CAMERA_SHARE moves, plain walls go with the camera.
     """
-    static_residual, warped_residual = (
-        box_filter.mean(d.square().mean(1, keepdim=True), CHANGE_RADIUS) for d in (found.static, found.warped)
-    )
-    slow, slow_around = (
-        shorter(flow, FLOW_NOISE) for flow in (warp.flow, box_filter.mean(warp.flow, STROKE_RADIUS_PX))
-    )
-    stray = (slow_around & ~slow) | (warp.visible < 0.5)
-    alike = static_residual <= torch.where(stray, STRAY_SHARE, REST_SHARE) * (warped_residual + REST_FLOOR)
-    spurious = (1 - changed(content, coverage.reference)) * alike * (slow | stray)
-    if spurious.mean() < 1 - CAMERA_SHARE:
-        spurious = torch.zeros_like(spurious)
-    flow = warp.flow * (1 - spurious)
-    before = sample(torch.cat((coverage.withheld_motion, coverage.moving), 1), flow, mode="bilinear")
-    due = flow + before[:, :2]
-    near = shorter(due, LONGEST_LAG * max(content.shape[2:]))
-    withheld = (before[:, 2:] == 0) * near * warp.visible.round()
-    rest = torch.maximum(spurious, withheld)
-    moved = Warp(due * (1 - rest), torch.maximum(warp.comparable, spurious), torch.maximum(warp.visible, spurious))
+    a, b = box_filter.mean(current, 1), box_filter.mean(previous, 1)
+    static = box_filter.mean((a - b).square().mean(1, keepdim=True), NEAR_PX)
+    warped = box_filter.mean((a - sample(b, flow, mode="bicubic")).square().mean(1, keepdim=True), NEAR_PX)
+    slow, slow_around = (shorter(f, FLOW_NOISE_PX) for f in (flow, box_filter.mean(flow, PATCH_PX)))
+    stray = (slow_around & ~slow) | (visible < 0.5)
+    resting = (slow | stray) & (static <= warped + 2 / 9 * NOISE**2)
+    return (resting & (resting.float().mean() >= 1 - CAMERA_SHARE)).to(flow.dtype)
+
+
+def withhold_motion(warp: Warp, coverage: Coverage) -> tuple[Warp, Coverage]:
+    """(how the picture is to be moved, ``coverage`` with the motion that it has not followed yet).
+
+    ``warp``: how the source has moved. What stood still goes on doing so until it lags LONGEST_LAG behind, since a
+    camera that nods comes back; then it catches up, and follows every motion until it stands still again.
+    """
+    before = sample(torch.cat((coverage.withheld_motion, coverage.moving), 1), warp.flow, mode="bilinear")
+    due = warp.flow + before[:, :2]
+    near = shorter(due, LONGEST_LAG * max(due.shape[2:]))
+    rest = torch.maximum(warp.static, (before[:, 2:] == 0) * near) * warp.visible.round()
+    moved = replace(warp, flow=due * (1 - rest))
     return moved, replace(coverage, withheld_motion=due * rest, moving=1 - moved.static)

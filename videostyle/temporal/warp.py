@@ -10,10 +10,6 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-# Displacements below this many pixels are taken as standing static. A static pixel is copied, not resampled:
-# resampling blurs a little each time, and a webcam's background is warped thousands of times.
-STATIC_PIXELS = 1 / 16
-
 
 @dataclass(frozen=True)
 class Warp:
@@ -36,8 +32,8 @@ class Warp:
 
     @property
     def static(self) -> torch.Tensor:
-        """1 where a pixel stands still and is copied, (1, 1, H, W)."""
-        return shorter(self.flow, STATIC_PIXELS).to(self.flow.dtype)
+        """1 where a pixel does not move and is copied, (1, 1, H, W)."""
+        return _static(self.flow).to(self.flow.dtype)
 
 
 def shorter(flow: torch.Tensor, pixels: float) -> torch.Tensor:
@@ -46,8 +42,13 @@ def shorter(flow: torch.Tensor, pixels: float) -> torch.Tensor:
 
 
 def warp(previous: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
-    """``cubic``, except that pixels that stand still are copied."""
-    return torch.where(shorter(flow, STATIC_PIXELS), previous, cubic(previous, flow))
+    """``cubic``, except that pixels that do not move are copied: resampling them blurs a little every time."""
+    return torch.where(_static(flow), previous, cubic(previous, flow))
+
+
+def _static(flow: torch.Tensor) -> torch.Tensor:
+    """bool (1, 1, H, W): no displacement at all, which is what `rest.static_mask` leaves where nothing moves."""
+    return (flow == 0).all(1, keepdim=True)
 
 
 def cubic(previous: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
