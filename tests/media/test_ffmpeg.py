@@ -86,14 +86,3 @@ def test_the_surveying_child_does_not_load_torch() -> None:
     )
     survey = Path(ffmpeg.__file__).with_name("survey.py")
     subprocess.run([sys.executable, "-c", code, str(survey)], check=True, timeout=60)
-
-
-def test_media_imports_no_other_stage() -> None:
-    """The arrows of the design: media knows settings, errors and frames only."""
-    import ast
-
-    allowed = {"errors", "frame", "settings", "media"}
-    for path in Path(ffmpeg.__file__).parent.glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("videostyle."):
-                assert node.module is not None and node.module.split(".")[1] in allowed, path
