@@ -1,6 +1,7 @@
 """The journal's lines: what is damaged is left out, whatever the damage is."""
 
 import random
+import zlib
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,4 @@ def test_sound_lines_that_are_no_objects_are_left_out(tmp_path: Path) -> None:
 
 
 def _line(text: bytes) -> bytes:
-    import zlib
-
     return b"%08x %s\n" % (zlib.crc32(text), text)

@@ -329,11 +329,21 @@ def test_states_are_due_by_time_and_bounded_by_what_they_cost(output: Path, monk
     kept = opened(output, state_seconds=10)
     kept.keep(frame(0))
     assert not kept.state_is_due
-    now[0] += 10
-    assert kept.state_is_due
-    kept._last_saved, kept._cost = now[0], 0.5  # a slow disk: half a second for a state
-    now[0] += 40
+    now[0] += 9.9
     assert not kept.state_is_due
-    now[0] += 10
+    now[0] += 0.1
+    assert kept.state_is_due
+
+    def slow(descriptor: int) -> None:
+        now[0] += 1.0
+
+    monkeypatch.setattr(os, "fsync", slow)
+    began = now[0]
+    kept.save(Spot(1, 0))
+    cost = now[0] - began
+    assert cost >= 2  # frames and state at least
+    now[0] += 99 * cost  # states take 1 % of the time, however long is asked for
+    assert not kept.state_is_due
+    now[0] += cost + 0.1
     assert kept.state_is_due
     kept.close()

@@ -1,9 +1,9 @@
-"""The file of finished frames, one after the other, each behind a checksum in the journal."""
+"""The file of finished frames, one after the other; the journal holds a checksum of each."""
 
 import os
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from io import FileIO
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,38 +19,30 @@ class FrameStore:
 
     def __init__(self, path: Path, size: tuple[int, int], depth: int) -> None:
         self.path, self._size, self._depth = path, size, depth
-        self._writing: FileIO | None = None
-        self._reading: BinaryIO | None = None
-        self._end = 0
+        self._writing: BinaryIO
+        self._reading: BinaryIO
+        self._files = ExitStack()
 
     def sound(self, stored: Sequence[StoredFrame]) -> Iterator[StoredFrame]:
         """The frames up to the first whose bytes are not what they were."""
-        try:
-            file = self.path.open("rb")
-        except OSError:
-            return
-        with file:
+        with suppress(OSError, ValueError, OverflowError, MemoryError), self.path.open("rb") as file:
             for frame in stored:
-                try:
-                    file.seek(frame.offset)
-                    if zlib.crc32(file.read(frame.length)) != frame.checksum:
-                        return
-                except (OSError, ValueError, OverflowError, MemoryError):
+                file.seek(frame.offset)
+                if zlib.crc32(file.read(frame.length)) != frame.checksum:
                     return
                 yield frame
 
     def open_for_writing(self, stored: Sequence[StoredFrame]) -> None:
         """Behind the last of these frames; what comes after it is cut off. Raises OSError."""
         self._end = stored[-1].offset + stored[-1].length if stored else 0
-        self._writing = self.path.open("ab", buffering=0)
+        self._writing = self._files.enter_context(self.path.open("ab", buffering=0))
         self._writing.truncate(self._end)
 
     def open_for_reading(self) -> None:
-        self._reading = self.path.open("rb")
+        self._reading = self._files.enter_context(self.path.open("rb"))
 
     def read(self, stored: StoredFrame) -> StylisedFrame:
         """A frame with its pixels. Raises MediaError."""
-        assert self._reading is not None
         try:
             self._reading.seek(stored.offset)
             levels = unpack(self._reading.read(stored.length), self._size, self._depth)
@@ -60,8 +52,7 @@ class FrameStore:
         return stored.frame(picture(levels))
 
     def append(self, frame: StylisedFrame) -> tuple[StoredFrame, StylisedFrame]:
-        """Write a frame; also as it will be read again. Raises OSError."""
-        assert self._writing is not None
+        """Write a frame; returns its place, and the frame as it will be read again. Raises OSError."""
         levels = quantised(frame.pixels, self._depth)
         data = pack(levels)
         stored = StoredFrame(self._end, len(data), zlib.crc32(data), frame_metadata(frame))
@@ -70,11 +61,7 @@ class FrameStore:
         return stored, stored.frame(picture(levels))
 
     def sync(self) -> None:
-        assert self._writing is not None
         os.fsync(self._writing.fileno())
 
     def close(self) -> None:
-        files: Iterable[FileIO | BinaryIO | None] = (self._writing, self._reading)
-        for file in files:
-            if file is not None:
-                file.close()
+        self._files.close()

@@ -1,4 +1,4 @@
-"""What the journal of a run directory says, as far as it can be believed."""
+"""The lines of a run directory's journal as values."""
 
 import contextlib
 from dataclasses import dataclass, fields, replace
@@ -16,7 +16,7 @@ FORMAT = 7
 
 @dataclass(frozen=True)
 class StoredFrame:
-    """One frame in the store: where its bytes are, and everything that is known of it but its pixels."""
+    """Where the bytes of a frame are in the store, in bytes from its start; their CRC-32; all else but the pixels."""
 
     offset: int
     length: int
@@ -34,15 +34,12 @@ class StoredFrame:
             raise TypeError("no frame")
         return replace(stored, metadata=known)
 
-    def as_line(self) -> dict[str, Any]:
-        return vars(self)
-
     def frame(self, pixels: torch.Tensor) -> StylisedFrame:
         return StylisedFrame(**self.metadata | {"pixels": pixels, "time_base": Fraction(self.metadata["time_base"])})
 
 
 def frame_metadata(frame: StylisedFrame) -> dict[str, Any]:
-    """Everything that is known of a frame but its pixels, as plain values."""
+    """All but the pixels, as plain values."""
     values = {f.name: getattr(frame, f.name) for f in fields(frame) if f.name != "pixels"}
     return values | {"time_base": str(frame.time_base)}
 
@@ -52,7 +49,7 @@ FRAME_SCHEMA = frame_metadata(StylisedFrame(NO_PIXELS))
 
 
 class Journal:
-    """What the journal of a run directory says, as far as it can be believed."""
+    """The journal in ``folder``: lines that are damaged, or that no run can have written, are left out."""
 
     def __init__(self, folder: Path) -> None:
         self.provenance: dict[str, Any] | None = None
@@ -61,15 +58,12 @@ class Journal:
         self.published: dict[str, Any] | None = None
         for line in read_log(folder / "journal"):
             with contextlib.suppress(KeyError, TypeError, ValueError, ArithmeticError):
-                self._take(line)
-
-    def _take(self, line: dict[str, Any]) -> None:
-        match line:
-            case {"format": int(number), "provenance": dict(provenance)} if number == FORMAT:
-                self.provenance = provenance
-            case {"frame": dict(frame)} if frame["metadata"]["index"] == len(self.frames):
-                self.frames.append(StoredFrame.from_line(frame))
-            case {"state": {"number": 0 | 1, "frames": int(frames)} as state} if 0 < frames <= len(self.frames):
-                self.states.append(state)
-            case {"published": dict(published)}:
-                self.published = published
+                match line:
+                    case {"format": int(number), "provenance": dict(provenance)} if number == FORMAT:
+                        self.provenance = provenance
+                    case {"frame": dict(frame)} if frame["metadata"]["index"] == len(self.frames):
+                        self.frames.append(StoredFrame.from_line(frame))
+                    case {"state": {"number": 0 | 1, "frames": int(n)} as state} if 0 < n <= len(self.frames):
+                        self.states.append(state)
+                    case {"published": dict(published)}:
+                        self.published = published

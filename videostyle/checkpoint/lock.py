@@ -1,4 +1,4 @@
-"""One run at a time: a lock on a file, which the system lets go of however its holder ends."""
+"""One run at a time: a lock on a file, which the system releases however its holder ends."""
 
 import contextlib
 import os
@@ -20,14 +20,10 @@ class Lock:
             except BaseException:
                 os.close(self._descriptor)
                 raise
-            if self._is_still_at(path):
-                return
-            os.close(self._descriptor)  # the run that held it has taken its folder away meanwhile
-
-    def _is_still_at(self, path: Path) -> bool:
-        with contextlib.suppress(OSError):
-            return os.path.samestat(os.fstat(self._descriptor), path.stat())
-        return False
+            with contextlib.suppress(OSError):
+                if os.path.samestat(os.fstat(self._descriptor), path.stat()):
+                    return
+            os.close(self._descriptor)  # the run that held it has removed its folder meanwhile
 
     def close(self) -> None:
         os.close(self._descriptor)
@@ -36,6 +32,8 @@ class Lock:
 def _lock(descriptor: int) -> None:
     try:
         import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except ImportError:  # Windows
         import msvcrt
 
@@ -43,9 +41,6 @@ def _lock(descriptor: int) -> None:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
         except OSError as error:
             raise BlockingIOError(*error.args) from error
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise
     except OSError:

@@ -1,12 +1,10 @@
-"""A text file that only grows: one JSON object a line, each behind its own checksum.
-
-What was being written when the power went is a torn last line; it is left out, as is every line that was damaged.
-"""
+"""A text file that only grows: one JSON object a line, behind its CRC-32; torn or damaged lines are left out."""
 
 import json
 import os
 import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +43,10 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
 def _entry(line: bytes) -> dict[str, Any] | None:
     text = line[9:]
-    if line[:9] != b"%08x " % zlib.crc32(text):
-        return None
-    try:
-        entry = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return entry if isinstance(entry, dict) else None
+    with suppress(ValueError, RecursionError):
+        if line[:9] == b"%08x " % zlib.crc32(text) and isinstance(entry := json.loads(text), dict):
+            return entry
+    return None
 
 
 def write_log(path: Path, entries: Iterable[dict[str, Any]]) -> None:

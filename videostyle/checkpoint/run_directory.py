@@ -1,26 +1,24 @@
-"""The run directory ``OUT.videostyle/`` of an output OUT: what a run that was stopped goes on from.
+"""The run directory ``OUT.videostyle/`` of an output OUT, from which a stopped run resumes.
 
-    lock                   held while a run writes here
-    journal                a `log` of what it was made from, a line for every frame and every state
-    frames                 the finished frames, one after the other (`pictures`)
-    state-0.safetensors    what the next frame needs of those before it, as it was at one moment (`snapshot`),
-    state-1.safetensors    and at the moment before: one of them is whole whatever happens
+    lock                      held while a run writes here
+    journal                   what the frames were made from, then a line for every frame and every state (`Journal`)
+    frames                    the finished frames, one after the other (`FrameStore`)
+    state-{0,1}.safetensors   what the next frame needs of those before it, twice: one is always whole (`StateStore`)
 
-A frame counts when its line is in the journal and its bytes fit the checksum there; so does a state. Frames after the
-last state, and what a disk has damaged, are painted again: from that state, or from the beginning of their shot.
+A frame or a state counts when its line is in the journal and its bytes fit the checksum there. Frames after the last
+state, and damaged ones, are painted again: from that state, or from the beginning of their shot.
 """
 
 import contextlib
+import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Generic, Self
 
 import safetensors
 
-from videostyle.checkpoint.differences import differences, plain, shortened
 from videostyle.checkpoint.frame_store import FrameStore
 from videostyle.checkpoint.journal import FORMAT, Journal, StoredFrame
 from videostyle.checkpoint.lock import Lock
@@ -33,24 +31,20 @@ from videostyle.settings import RunSettings
 ENDING = ".videostyle"
 OURS = re.compile(r"journal|frames|state-[01]\.safetensors")
 UNFINISHED = re.compile(r"\.(journal|state-[01]\.safetensors)\.\d+\.part|\.tmp\w+")  # of ours and of safetensors
-# No more than this share of the time goes into states, however slow the disk is.
-STATE_SHARE = 0.01
-# What may differ where somebody says that it may: the frames to come may differ a little from those there are.
-ENVIRONMENT = "environment"
+STATE_SHARE = 0.01  # the most of a run's time that goes into states, however slow the disk is
+ENVIRONMENT = "environment"  # the group that may differ with --resume-anyway: it should not change the frames
 
 
 class RunDirectory(Generic[State]):
     """A context manager that holds the run directory of ``output`` for one run.
 
-    ``provenance``: everything that the frames depend on, as plain values by group; a directory that was made from
-    something else is refused with a UsageError that names the difference, except in the group ``environment`` where
-    ``settings.resume_anyway`` allows it. ``size``: (width, height) of the frames, kept in ``depth`` bits (8 or 16) per
-    channel.
+    ``provenance``: everything that the frames depend on, as plain values by group; UsageError names what differs from
+    a directory that is there, unless that is in the group ``environment`` and ``settings.resume_anyway`` is set.
+    ``size``: (width, height) of the frames, kept in ``depth`` bits (8 or 16) per channel.
 
-    ``finished``: the frames that are there, without their pixels, ``position``: the state after them, ``redone``: how
-    many were there and must be painted again. ``published``: there is nothing left to do. Where the body ends without
-    an exception the directory is removed, unless ``settings.keep``; so it is where not one frame was finished. Raises
-    UsageError and MediaError.
+    ``finished``: the frames that are there, without pixels. ``position``: the state after them. ``redone``: how many
+    more were there and must be painted again. ``published``: nothing is left to do. The directory is removed when the
+    body ends without an exception, unless ``settings.keep``, and when no frame was finished. Raises MediaError too.
     """
 
     def __init__(
@@ -64,14 +58,21 @@ class RunDirectory(Generic[State]):
         depth: int,
     ) -> None:
         self.path, self.output = directory_of(output), output
-        self._provenance = plain(provenance)
+        self._provenance = json.loads(json.dumps(provenance))  # as the journal gives it back
         self._settings = settings
         self._frames, self._states = FrameStore(self.path / "frames", size, depth), StateStore(self.path, states)
         self._stored: list[StoredFrame] = []
         self._newest_state: dict[str, Any] | None = None
-        self.published, self.redone = False, 0
-        self._log: Log | None = None
-        self._lock = self._locked()
+        self._log: Log
+        self.redone = 0
+        try:
+            self._lock = Lock(self.path / "lock")
+        except BlockingIOError:
+            raise UsageError(f"another run is writing {self.output}; wait for it, or choose another name") from None
+        except OSError as error:
+            raise UsageError(f"{self.path} cannot be made ({error.strerror or error}); choose another place") from error
+        self._files = contextlib.ExitStack()
+        self._files.callback(self._frames.close)
         try:
             with self._writing():
                 self._open()
@@ -83,14 +84,6 @@ class RunDirectory(Generic[State]):
     def finished(self) -> list[StylisedFrame]:
         return [stored.frame(NO_PIXELS) for stored in self._stored]
 
-    def _locked(self) -> Lock:
-        try:
-            return Lock(self.path / "lock")
-        except BlockingIOError:
-            raise UsageError(f"another run is writing {self.output}; wait for it, or choose another name") from None
-        except OSError as error:
-            raise UsageError(f"{self.path} cannot be made ({error.strerror or error}); choose another place") from error
-
     def _open(self) -> None:
         if self._settings.restart:
             self._wipe()
@@ -99,7 +92,7 @@ class RunDirectory(Generic[State]):
             self._compare(journal)
         elif (self.path / "frames").exists():
             raise UsageError(f"{self.path} is damaged: nothing says what its frames were made from; say --restart")
-        self.published = journal.published is not None and _is_same(self.output, journal.published)
+        self.published = _is_same(self.output, journal.published)
         self._stored = journal.frames if self.published else list(self._frames.sound(journal.frames))
         self.position = self._states.kind.beginning(0, 0)
         if not (self._settings.partial or self.published):
@@ -110,16 +103,13 @@ class RunDirectory(Generic[State]):
         self._last_saved, self._cost = time.monotonic(), 0.0
 
     def _wipe(self) -> None:
-        """The journal goes last: as long as it is there, it says what became of the run."""
-        for entry in sorted(self.path.iterdir(), key=lambda entry: entry.name == "journal"):
-            if OURS.fullmatch(entry.name):
-                entry.unlink()
-        self._sweep()
+        """Remove all of ours, the journal last: as long as it is there, it says what became of the run."""
+        self._remove(OURS)
+        self._remove(UNFINISHED)
 
-    def _sweep(self) -> None:
-        """Take away what was being written when a run was killed."""
-        for entry in self.path.iterdir():
-            if UNFINISHED.fullmatch(entry.name):
+    def _remove(self, names: re.Pattern[str]) -> None:
+        for entry in sorted(self.path.iterdir(), key=lambda entry: entry.name == "journal"):
+            if names.fullmatch(entry.name):
                 entry.unlink()
 
     def _compare(self, journal: Journal) -> None:
@@ -129,36 +119,34 @@ class RunDirectory(Generic[State]):
         strict = [words for group, words in found if group != ENVIRONMENT]
         there = f"{self.path} holds {len(journal.frames)} frames of a run that was stopped"
         if strict:
-            raise UsageError(
-                f"{there}, made from something else: {shortened(strict)}; give the same again, or --restart"
-            )
+            words = shortened(strict)
+            raise UsageError(f"{there}, made from something else: {words}; give the same again, or --restart")
         if found and not self._settings.resume_anyway:
             words = shortened([words for _, words in found])
             raise UsageError(f"{there}, made with something else: {words}; say --resume-anyway, or --restart")
 
     def _go_back(self, journal: Journal) -> None:
-        """To the last state, or the last beginning of a shot, after which every frame can be painted again."""
+        """To the last state, or the last beginning of a shot: every frame after it can be painted again."""
         there = self._stored
         shots = [n for n in range(1, len(there)) if there[n].metadata["shot"] != there[n - 1].metadata["shot"]]
         index = shots[-1] if shots else 0
         position = self._states.kind.beginning(index, there[index - 1].metadata["shot"] if index else 0)
         for entry in reversed(journal.states):
-            found = self._states.read(entry) if index < entry["frames"] <= len(there) else None
-            if found is not None:
+            if index < entry["frames"] <= len(there) and (found := self._states.read(entry)) is not None:
                 index, position, self._newest_state = entry["frames"], found, entry
                 break
         self.redone = len(journal.frames) - index
         self._stored, self.position = there[:index], position
 
     def _tidy(self) -> None:
-        """The journal without what will be done again, and both files ready for more."""
-        self._sweep()
+        """Rewrite the journal without what will be done again; open both files for more."""
+        self._remove(UNFINISHED)
         heading = {"format": FORMAT, "provenance": self._provenance}
-        lines: list[dict[str, Any]] = [heading, heading]  # twice: without it every frame would be lost
-        lines += [{"frame": frame.as_line()} for frame in self._stored]
-        lines += [{"state": self._newest_state}] if self._newest_state else []
-        write_log(self.path / "journal", lines)
+        frames = [{"frame": vars(frame)} for frame in self._stored]
+        states = [{"state": self._newest_state}] if self._newest_state else []
+        write_log(self.path / "journal", [heading, heading, *frames, *states])  # twice: every frame depends on it
         self._log = Log(self.path / "journal")
+        self._files.callback(self._log.close)
         self._frames.open_for_writing(self._stored)
 
     def read(self, index: int) -> StylisedFrame:
@@ -166,11 +154,10 @@ class RunDirectory(Generic[State]):
         return self._frames.read(self._stored[index])
 
     def keep(self, frame: StylisedFrame) -> StylisedFrame:
-        """Store the next frame. Returns it as it will be read: what is encoded now is what would be encoded then."""
-        assert self._log is not None
+        """Store the next frame; returns it as it will be read, so that a resumed run encodes the same."""
         with self._writing():
             stored, as_read = self._frames.append(frame)
-            self._log.append({"frame": stored.as_line()})
+            self._log.append({"frame": vars(stored)})
         self._stored.append(stored)
         return as_read
 
@@ -183,7 +170,6 @@ class RunDirectory(Generic[State]):
         """Make the frames so far, and the state after them, durable."""
         if not self._stored:
             return
-        assert self._log is not None
         began = time.monotonic()
         with self._writing():
             self._frames.sync()
@@ -195,45 +181,56 @@ class RunDirectory(Generic[State]):
         self._cost = self._last_saved - began
 
     def publishing(self, part: Path) -> None:
-        """``part`` is about to become the output: a run that is killed right after it has nothing left to do."""
-        assert self._log is not None
-        status = part.stat()
+        """Note that ``part`` is about to become the output: a run killed right after that has nothing left to do."""
+        entry = {"published": _identity(part)}
         with self._writing():
-            self._log.append({"published": {"inode": status.st_ino, "modified": status.st_mtime_ns}})
+            self._log.append(entry)
             self._log.sync()
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        """A disk that is full or gone, in one line."""
+        """Turns what a full or missing disk raises into a MediaError."""
         try:
             yield
         except (OSError, safetensors.SafetensorError) as error:
-            words = (error.strerror if isinstance(error, OSError) else None) or str(error)
-            raise MediaError(
-                f"{self.path} could not be written: {words}; {len(self._stored)} frames are finished: make room, and "
-                "give the same command again"
-            ) from error
+            words = f"{getattr(error, 'strerror', None) or error}; {len(self._stored)} frames are finished"
+            again = "make room, and give the same command again"
+            raise MediaError(f"{self.path} could not be written: {words}: {again}") from error
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         done = kind is None and not self._settings.keep and not self._settings.partial
         self.close(remove=done or not self._stored)
 
     def close(self, *, remove: bool = False) -> None:
-        """Let go of the files, and of the directory itself if it is not needed any more."""
-        if self._log is not None:
-            self._log.close()
-        self._frames.close()
+        """Close the files, and remove the directory if it is not needed any more."""
+        self._files.close()
         if remove:
             with contextlib.suppress(OSError):
                 self._wipe()
                 (self.path / "lock").unlink()
                 self.path.rmdir()
         self._lock.close()
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """(group, what was and what is) for every value that is not the same."""
+    for group in dict.fromkeys((*before, *now)):
+        old, new = before.get(group), now.get(group)
+        if isinstance(old, dict) and isinstance(new, dict):
+            for name in dict.fromkeys((*old, *new)):
+                if old.get(name) != new.get(name):
+                    yield group, f"{group} {name} was {old.get(name)}, is {new.get(name)}"
+        elif old != new:
+            yield group, f"{group} was {old}, is {new}"
+
+
+def shortened(words: Sequence[str], most: int = 4) -> str:
+    """The first ``most`` of them, and how many more there are."""
+    more = f", and {len(words) - most} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + more
 
 
 def directory_of(output: str | Path) -> Path:
@@ -243,15 +240,17 @@ def directory_of(output: str | Path) -> Path:
 
 
 def is_published(output: str | Path) -> bool:
-    """Whether the output is there, put there by a run that could not take its run directory away any more."""
-    published = Journal(directory_of(output)).published
-    return published is not None and _is_same(Path(output), published)
+    """Whether a run that was killed before it could remove its run directory has published the output."""
+    return _is_same(Path(output), Journal(directory_of(output)).published)
 
 
-def _is_same(output: Path, published: Mapping[str, Any]) -> bool:
-    """Moving a file into place leaves its number and its time."""
-    try:
-        status = output.stat()
-    except OSError:
-        return False
-    return published == {"inode": status.st_ino, "modified": status.st_mtime_ns}
+def _is_same(output: Path, published: Mapping[str, Any] | None) -> bool:
+    with contextlib.suppress(OSError):
+        return published == _identity(output)
+    return False
+
+
+def _identity(path: Path) -> dict[str, int]:
+    """What a file keeps when it is moved into place."""
+    status = path.stat()
+    return {"inode": status.st_ino, "modified": status.st_mtime_ns}

@@ -1,7 +1,7 @@
-"""Nested values taken apart into plain JSON and named tensors, and put together again: what is kept is what was used.
+"""Nested values taken apart into plain JSON and named tensors, and put together again, to the bit.
 
 A value is a tensor, a number, a text, None, a tuple or a dict of values, or an object of one of the classes that the
-caller names. Nothing else is made when it is read, and nothing is executed.
+caller names. Reading makes nothing else and executes nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,15 +46,10 @@ def from_plain(plain: Any, classes: Sequence[type], tensors: Mapping[str, torch.
         case {"dict": dict(parts)}:
             return {key: inner(part) for key, part in parts.items()}
         case {"class": str(name), "fields": dict(parts)}:
-            return _object(name, {key: inner(part) for key, part in parts.items()}, classes)
+            (cls,) = (c for c in classes if c.__name__ == name)
+            made: Any = object.__new__(cls)  # without its constructor, which may do work
+            vars(made).update({key: inner(part) for key, part in parts.items()})
+            return made
         case None | bool() | int() | float() | str():
             return plain
     raise ValueError("not a value that was kept")
-
-
-def _object(name: str, fields: dict[str, Any], classes: Sequence[type]) -> Any:
-    """An object of a known class with these attributes, made without its constructor, which may do work."""
-    (cls,) = (c for c in classes if c.__name__ == name)
-    made: Any = object.__new__(cls)
-    vars(made).update(fields)
-    return made

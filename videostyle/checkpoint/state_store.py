@@ -1,4 +1,4 @@
-"""The two files of states: what the next frame needs of those before it, now and a moment before."""
+"""The two files of states, the last and the one before: what the next frame needs of those before it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,17 +36,15 @@ class StateStore(Generic[State]):
             if checksum(path) != entry["checksum"]:
                 return None
             with safetensors.safe_open(path, framework="pt") as file:
-                # Copied: memory aligned like any other tensor's, on which the order of sums depends
-                tensors = {name: self._own(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+                # Copied, to be aligned like any other tensor: the order of sums depends on it
+                device, names = self.kind.device, list(file.keys())
+                tensors = {name: file.get_tensor(name).to(device, copy=True) for name in names}
             return from_plain(entry["value"], self.kind.classes, tensors)
         except (OSError, KeyError, TypeError, ValueError, safetensors.SafetensorError):
             return None
 
     def write(self, state: State, frames: int, before: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Store the state after so many ``frames``, not over ``before``; its entry for the journal.
-
-        Raises OSError or SafetensorError.
-        """
+        """Store the state after ``frames``, not over ``before``; returns its entry. Raises OSError, SafetensorError."""
         number = 0 if before is None else 1 - before["number"]
         tensors: Tensors = {}
         value = to_plain(state, self.kind.classes, tensors)
@@ -58,11 +56,8 @@ class StateStore(Generic[State]):
     def _path(self, number: int) -> Path:
         return self.folder / f"state-{number}.safetensors"
 
-    def _own(self, tensor: torch.Tensor) -> torch.Tensor:
-        return tensor.to(self.kind.device, copy=True)
-
 
 def distinct(tensors: Tensors) -> Tensors:
-    """No two of them share memory, which safetensors does not take."""
+    """The same tensors, no two of which share memory: safetensors refuses those that do."""
     first = {tensor.data_ptr(): name for name, tensor in reversed(tensors.items())}
     return {name: t if first[t.data_ptr()] == name else t.clone() for name, t in tensors.items()}
