@@ -1,16 +1,18 @@
 """Work ahead: order, bounds, errors and ends; the flow of the right pair."""
 
 import os
+import queue
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 import torch
 from small_networks import picture
 
 from videostyle.frames import Frame
-from videostyle.pipeline.prefetch import MAX_FLOW_WORKERS, FlowPrefetcher, Prefetcher, flow_workers
+from videostyle.pipeline.prefetch import FlowPrefetcher, Prefetcher, flow_workers
 
 
 def worker_is_alive() -> bool:
@@ -24,7 +26,7 @@ def flow_threads() -> list[str]:
 def wait_until(condition) -> None:
     until = time.monotonic() + 10
     while not condition() and time.monotonic() < until:
-        time.sleep(0.01)
+        threading.Event().wait(0.01)
     assert condition()
 
 
@@ -34,8 +36,19 @@ def test_everything_comes_in_order_and_the_thread_ends():
     assert not worker_is_alive()
 
 
-def test_a_slow_consumer_makes_the_producer_wait():
+def test_a_slow_consumer_makes_the_producer_wait(monkeypatch):
     made: list[int] = []
+    refused: list[int] = []
+
+    class Counting(queue.Queue):
+        def put(self, item, block=True, timeout=None):
+            try:
+                super().put(item, block, 0.01)
+            except queue.Full:
+                refused.append(item)
+                raise
+
+    monkeypatch.setattr(queue, "Queue", Counting)
 
     def source():
         for i in range(100):
@@ -45,8 +58,8 @@ def test_a_slow_consumer_makes_the_producer_wait():
     with Prefetcher(source(), room=2) as ahead:
         taken = iter(ahead)
         next(taken)
-        wait_until(lambda: len(made) >= 4)
-        time.sleep(0.2)
+        wait_until(lambda: len(refused) >= 5)
+        assert set(refused) == {3}
         assert len(made) == 4  # one taken, two ready, one that waits for room
     assert not worker_is_alive()
     assert len(made) == 4
@@ -59,7 +72,7 @@ def test_an_error_there_is_raised_here_at_once():
         raise ZeroDivisionError("there")
 
     with pytest.raises(ZeroDivisionError, match="there"), Prefetcher(source(), room=5) as ahead:
-        wait_until(lambda: ahead._error is not None)
+        wait_until(lambda: not worker_is_alive())
         next(iter(ahead))  # not the two that are ready: nobody would use them
     assert not worker_is_alive()
 
@@ -96,13 +109,13 @@ def test_threads_begun_after_it_compute_on_as_many_cores_as_before(two_threads):
     frames = [Frame(picture(16, 16, seed=i), pts=i) for i in range(3)]
     flow, there = FlowPrefetcher(lambda current, previous: torch.get_num_threads(), helpers=1), []
     with Prefetcher(flow.pairs(frames)) as pairs:
-        there += [flow._last for _ in flow.frames(pairs)]
-    assert there == [None, 1, 1]
+        there += [flow(frame.pixels, frame.pixels) for frame in flow.frames(pairs)]
+    assert there == [2, 1, 1]  # the first frame's has not been made ahead
     with ThreadPoolExecutor(1) as another:
         assert another.submit(torch.get_num_threads).result() == 2
 
 
-@pytest.mark.parametrize(("cores", "helpers"), [(1, 1), (3, 1), (6, 4), (128, MAX_FLOW_WORKERS)])
+@pytest.mark.parametrize(("cores", "helpers"), [(1, 1), (3, 1), (6, 4), (128, 8)])
 @pytest.mark.parametrize("told", [True, False])
 def test_helpers_are_counted_by_the_cores_that_are_ours(monkeypatch, cores, helpers, told):
     if told:
@@ -122,13 +135,15 @@ def test_each_frame_has_the_flow_to_the_one_before_and_none_across_a_cut():
         return len(asked)
 
     flow = FlowPrefetcher(estimate)
-    found = []
+    ahead, found = [], []
     for i, frame in enumerate(flow.frames(flow.pairs(frames))):
         assert frame is frames[i]
-        found.append(flow._last)
-    assert asked == [[1, 0], [3, 2]]
-    assert found == [None, 1, None, 2]
-    assert flow(frames[3].pixels, frames[2].pixels) == 2
+        ahead.append(list(asked))
+        asked_for = flow(frame.pixels, frames[i - 1].pixels) if i else None
+        found.append(asked_for)
+    assert ahead == [[], [[1, 0]], [[1, 0]], [[1, 0], [2, 1], [3, 2]]]  # nothing ahead for the cut's frame
+    assert asked == [[1, 0], [2, 1], [3, 2]]  # once each, the cut's when it was asked for
+    assert found == [None, 1, 2, 3]
 
 
 def test_a_flow_that_was_not_made_ahead_is_made_now():
@@ -147,9 +162,10 @@ def test_helpers_estimate_side_by_side_and_flows_come_in_order():
 
     flow, found = FlowPrefetcher(estimate, helpers=2), []
     with Prefetcher(flow.pairs(frames), 4) as pairs:
-        for _ in flow.frames(pairs):
-            found.append(flow._last)
-    assert found == [None, [1, 0], [2, 1], None, [4, 3], [5, 4]]
+        for i, frame in enumerate(flow.frames(pairs)):
+            if i not in (0, 3):  # these have no flow, and one estimate alone would wait for another
+                found.append(flow(frame.pixels, frames[i - 1].pixels))
+    assert found == [[1, 0], [2, 1], [4, 3], [5, 4]]
     assert not worker_is_alive()
     assert not flow_threads()
 
@@ -162,12 +178,20 @@ def test_leaving_early_begins_no_more_flows_and_ends_the_helpers():
         has_previous.append(current)
         finish.wait(10)
 
+    passed = []
+
+    def watched(pairs):
+        with closing(pairs):
+            for pair in pairs:
+                passed.append(pair)
+                yield pair
+
     flow = FlowPrefetcher(estimate, helpers=1)
-    with Prefetcher(flow.pairs(frames), 4) as pairs:
+    with Prefetcher(watched(flow.pairs(frames)), 4) as pairs:
         next(flow.frames(pairs))
-        wait_until(lambda: has_previous and pairs._ready.full())
+        wait_until(lambda: has_previous and len(passed) == 6)  # one taken, four ready, one that waits for room
         assert flow_threads()
-        _, result = pairs._ready.queue[-1]
+        _, result = passed[4]
         result.__self__.add_done_callback(lambda _: finish.set())  # the first ends when the fourth is given up
     assert not worker_is_alive()
     assert not flow_threads()

@@ -3,8 +3,11 @@
 import os
 import subprocess
 import sys
+import threading
+import time
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -81,11 +84,28 @@ def test_what_is_wrong_is_said_before_recording(style: Path, tmp_path: Path, cap
     assert "needs --seconds N and --style IMG" in capsys.readouterr().err
 
 
-def test_a_camera_that_gives_nothing(tmp_path: Path) -> None:
+def test_sound_comes_from_the_microphone_that_is_named(style: Path, tmp_path: Path) -> None:
+    for microphone, kinds in ((None, ["video"]), ("lavfi:sine=frequency=440", ["video", "audio"])):
+        output, media = tmp_path / f"{len(kinds)}.mp4", MediaSettings(size=48)
+        webcam.stylise_webcam(style, output, 0.3, QUICK, media, device=SOURCE, microphone=microphone)
+        with av.open(str(output)) as container:
+            assert [stream.type for stream in container.streams] == kinds
+
+
+def test_a_camera_that_gives_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[subprocess.Popen] = []
+
+    class Watched(subprocess.Popen):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            begun.append(self)
+
+    monkeypatch.setattr(subprocess, "Popen", Watched)
     for spec in ("lavfi:nonsense=1", "lavfi:sine", "v4l2:/dev/video99"):
         with pytest.raises(MediaError, match=spec.partition(":")[0]):
             camera.record(camera.choose_camera(spec), tmp_path / "r.mkv", 0.2)
-        assert not os.listdir(tmp_path) and not ffmpeg._living
+        assert not os.listdir(tmp_path)
+    assert len(begun) >= 3 and all(process.returncode is not None for process in begun)
 
 
 def test_a_camera_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,8 +130,14 @@ def test_ctrl_c_ends_the_recording_and_keeps_it(tmp_path: Path, monkeypatch: pyt
         return wait(child, seconds)
 
     monkeypatch.setattr(ffmpeg.Child, "wait", interrupted)
-    source = Camera("lavfi", "testsrc2=size=64x48:rate=15,realtime")
-    camera.record(source, tmp_path / "r.mkv", 50, on_start=lambda: subprocess.run(["sleep", "1"], check=True))
+
+    def until_something_is_recorded() -> None:
+        until = time.monotonic() + 30
+        while not any(path.stat().st_size for path in tmp_path.iterdir()) and time.monotonic() < until:
+            threading.Event().wait(0.01)
+
+    source = Camera("lavfi", "testsrc2=size=640x480:rate=15,realtime")  # large enough to reach the file at once
+    camera.record(source, tmp_path / "r.mkv", 50, on_start=until_something_is_recorded)
     assert 0 < len(times(tmp_path / "r.mkv")) < 300
 
 

@@ -39,10 +39,8 @@ def requests_of(
         request = Request("video", clip, style, output, settings, media, run_settings)
         other = taken.setdefault(output, request)
         if other is not request:
-            raise UsageError(
-                f"{other.source} with {other.style} and {clip} with {style} would both become {output}; "
-                "rename one of them"
-            )
+            both = f"{other.source} with {other.style} and {clip} with {style}"
+            raise UsageError(f"{both} would both become {output}; rename one of them")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -51,10 +49,7 @@ def requests_of(
 
 
 def run_item(request: Request, callbacks: Callbacks | None = None) -> BatchItemResult:
-    """`run` for one of several requests, its errors in words; an output that is whole is left as it is.
-
-    Raises StoppedError, as there nothing else should begin either.
-    """
+    """`run` for one of several requests, its errors in words; a whole output is left alone. Raises StoppedError."""
     output = Path(request.place)
     if output.exists() and not request.media.overwrite and not directory_of(output).exists():
         return BatchItemResult(request)
@@ -64,5 +59,5 @@ def run_item(request: Request, callbacks: Callbacks | None = None) -> BatchItemR
         raise
     except VideoStyleError as error:
         return BatchItemResult(request, problem=str(error))
-    except Exception as error:  # a bug, or a library's: the other clips have nothing to do with it
+    except Exception as error:  # a bug, or a library's: it does not concern the other clips
         return BatchItemResult(request, problem=f"{type(error).__name__}: {error}")

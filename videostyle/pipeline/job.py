@@ -21,8 +21,7 @@ from videostyle.stylise.stylizer import Stylizer
 from videostyle.temporal.shots import cut_at, find_shots
 
 DEFAULT_SIZE_CPU, DEFAULT_SIZE_ACCELERATED = 512, 960
-# What a stored frame takes of its raw pixels: brush strokes are noise to a compressor.
-STORED_SHARE = 0.8
+STORED_SHARE = 0.8  # bytes of a stored frame by those of its raw pixels: brush strokes are noise to a compressor
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Job:
         return self.output.depth(transparent=self.info.has_alpha)
 
     def cut_after(self, finished: Sequence[Frame]) -> "Job":
-        """The same for these frames alone, sound and all. Raises UsageError where there are none."""
+        """The same job for these frames alone, with their sound. Raises UsageError where there are none."""
         if not finished:
             raise UsageError(f"no frame of {self.output.path} is finished; leave out --partial to begin")
         *before, last = (frame.time_seconds for frame in finished)
@@ -61,7 +60,7 @@ def open_job(request: Request, history: int | None = None) -> Job:
     media = request.media
     info = probe(request.source, media.stream)
     output = OutputFormat.of(request.place, media)
-    # Where a run was killed between its last two steps, the output is there and nothing will be written.
+    # A run that was killed between its last two steps has published the output: nothing will be written.
     written = history is not None and is_published(output.path)
     check_output(output, info.path, overwrite=written)
     check_record(request.record_to)
@@ -94,17 +93,17 @@ def open_stylizer(style: str | Path, settings: Settings, on_download: DownloadPr
 
 
 def frame_size(info: VideoInfo, output: OutputFormat, settings: Settings) -> tuple[int, int]:
-    """(width, height) of the stylised frames."""
+    """(width, height) of the stylised frames, in pixels."""
     return output_size(info, output.settings.size or default_size(settings), output.codec.even)
 
 
 def default_size(settings: Settings) -> int:
-    """The output's longer side, in pixels, where nobody said: what a device of this kind does in bearable time."""
+    """The output's longer side, in pixels, where the settings have none."""
     return DEFAULT_SIZE_ACCELERATED if choose_machine(settings).accelerated else DEFAULT_SIZE_CPU
 
 
 def expected_frames(info: VideoInfo, media: MediaSettings) -> int | None:
-    """How many frames will come, from what the container says of itself; None where it says nothing."""
+    """How many frames will come, by the container's own account; None where it has none."""
     whole = info.frames
     if whole is None and info.duration_seconds and info.average_rate:
         whole = round(info.duration_seconds * info.average_rate)

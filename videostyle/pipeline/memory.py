@@ -10,21 +10,17 @@ from videostyle.device import free_memory_bytes
 from videostyle.errors import DeviceError
 from videostyle.stylise.stylizer import Stylizer
 
-# What a run takes for every pixel of a frame: features, gradients, curvature pairs, measured on a CPU. Compact's fp32
-# are a sixth above what ten frames of 896 x 896 took, with a part that is painted anew and the curvature moved along:
-# 2057, of which the first frame 1284. Its bf16 are as much less as with the network before.
+# Bytes a pixel of a frame for features, gradients and curvature pairs, measured on a CPU; compact's with 17 % to spare.
 BYTES_PER_PIXEL = {"compact": {"fp32": 2400, "bf16": 2100}, "vgg19": {"fp32": 4500, "bf16": 2600}}
 
 
 def check_memory(stylizer: Stylizer, size: tuple[int, int]) -> None:
-    """Refuse frames that the device has no memory for, by estimate. Raises DeviceError."""
+    """Raises DeviceError where the frames need more memory, by estimate, than the device has free."""
     machine = stylizer.machine
     needed, free = _needed_bytes(stylizer, size), free_memory_bytes(machine.device)
     if free is not None and needed > free:
-        raise DeviceError(
-            f"frames of {size[0]}x{size[1]} need about {needed / 2**30:.1f} GiB and {machine.device.type} has "
-            f"{free / 2**30:.1f} GiB free; --size {fitting_size(size, free / needed)} would fit"
-        )
+        there = f"{machine.device.type} has {free / 2**30:.1f} GiB free; --size {fitting_size(size, free / needed)}"
+        raise DeviceError(f"frames of {size[0]}x{size[1]} need about {needed / 2**30:.1f} GiB and {there} would fit")
 
 
 def _needed_bytes(stylizer: Stylizer, size: tuple[int, int]) -> float:
@@ -39,7 +35,7 @@ def fitting_size(size: tuple[int, int], share: float) -> int:
 
 @contextmanager
 def enough_memory(stylizer: Stylizer, size: tuple[int, int]) -> Iterator[None]:
-    """Says in one line that the device's memory ran out, and what would fit. Raises DeviceError."""
+    """Raises DeviceError, which names the size that would fit, where the device's memory runs out."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
@@ -50,15 +46,12 @@ def enough_memory(stylizer: Stylizer, size: tuple[int, int]) -> Iterator[None]:
             torch.cuda.empty_cache()
         free = free_memory_bytes(device)
         share = 0.75 if free is None else min(0.75, free / _needed_bytes(stylizer, size))
-        raise DeviceError(
-            f"{device.type} ran out of memory at {size[0]}x{size[1]}; finished frames are kept: free memory and give "
-            f"the same command again, or begin anew with --restart --size {fitting_size(size, share)}, which would fit"
-        ) from error
+        smaller = f"begin anew with --restart --size {fitting_size(size, share)}, which would fit"
+        advice = f"finished frames are kept: free memory and give the same command again, or {smaller}"
+        raise DeviceError(f"{device.type} ran out of memory at {size[0]}x{size[1]}; {advice}") from error
 
 
 def _out_of_memory(error: BaseException) -> bool:
-    """On a CPU and on MPS torch has no error of its own for it."""
-    words = str(error).lower()
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        "out of memory" in words or "can't allocate memory" in words or "not enough memory" in words
-    )
+    """Whether it says so: on a CPU and on MPS torch has no error of its own for it."""
+    phrases = ("out of memory", "can't allocate memory", "not enough memory")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(p in str(error).lower() for p in phrases)

@@ -19,7 +19,7 @@ from videostyle.pipeline.request import Callbacks, Request, Result, default_outp
 from videostyle.settings import MediaSettings, Settings
 from videostyle.stylise.sequence import stylise_frames
 
-PREVIEW_FRAMES = 4  # the first one is kept; the others tell what a frame in mid-shot costs
+PREVIEW_FRAMES = 4  # the first one is kept; the others give the cost of a frame in mid-shot
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,7 @@ def stylise_image(
 ) -> Result:
     """Write the picture ``photo`` in the style of the picture ``style``, by default as ``PHOTO-STYLE.png``."""
     asked = settings or Settings(), media or MediaSettings()
-    request = Request("image", photo, style, output, *asked, record_to=record_to)
-    return run_image(request, Callbacks(**callbacks))
+    return run_image(Request("image", photo, style, output, *asked, record_to=record_to), Callbacks(**callbacks))
 
 
 def run_image(request: Request, callbacks: Callbacks) -> Result:
@@ -60,7 +59,6 @@ def run_image(request: Request, callbacks: Callbacks) -> Result:
     content = read_picture(request.source, longest=media.size or default_size(settings))
     heading = run_record.heading(stylizer, media, source=Path(request.source).name, style=Path(request.style).name)
     report = Reporter("stylise", 1, callbacks.on_progress)
-    # A picture has no previous one: it is the first frame of a shot of its own.
     (stylised,) = stylise_frames([Frame(content)], stylizer, on_evaluation=report.evaluation)
     report.frame(stylised)
     write_picture(output, stylised.pixels.cpu(), overwrite=media.overwrite, comment=run_record.comment(heading))
@@ -83,7 +81,7 @@ def preview_video(
     at_seconds: float = 0.0,
     **callbacks: Any,
 ) -> Preview:
-    """Stylise the frame at ``at_seconds`` into a PNG, and a few after it to tell what the whole clip would cost."""
+    """Stylise the frame at ``at_seconds`` into a PNG, and a few after it to estimate the cost of the whole clip."""
     settings, media, told = settings or Settings(), media or MediaSettings(), Callbacks(**callbacks)
     output = output or default_output(clip, style, "-preview.png")
     check_picture_output(output, overwrite=media.overwrite)
@@ -99,13 +97,5 @@ def preview_video(
     write_picture(output, report.first_pixels.cpu(), overwrite=media.overwrite)
     typical = sorted(f.wall_seconds for f in later)[len(later) // 2] if later else first.wall_seconds
     count = expected_frames(info, media)
-    resident, on_device = peak_memory_bytes(stylizer.machine.device)
-    return Preview(
-        Path(output),
-        first,
-        typical,
-        count,
-        None if count is None else first.wall_seconds + typical * (count - 1),
-        resident,
-        on_device,
-    )
+    whole = None if count is None else first.wall_seconds + typical * (count - 1)
+    return Preview(Path(output), first, typical, count, whole, *peak_memory_bytes(stylizer.machine.device))

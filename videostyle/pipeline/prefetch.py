@@ -5,9 +5,8 @@ import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
-from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 import torch
@@ -18,19 +17,16 @@ from videostyle.stylise.stylizer import Stylizer
 from videostyle.temporal.flow import FlowEstimator, flow_named
 
 Made = TypeVar("Made")
-# Frames that are ready while one is optimised, where nothing else is said: more would only be memory.
-QUEUE_SIZE = 2
-# A GPU paints a small frame in less time than one core needs for its flow: so many are estimated side by side.
-MAX_FLOW_WORKERS = 8
-# How often a thread that waits for room looks whether it is still wanted.
-WAIT_SECONDS = 0.1
+QUEUE_SIZE = 2  # frames that are ready while one is optimised, by default: more would only take memory
+MAX_FLOW_WORKERS = 8  # several, as a GPU paints a small frame in less time than one core needs for its flow
+WAIT_SECONDS = 0.1  # between two looks of a waiting thread at whether it is still wanted
 
 
 class Prefetcher(Generic[Made]):
-    """Makes what ``items`` yields in a thread, at most ``room`` before they are taken. A context manager.
+    """A context manager that makes what ``items`` yields in a thread, at most ``room`` before they are taken.
 
-    An exception there is raised here as soon as the next item is asked for, before those that are ready. Leaving the
-    context ends the thread; it has finished its item by then.
+    An exception there is raised here when the next item is asked for, before those that are ready. Leaving the context
+    waits for the thread to finish its item, and ends it.
     """
 
     def __init__(self, items: Iterable[Made], room: int = QUEUE_SIZE) -> None:
@@ -45,30 +41,24 @@ class Prefetcher(Generic[Made]):
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         self._unwanted.set()
         self._thread.join()
-        # What a thread sets for itself torch also keeps for threads that are begun later: ours is put back.
-        torch.set_num_threads(self._cores)
+        torch.set_num_threads(self._cores)  # what a thread sets for itself torch also keeps for threads begun later
 
     def __iter__(self) -> Iterator[Made]:
-        while True:
-            item = self._take()
-            if self._error is not None:
-                raise self._error
-            if item is None:
-                return
+        while (item := self._take()) is not None:
             yield item
 
     def _take(self) -> Made | None:
+        item = None
         while self._error is None:
-            try:
-                return self._ready.get(timeout=WAIT_SECONDS)
-            except queue.Empty:
-                continue
-        return None
+            with suppress(queue.Empty):
+                item = self._ready.get(timeout=WAIT_SECONDS)
+                break
+        if self._error is not None:
+            raise self._error
+        return item
 
     def _work(self) -> None:
         _on_one_core()  # a second team of threads on the same cores would slow the optimiser several times
@@ -85,55 +75,50 @@ class Prefetcher(Generic[Made]):
 
     def _put(self, item: Made | None) -> bool:
         while not self._unwanted.is_set():
-            try:
+            with suppress(queue.Full):
                 self._ready.put(item, timeout=WAIT_SECONDS)
                 return True
-            except queue.Full:
-                continue
         return False
 
 
 Flow = TypeVar("Flow")
+Estimate = Callable[[torch.Tensor, torch.Tensor], Flow]
 
 
 def flow_workers() -> int:
-    """How many flows may be estimated at a time beside an accelerator: two of our cores are left to feed it."""
+    """How many flows are estimated at a time beside an accelerator, which two of our cores are left to feed."""
     return max(1, min(MAX_FLOW_WORKERS, cores() - 2))
 
 
 class FlowPrefetcher(Generic[Flow]):
-    """Frames with the flow to the one before each; nothing is estimated across a cut.
+    """Frames with the flow from each to the one before; nothing is estimated across a cut.
 
-    ``estimate(current, previous)`` is the estimator; ``wanted``: whether anybody is going to ask. Iterate over
-    ``frames(pairs(...))``, with an `Prefetcher` around the pairs, and give this object to whoever asks for the flow
-    between the frame that was taken last and the one before. ``helpers``: threads that estimate as soon as a pair is
-    made; with 0 a flow is estimated when its frame is taken.
+    ``estimate(current, previous)`` is the estimator; ``wanted``: whether a flow will be asked for. Iterate over
+    ``frames(pairs(...))``, with a `Prefetcher` around the pairs; then this object, called, gives the flow of the frame
+    taken last. ``helpers``: threads that estimate as soon as a pair is made; with 0 a flow is estimated when its frame
+    is taken.
     """
 
-    def __init__(
-        self, estimate: Callable[[torch.Tensor, torch.Tensor], Flow], wanted: bool = True, helpers: int = 0
-    ) -> None:
+    def __init__(self, estimate: Estimate[Flow], wanted: bool = True, helpers: int = 0) -> None:
         self._estimate, self._wanted, self._helpers = estimate, wanted, helpers
         self._last: Flow | None = None
 
     def pairs(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Callable[[], Flow] | None]]:
-        """Each frame with what gives its flow, None for the first of a shot: what the thread does."""
-        pool = ThreadPoolExecutor(self._helpers, "flow", initializer=_on_one_core) if self._helpers else None
+        """Each frame with what gives its flow, None for the first of a shot; runs in the thread."""
+        pool = ThreadPoolExecutor(max(1, self._helpers), "flow", initializer=_on_one_core)  # begins threads when used
         previous: Frame | None = None
         try:
             for frame in frames:
                 flow: Callable[[], Flow] | None = None
                 if self._wanted and previous is not None and not frame.cut:
                     flow = partial(self._estimate, frame.pixels, previous.pixels)
-                    flow = pool.submit(flow).result if pool else flow
+                    flow = pool.submit(flow).result if self._helpers else flow
                 yield frame, flow
                 previous = frame
         except GeneratorExit:  # nobody is going to take what has not been begun
-            if pool:
-                pool.shutdown(cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
         finally:
-            if pool:
-                pool.shutdown()
+            pool.shutdown()
 
     def frames(self, pairs: Iterable[tuple[Frame, Callable[[], Flow] | None]]) -> Iterator[Frame]:
         """The frames alone, in the consumer's thread."""
@@ -142,7 +127,7 @@ class FlowPrefetcher(Generic[Flow]):
             yield frame
 
     def __call__(self, current: torch.Tensor, previous: torch.Tensor) -> Flow:
-        """The flow of the frame taken last; estimated now where it was not before (a run that is gone on with)."""
+        """The flow of the frame taken last; estimated now where it was not before (a resumed run)."""
         return self._estimate(current, previous) if self._last is None else self._last
 
 
@@ -152,9 +137,8 @@ def with_flow_ahead(
 ) -> Iterator[tuple[Iterator[Frame], FlowEstimator]]:
     """(``frames``, the flow between them), on an accelerator both made ahead of whoever takes them.
 
-    ``last``: the frame before them, if there was one: the flow from it must be what it would have been. On a CPU
-    nothing runs ahead: a second thread costs the optimiser a quarter of its speed, since OpenMP then lets its threads
-    sleep at every barrier.
+    ``last``: the frame before them, None for the clip's first. On a CPU nothing runs ahead: beside a second thread
+    OpenMP lets its threads sleep at every barrier, which slows the optimiser.
     """
     workers, settings = flow_workers() if stylizer.machine.accelerated else 0, stylizer.settings
     flow = FlowPrefetcher(flow_named(settings.flow, settings.flow_size), settings.init == "warped", workers)

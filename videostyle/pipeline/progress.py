@@ -10,13 +10,12 @@ import torch
 
 from videostyle.frames import Frame, StylisedFrame
 
-# The time left is told from so many frames: enough to level out where a shot begins, few enough to follow the clip.
-RECENT_FRAMES = 50
+RECENT_FRAMES = 50  # from which the time left is told: a shot's slow first frame is averaged out
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands. ``frames`` is the container's own count, an estimate, or None where it does not say."""
+    """Where a run stands. ``frames``: the container's own count, an estimate; None where it has none."""
 
     stage: str  # restore, stylise or copy, frame by frame; then encode, verify and publish
     frame: int  # frames finished
@@ -32,7 +31,7 @@ OnProgress = Callable[[Progress], None]
 
 
 class Reporter:
-    """Tells the caller where a run stands, and keeps what finished frames cost (not their pixels, save the first's)."""
+    """Tells the caller where a run stands, and keeps what finished frames cost, with the pixels of the first alone."""
 
     def __init__(
         self, stage: str, frames: int | None, on_progress: OnProgress | None = None, restored: int = 0
@@ -49,7 +48,7 @@ class Reporter:
         self._tell(self.stage, evaluation, loss)
 
     def frame(self, frame: Frame) -> None:
-        """One more is finished."""
+        """Take note of one more finished frame."""
         now = time.monotonic()
         self.count += 1
         if self.count > self.restored:
@@ -64,7 +63,7 @@ class Reporter:
         self._tell(stage, 0, stylised.loss if stylised else 0.0, stylised)
 
     def closing(self, stage: str) -> None:
-        """All frames are there; what comes now is ``stage``."""
+        """Tell that all frames are there and ``stage`` begins."""
         self._tell(stage, 0, 0.0)
 
     @property
@@ -73,7 +72,7 @@ class Reporter:
         return [f"frame {f.index}: {f.problem}" for f in self.finished if f.problem]
 
     def seconds_left(self) -> float | None:
-        """By what the last frames took that were painted now; what has been spent on the present one is taken off."""
+        """By the mean of the last frames that were not restored, less what has been spent on the present one."""
         if self.frames is None or not self._seconds:
             return None
         mean = statistics.fmean(self._seconds)
@@ -82,6 +81,5 @@ class Reporter:
 
     def _tell(self, stage: str, evaluation: int, loss: float, finished: StylisedFrame | None = None) -> None:
         if self.on_progress:
-            self.on_progress(
-                Progress(stage, self.count, self.frames, evaluation, loss, finished, self.restored, self.seconds_left())
-            )
+            count, left = self.count, self.seconds_left()
+            self.on_progress(Progress(stage, count, self.frames, evaluation, loss, finished, self.restored, left))

@@ -15,20 +15,16 @@ ENDINGS: dict[Kind, str] = {"video": ".mp4", "image": ".png", "copy": ".mp4"}
 
 @dataclass(frozen=True)
 class Request:
-    """One output: ``source``, a clip or a picture, in the style of the picture ``style`` (unused by copy).
-
-    ``output``: by default ``SOURCE-STYLE`` with the kind's ending, in the current folder. ``record_to``: where the run
-    record goes as JSON. Nothing is checked until it is run.
-    """
+    """One output; nothing is checked until it is run."""
 
     kind: Kind
-    source: str | Path
-    style: str | Path = "copy"
-    output: str | Path | None = None
+    source: str | Path  # a clip or a picture
+    style: str | Path = "copy"  # a picture; unused by copy
+    output: str | Path | None = None  # by default SOURCE-STYLE with the kind's ending, in the current folder
     settings: Settings = field(default_factory=Settings)
     media: MediaSettings = field(default_factory=MediaSettings)
     run: RunSettings = field(default_factory=RunSettings)
-    record_to: str | Path | None = None
+    record_to: str | Path | None = None  # where the run record goes, as JSON
 
     @property
     def place(self) -> str | Path:
@@ -47,19 +43,15 @@ class Callbacks:
 
 @dataclass(frozen=True)
 class Result:
-    """What a run made. ``notices``: what a careful user wants to know. ``record``: the run record.
-
-    ``restored``: how many of the ``frames`` an earlier run had finished, ``redone``: how many it had finished that had
-    to be painted again. ``seconds``: of this run.
-    """
+    """What a run made."""
 
     output: Path
     frames: int
-    seconds: float
-    notices: tuple[str, ...] = ()
-    record: dict[str, Any] = field(default_factory=dict)
-    restored: int = 0
-    redone: int = 0
+    seconds: float  # of this run
+    notices: tuple[str, ...] = ()  # what a careful user wants to know
+    record: dict[str, Any] = field(default_factory=dict)  # the run record
+    restored: int = 0  # of the frames, those that an earlier run had finished
+    redone: int = 0  # frames that an earlier run had finished and that had to be painted again
 
 
 def default_output(source: str | Path, style: str | Path, ending: str) -> Path:

@@ -6,11 +6,10 @@ from videostyle.pipeline.video import run_copy, run_video
 
 
 def run(request: Request, callbacks: Callbacks | None = None) -> Result:
-    """Carry out a request.
+    """Carry out a request. Raises VideoStyleError, before the first frame is optimised where that is possible.
 
-    Everything that can be refused is refused before the first frame is optimised; the output appears whole or not at
-    all. A clip's finished frames are kept in the run directory ``OUT.videostyle`` until then: however a run ends, the
-    same request goes on from there. Raises VideoStyleError.
+    The output appears whole or not at all. Until then the run directory ``OUT.videostyle`` keeps a clip's finished
+    frames: however a run ends, the same request resumes there.
     """
     kinds = {"video": run_video, "image": run_image, "copy": run_copy}
     return kinds[request.kind](request, callbacks or Callbacks())

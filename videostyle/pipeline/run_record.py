@@ -43,41 +43,34 @@ def provenance(
 ) -> dict[str, dict[str, Any]]:
     """Everything that the frames depend on, in groups; what is in ``environment`` should not matter, but may.
 
-    ``frames``: what is known of the frames before they are there: their size, their depth. ``decoder``: versions of
-    what reads the clip.
+    ``frames``: their size and depth. ``decoder``: versions of what reads the clip. Raises OSError.
     """
     settings = {k: v for k, v in asdict(stylizer.settings).items() if k not in NOT_IN_FRAMES}
     settings["min_iterations"] = stylizer.settings.iterations_floor  # given or not, the frames are the same
-    settings |= {name: fingerprint(Path(settings[name])) for name in ("init", "first_init") if is_file(settings[name])}
-    machine = stylizer.machine
+    pictures = (name for name in ("init", "first_init") if settings[name] not in NAMED_STARTS)
+    settings |= {name: fingerprint(Path(settings[name])) for name in pictures}
+    machine, networks = stylizer.machine, stylizer.networks
+    names, sums = [network.name for network in networks], [network.sha256 for network in networks]
+    environment = {name: version for name, version in versions().items() if name != "python"} | dict(decoder)
     return {
         "source": {"fingerprint": fingerprint(source)},
         "style": {"fingerprint": fingerprint(style)},
         "setting": settings,
-        "network": {
-            "name": [network.name for network in stylizer.networks],
-            "sha256": [network.sha256 for network in stylizer.networks],
-            "precision": machine.precision,
-        },
+        "network": {"name": names, "sha256": sums, "precision": machine.precision},
         "cut": {name: getattr(media, name) for name in READING},
         "frame": dict(frames),
-        "environment": {
-            **{name: version for name, version in versions().items() if name != "python"},
-            **decoder,
-            "device": machine.name,  # with the number of threads
-        },
+        "environment": environment | {"device": machine.name},  # with the number of threads
     }
 
 
-# Settings that say where the network comes from and where it runs: the network and the device themselves are compared.
+# Settings of where the network comes from and runs: the network and the device themselves are compared instead
 NOT_IN_FRAMES = ("backbone", "weights", "download", "device", "precision")
-# What of the clip is read, and where its shots begin.
-READING = ("start_seconds", "duration_seconds", "stream", "no_shots", "cuts")
+READING = ("start_seconds", "duration_seconds", "stream", "no_shots", "cuts")  # what is read, where shots begin
 WHOLE_BYTES, PIECES, PIECE_BYTES = 64 << 20, 64, 1 << 20
 
 
 def fingerprint(path: Path) -> str:
-    """A file as 16 digits: of its size and content; above 64 MB of 64 pieces of it, spread evenly. Raises OSError."""
+    """16 hex digits of a file's size and content; above 64 MiB, of 64 pieces spread evenly. Raises OSError."""
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())
     with path.open("rb") as file:
@@ -90,18 +83,11 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def is_file(start: str) -> bool:
-    """Whether a start is a picture's name and not one of the named ones."""
-    return start not in NAMED_STARTS
-
-
 def settings_without_paths(settings: Settings) -> dict[str, Any]:
     """The settings as plain values, paths cut to file names."""
     values = asdict(settings) | {"min_iterations": settings.iterations_floor}
-    for name in ("weights", "init", "first_init"):
-        if values[name] is not None:
-            values[name] = Path(values[name]).name
-    return values
+    paths = [name for name in ("weights", "init", "first_init") if values[name] is not None]
+    return values | {name: Path(values[name]).name for name in paths}
 
 
 def versions() -> dict[str, str]:
@@ -147,7 +133,7 @@ def frame_entry(frame: StylisedFrame) -> dict[str, Any]:
 def totals(
     frames: Sequence[Mapping[str, Any]], wall_seconds: float, device: torch.device, restored: int = 0
 ) -> dict[str, Any]:
-    """Sums over the run and its peaks. ``restored``: frames that were there when it was gone on with."""
+    """Sums over the run and its peaks. ``restored``: frames that were there when it was resumed."""
     resident, on_device = peak_memory_bytes(device)
     return {
         "frames": len(frames),

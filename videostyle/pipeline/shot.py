@@ -20,16 +20,13 @@ from videostyle.stylise.sequence import EveryFrame
 
 @dataclass(frozen=True)
 class Shot:
-    """``number`` and ``first``: of the shot in the clip and of its first frame, from 0.
+    """A shot's place in the clip."""
 
-    ``start_seconds``: the first frame's time; ``end_seconds``: the next shot's, None for the last one.
-    """
-
-    number: int
-    first: int
+    number: int  # from 0
+    first: int  # index of its first frame, from 0
     frames: int
-    start_seconds: Fraction
-    end_seconds: Fraction | None
+    start_seconds: Fraction  # the first frame's time
+    end_seconds: Fraction | None  # the next shot's, None for the last one
 
 
 def plan_shots(request: Request) -> list[Shot]:
@@ -43,17 +40,15 @@ def plan_shots(request: Request) -> list[Shot]:
                 starts.append((index, frame.time_seconds))
             count = index + 1
     ends = [*starts[1:], (count, None)]
-    return [
-        Shot(number, first, end - first, start, end_time)
-        for number, ((first, start), (end, end_time)) in enumerate(zip(starts, ends, strict=True))
-    ]
+    spans = enumerate(zip(starts, ends, strict=True))
+    return [Shot(number, first, end - first, start, then) for number, ((first, start), (end, then)) in spans]
 
 
 def stylise_shot(shot: Shot, request: Request, folder: Path) -> Path:
-    """Stylise one shot of a request's clip; the run directory that holds its finished frames, to the bit.
+    """Stylise one shot of a request's clip; returns the run directory of its frames, to the bit the request's own.
 
-    They are those that the whole request gives for these frames. The directory appears in ``folder`` under the shot's
-    number in one step when the shot is finished; it resumes where an earlier call was stopped. Raises VideoStyleError.
+    It appears in ``folder`` under the shot's number, in one step when the shot is finished. A call that was stopped is
+    resumed by the next one. Raises VideoStyleError.
     """
     done = folder / f"shot-{shot.number:05d}"
     if done.is_dir():

@@ -1,4 +1,4 @@
-"""From clip to clip: probe, decode, stylise, encode, publish. The one place that knows the order of the stages."""
+"""From clip to clip: probe, decode, stylise, encode, publish, in this order."""
 
 import time
 from collections import deque
@@ -47,17 +47,8 @@ def stylise_video(
 
     ``output``: by default ``CLIP-STYLE.mp4`` in the current folder. ``callbacks``: the fields of `Callbacks`.
     """
-    request = Request(
-        "video",
-        clip,
-        style,
-        output,
-        settings or Settings(),
-        media or MediaSettings(),
-        run or RunSettings(),
-        record_to,
-    )
-    return run_video(request, Callbacks(**callbacks))
+    asked = settings or Settings(), media or MediaSettings(), run or RunSettings()
+    return run_video(Request("video", clip, style, output, *asked, record_to), Callbacks(**callbacks))
 
 
 def copy_video(
@@ -67,14 +58,14 @@ def copy_video(
     media: MediaSettings | None = None,
     **callbacks: Any,
 ) -> Result:
-    """Everything but the stylisation (``--passthrough``): the same path from file to file, the frames as they are."""
+    """Write the clip's frames as they are (``--passthrough``): the pipeline without the stylisation."""
     request = Request("copy", clip, "copy", output, settings or Settings(), media or MediaSettings())
     return run_copy(request, Callbacks(**callbacks))
 
 
 def run_copy(request: Request, callbacks: Callbacks) -> Result:
     job = open_job(request)
-    return _encode(job, _untouched, Reporter("copy", job.expected_frames, callbacks.on_progress), None)
+    return _encode(job, _untouched, Reporter("copy", job.expected_frames, callbacks.on_progress))
 
 
 def run_video(request: Request, callbacks: Callbacks) -> Result:
@@ -110,15 +101,10 @@ def run_video(request: Request, callbacks: Callbacks) -> Result:
 
 def open_run_directory(job: Job, stylizer: Stylizer, request: Request) -> RunDirectory[SequenceState]:
     """The directory beside the output, with the frames and the state that an earlier run left there."""
-    provenance = run_record.provenance(
-        stylizer,
-        job.media,
-        source=job.info.path,
-        style=Path(request.style),
-        frames={"size": job.size, "depth": job.depth},
-        decoder={"ffmpeg": find_ffmpeg().version},
-    )
-    states = StateKind(EveryFrame.state_types, stylizer.machine.device, lambda i, shot: SequenceState(i, shot))
+    frames, decoder = {"size": job.size, "depth": job.depth}, {"ffmpeg": find_ffmpeg().version}
+    source, style = job.info.path, Path(request.style)
+    provenance = run_record.provenance(stylizer, job.media, source=source, style=style, frames=frames, decoder=decoder)
+    states = StateKind(EveryFrame.state_types, stylizer.machine.device, SequenceState)
     return RunDirectory(job.output.path, provenance, request.run, states=states, size=job.size, depth=job.depth)
 
 
@@ -143,7 +129,7 @@ def _frames(
     should_stop: Callable[[], bool] | None,
     source: Iterator[Frame],
 ) -> Frames:
-    """The frames that an earlier run finished, then those that are stylised now; every one is stored, then used."""
+    """The frames that an earlier run finished, then those that are stylised now, each stored before it is used."""
     frames, last = in_shots(source, job.media), None
     for index, frame in zip(range(report.restored), frames, strict=False):
         stored, last = kept.read(index), frame
@@ -164,7 +150,7 @@ def store_frames(
     source: Iterator[Frame],
     should_stop: Callable[[], bool] | None = None,
 ) -> Iterator[Frame]:
-    """Stylised frames, each stored in ``kept`` first; the state after them now and then, and before a stop."""
+    """Stylised frames, each stored in ``kept`` first; the state is stored when it is due, and before a stop."""
     after = deque([kept.position], maxlen=1)
     try:
         with enough_memory(maker.stylizer, job.size):
@@ -173,7 +159,9 @@ def store_frames(
                 if stop or kept.state_is_due:
                     kept.save(after[0])
                 if stop:
-                    raise StoppedError(_stopped(after[0].index, job))
+                    finished = f"{after[0].index}{f' of {job.expected_frames}' if job.expected_frames else ''} frames"
+                    words = "the same command goes on from there, --partial publishes what there is"
+                    raise StoppedError(f"stopped; {finished} are finished: {words}")
                 yield stored
         kept.save(replace(after[0], state=None))  # no frame is left that would need one
     except DeviceError:
@@ -181,22 +169,14 @@ def store_frames(
         raise
 
 
-def _stopped(frames: int, job: Job) -> str:
-    whole = f" of {job.expected_frames}" if job.expected_frames else ""
-    return (
-        f"stopped; {frames}{whole} frames are finished: the same command goes on from there, "
-        "--partial publishes what there is"
-    )
-
-
 def _encode(
     job: Job,
     stage: Callable[[Iterator[Frame]], Frames],
     report: Reporter,
-    comment: str | None,
+    comment: str | None = None,
     on_publish: Callable[[Path], None] | None = None,
 ) -> Result:
-    """Decode, put every frame through ``stage``, encode, publish. ``on_publish`` is told what is about to be."""
+    """Decode, put every frame through ``stage``, encode, publish; ``on_publish`` takes the file before that."""
     began = time.perf_counter()
 
     def on_stage(name: str) -> None:

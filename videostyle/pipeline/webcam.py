@@ -33,9 +33,9 @@ def stylise_webcam(
 ) -> Result:
     """Record ``seconds`` from the camera ``device`` (FORMAT:DEVICE, default: the first) and paint it.
 
-    The recording stays beside the output (`recording_name`), whatever happens afterwards. ``microphone``: where sound
-    comes from, FORMAT:DEVICE (alsa:default, pulse:default); by default what the camera's own device gives. ``options``
-    go to `stylise_video`. Raises VideoStyleError.
+    The recording stays beside the output (`recording_name`), whatever happens afterwards. ``microphone``: a source of
+    sound, FORMAT:DEVICE (alsa:default, pulse:default); by default what the camera's own device gives. ``options`` go to
+    `stylise_video`. Raises VideoStyleError.
     """
     media = media or MediaSettings()
     if not 0 < seconds <= MAX_SECONDS:
@@ -43,7 +43,10 @@ def stylise_webcam(
     check_output(OutputFormat.of(output, media))
     read_picture(style, longest=64)  # what is wrong with it is said before anyone poses
     recording = recording_name(output)
-    _check_unfinished(output, recording, options.get("run"))
+    run = options.get("run")
+    if directory_of(output).exists() and not (isinstance(run, RunSettings) and run.restart):
+        same = f"`videostyle video {recording}` and the same options"  # with the recording that it had, not a new one
+        raise UsageError(f"a run for {output} was stopped; go on with {same}, or say --restart")
     publish.check_place(recording, overwrite=media.overwrite)
     chosen = camera.choose_camera(device)
     sound = camera.choose_microphone(microphone)
@@ -52,15 +55,6 @@ def stylise_webcam(
     if on_recorded:
         on_recorded(recording)
     return stylise_video(recording, style, output, settings, media, **options)  # type: ignore[arg-type]
-
-
-def _check_unfinished(output: str | Path, recording: Path, run: object) -> None:
-    """A run that was stopped goes on with the recording that it had, not with a new one."""
-    if directory_of(output).exists() and not (isinstance(run, RunSettings) and run.restart):
-        raise UsageError(
-            f"a run for {output} was stopped; go on with `videostyle video {recording}` and the same options, or say "
-            "--restart"
-        )
 
 
 def recording_name(output: str | Path) -> Path:
