@@ -12,6 +12,7 @@ from pathlib import Path
 
 import av
 import pytest
+import torch
 from PIL import Image
 
 from videostyle.cli.main import main
@@ -91,14 +92,18 @@ def test_preview_is_a_picture_and_an_estimate(
 ) -> None:
     assert main(["video", clip, "--style", style, *QUICK, "--preview", "1.5"]) == 0
     assert [p.name for p in here.iterdir()] == ["clip-brush-preview.png"]
-    assert read_picture(here / "clip-brush-preview.png").shape == (1, 3, 36, 64)
+    later = read_picture(here / "clip-brush-preview.png")
+    assert later.shape == (1, 3, 36, 64)
     said = capsys.readouterr().out
     assert "96 frames" in said and "a frame" in said and "memory" in said
+    assert main(["video", clip, "--style", style, *QUICK, "--overwrite", "--preview"]) == 0
+    assert not torch.equal(read_picture(here / "clip-brush-preview.png"), later)  # another frame of the clip
 
 
 def test_passthrough_needs_no_style(here: Path, clip: str) -> None:
     assert main(["video", clip, "--passthrough", "--size", "64", "--quiet", "-o", "same.mp4"]) == 0
     with av.open(str(here / "same.mp4")) as made:
+        assert (made.streams.video[0].width, made.streams.video[0].height) == (64, 36)
         assert sum(1 for _ in made.decode(video=0)) == 96
 
 
@@ -112,9 +117,11 @@ def test_image_with_its_default_name(here: Path, style: str) -> None:
 @pytest.mark.parametrize("init", ["content", "noise", "previous", "warped", "PICTURE"])
 def test_every_start(here: Path, clip: str, style: str, init: str) -> None:
     init = style if init == "PICTURE" else init
-    arguments = ["--init", init, "--first-init", "noise", "--quiet", "-o", "out.gif"]
+    arguments = ["--init", init, "--first-init", "noise", "--quiet", "-o", "out.gif", "--record", "run.json"]
     assert main(["video", clip, "--style", style, *SHORT, *arguments]) == 0
     assert (here / "out.gif").is_file()
+    starts = [frame["start"] for frame in json.loads((here / "run.json").read_text())["frames"]]
+    assert starts == ["noise", *[Path(init).name] * (len(starts) - 1)] and len(starts) > 1
 
 
 def test_a_low_ceiling_needs_no_floor(here: Path, clip: str, style: str) -> None:
@@ -140,9 +147,37 @@ def test_rare_options_are_in_a_group_of_their_own(capsys: pytest.CaptureFixture[
 def test_other_options_work(here: Path, clip: str, style: str) -> None:
     options = "--optimizer adam --tv-weight 1 --style-layers conv1_1,conv2_1 --content-layers conv4_2 --precision fp32"
     options += " --style-scale 0.5 --audio none --crf 30 --seed 3 --tolerance 0 --content-weight 2 --style-weight 50"
-    assert main(["video", clip, "--style", style, *SHORT, *options.split(), "--quiet", "-o", "out.mp4"]) == 0
+    common = ["video", clip, "--style", style, *SHORT, "--quiet", "-o", "out.mp4", "--record", "run.json"]
+    assert main([*common, *options.split()]) == 0
     with av.open(str(here / "out.mp4")) as made:
         assert not made.streams.audio
+    run = json.loads((here / "run.json").read_text())
+    given = {"optimizer": "adam", "tv_weight": 1, "style_layers": ["conv1_1", "conv2_1"], "precision": "fp32"}
+    given |= {"content_layers": ["conv4_2"], "style_scale": 0.5, "seed": 3, "tolerance": 0, "content_weight": 2}
+    given |= {"style_weight": 50}
+    assert {name: run["settings"][name] for name in given} == given
+    assert (run["media"]["audio"], run["media"]["crf"], run["device"]["precision"]) == ("none", 30, "fp32")
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--optimizer adam",
+        "--tv-weight 1000",
+        "--style-layers conv1_1",
+        "--content-layers conv3_1",
+        "--style-scale 0.5",
+        "--content-weight 100",
+        "--style-weight 5",
+        "--first-init noise --seed 3",
+    ],
+)
+def test_every_option_of_the_look_changes_the_picture(here: Path, style: str, option: str) -> None:
+    common = ["image", str(sample("photo.jpg")), "--style", style, *QUICK, "--quiet", "--precision", "fp32"]
+    usual = ["--first-init", "noise"] if "--seed" in option else []
+    assert main([*common, *usual, "-o", "usual.png"]) == 0
+    assert main([*common, *option.split(), "-o", "other.png"]) == 0
+    assert not torch.equal(read_picture(here / "usual.png"), read_picture(here / "other.png"))
 
 
 @pytest.mark.parametrize(

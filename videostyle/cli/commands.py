@@ -1,4 +1,7 @@
-"""What each command does: settings from its arguments, one call of the library, its result on the console."""
+"""What each command does: settings from its arguments, one call of the library, its result on the console.
+
+The docstring of a command is the description in its help.
+"""
 
 import argparse
 from collections.abc import Iterator
@@ -16,18 +19,21 @@ if TYPE_CHECKING:
     from videostyle.pipeline.progress import Progress
 
 
-STATUS_FAILED, STATUS_USAGE, STATUS_INTERRUPTED = 1, 2, 130
-
-
 def video(arguments: argparse.Namespace) -> int:
+    """Stylise a clip: every frame, with the source's timestamps and sound.
+
+    After an interruption the same command resumes the run.
+    """
     console = Console(arguments.quiet, arguments.progress)
     if arguments.passthrough:
-        return _passthrough(arguments, console)
+        _only_one(arguments, "--passthrough")
+        settings, media = given_settings(arguments, Settings), given_settings(arguments, MediaSettings)
+        return _run(console, "copy", arguments.clips[0], "copy", arguments.output, settings, media)
     if not arguments.styles:
         raise UsageError("no style was given; name a picture with --style IMG")
     settings = console.introduce(given_settings(arguments, Settings))
     if arguments.preview is not None:
-        return _preview(_only_one(arguments, "--preview"), settings, console)
+        return _preview(arguments, settings, console)
     media, run_settings = given_settings(arguments, MediaSettings), given_settings(arguments, RunSettings)
     if len(arguments.clips) * len(arguments.styles) > 1:
         return _videos(arguments, settings, media, run_settings, console)
@@ -67,7 +73,7 @@ def _videos(
             found.append(item)
     finally:
         console.summary(found)
-    return STATUS_FAILED if any(item.problem for item in found) else 0
+    return int(any(item.problem for item in found))
 
 
 @contextmanager
@@ -78,28 +84,21 @@ def _painting(console: Console) -> Iterator[dict[str, Any]]:
     keep_freed_memory()
     words = "stopping after this frame; once more stops at once"
     with Interrupts(lambda: console.shout(words)) as interrupts, console.callbacks() as callbacks:
-        show = callbacks["on_progress"]
 
         def on_progress(progress: "Progress") -> None:
             interrupts.watch(progress.stage)
-            show(progress)
+            callbacks["on_progress"](progress)
 
         yield callbacks | {"on_progress": on_progress, "should_stop": interrupts.should_stop}
 
 
-def _only_one(arguments: argparse.Namespace, option: str) -> argparse.Namespace:
+def _only_one(arguments: argparse.Namespace, option: str) -> None:
     if len(arguments.clips) > 1 or len(arguments.styles) > 1:
         raise UsageError(f"{option} takes one clip and one style; leave out the others")
-    return arguments
-
-
-def _passthrough(arguments: argparse.Namespace, console: Console) -> int:
-    (clip,) = _only_one(arguments, "--passthrough").clips
-    settings, media = given_settings(arguments, Settings), given_settings(arguments, MediaSettings)
-    return _run(console, "copy", clip, "copy", arguments.output, settings, media)
 
 
 def webcam(arguments: argparse.Namespace) -> int:
+    """Record from a camera, keep the recording, and stylise it."""
     from videostyle.pipeline import webcam
     from videostyle.pipeline.request import default_output
 
@@ -136,17 +135,16 @@ def webcam(arguments: argparse.Namespace) -> int:
 def _preview(arguments: argparse.Namespace, settings: Settings, console: Console) -> int:
     from videostyle.pipeline.picture import preview_video
 
+    _only_one(arguments, "--preview")
     media = given_settings(arguments, MediaSettings)
-    (clip,), (style,) = arguments.clips, arguments.styles
+    (clip,), (style,), at = arguments.clips, arguments.styles, arguments.preview
     with console.callbacks() as callbacks:
-        preview = preview_video(
-            clip, style, arguments.output, settings, media, at_seconds=arguments.preview, **callbacks
-        )
-    console.preview(preview)
+        console.preview(preview_video(clip, style, arguments.output, settings, media, at_seconds=at, **callbacks))
     return 0
 
 
 def image(arguments: argparse.Namespace) -> int:
+    """Stylise a single picture."""
     console = Console(arguments.quiet)
     settings, media = console.introduce(given_settings(arguments, Settings)), given_settings(arguments, MediaSettings)
     photo, style, output = arguments.photo, arguments.style, arguments.output
@@ -154,6 +152,7 @@ def image(arguments: argparse.Namespace) -> int:
 
 
 def experiments(arguments: argparse.Namespace) -> int:
+    """Make the figures of the presentation and a page that shows them. Finished pictures are reused."""
     from videostyle.experiments.inputs import given_inputs
     from videostyle.experiments.present import Presentation, PresentationRequest
     from videostyle.experiments.recipes import load_recipes
@@ -181,25 +180,24 @@ def experiments(arguments: argparse.Namespace) -> int:
 
 
 def demo(arguments: argparse.Namespace) -> int:
+    """Make the video that ends the presentation, from your own clip and pictures or from the samples."""
     from videostyle.experiments.demo.film import make_demo
 
     console = Console(arguments.quiet)
+    asked = Path(arguments.output), arguments.clip, tuple(arguments.style)
     settings = console.introduce(given_settings(arguments, Settings))
-    folder, styles = Path(arguments.output), tuple(arguments.style)
     with console.callbacks() as callbacks:
-        size, quick = arguments.size, arguments.quick
-        console.written(make_demo(folder, arguments.clip, styles, settings, size=size, quick=quick, **callbacks))
+        console.written(make_demo(*asked, settings, size=arguments.size, quick=arguments.quick, **callbacks))
     return 0
 
 
 def measure(arguments: argparse.Namespace) -> int:
+    """Print style and content distance, warp error, flicker and drift of a stylised clip."""
     from videostyle.measure import report
 
-    found = report.measure_files(
-        arguments.source, arguments.stylised, arguments.style, weights=arguments.weights, flow=arguments.flow
-    )
-    for line in report.table(found):
-        print(line)
+    pictures = arguments.source, arguments.stylised, arguments.style
+    found = report.measure_files(*pictures, weights=arguments.weights, flow=arguments.flow)
+    print(*report.table(found), sep="\n")
     if arguments.json:
         report.write_json(arguments.json, found)
     if arguments.plot:
@@ -208,6 +206,7 @@ def measure(arguments: argparse.Namespace) -> int:
 
 
 def doctor(_arguments: argparse.Namespace) -> int:
+    """Show versions, FFmpeg, devices and weights of this machine, and the defaults that follow from them."""
     from videostyle.cli.doctor import report
 
     for line in report():
@@ -216,15 +215,15 @@ def doctor(_arguments: argparse.Namespace) -> int:
 
 
 def weights(arguments: argparse.Namespace) -> int:
+    """List, download and check the weights of the networks."""
     from videostyle.cli import doctor
 
     if arguments.action == "fetch":
         with Console(quiet=False).download_bar() as download:
             print(doctor.fetch_weights(arguments.what or "vgg19", download))
     elif arguments.action == "check":
-        for line in doctor.check_weights(arguments.what):
+        for line in doctor.check_weights(arguments.what):  # those before one that is damaged are printed too
             print(line)
     else:
-        for line in doctor.list_weights():
-            print(line)
+        print(*doctor.list_weights(), sep="\n")
     return 0

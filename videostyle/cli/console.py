@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from videostyle.pipeline.progress import Progress
     from videostyle.pipeline.request import Result
 
-
-LONG_SECONDS = 1800.0  # what is offered a quicker way
+LONG_SECONDS = 1800.0  # experiments that take longer are told of --quick
 
 
 class Console:
@@ -36,7 +35,7 @@ class Console:
             print(line, flush=True)
 
     def introduce(self, settings: Settings) -> Settings:
-        """Say which network runs where, and why. Where there is a terminal for its bar, ``auto`` may download."""
+        """Say which network runs where, and why; ``auto`` may download where a terminal shows its bar."""
         from videostyle.device import choose_machine
         from videostyle.stylise.network import choose_backbone
 
@@ -53,7 +52,7 @@ class Console:
             print(line, file=sys.stderr, flush=True)
 
     def shout(self, line: str) -> None:
-        """A note from a signal's handler, which may have come in the middle of another line's printing."""
+        """A note from a signal's handler, which may interrupt the printing of another line."""
         if not self.quiet:
             os.write(2, f"{line}\n".encode())
 
@@ -65,15 +64,12 @@ class Console:
 
     @contextmanager
     def bar(self) -> Iterator[Callable[["Progress"], None]]:
-        """A callback for progress: what was asked for, nothing when quiet."""
+        """A callback for progress, which does nothing when quiet."""
         if self.quiet:
             yield lambda progress: None
         elif self.progress == "bar":
-            bar = _Bar()
-            try:
+            with closing(_Bar()) as bar:
                 yield bar
-            finally:
-                bar.close()
         else:
             yield _Json() if self.progress == "json" else _Lines()
 
@@ -98,8 +94,7 @@ class Console:
         """What the experiments are about to cost; where that is long, how to have them sooner."""
         if estimate.pictures == 0:
             return self.note("every picture is there already")
-        pictures = "1 picture" if estimate.pictures == 1 else f"{estimate.pictures} pictures"
-        words = f"{pictures} of {estimate.size} pixels, {estimate.evaluations} evaluations"
+        words = f"{counted(estimate.pictures, 'picture')} of {estimate.size} pixels, {estimate.evaluations} evaluations"
         if estimate.seconds is not None:
             words += f": about {duration(estimate.seconds)} here"
             if estimate.seconds > LONG_SECONDS and not quick:
@@ -110,10 +105,9 @@ class Console:
         """What was noticed, where the output is, and what it cost."""
         for notice in result.notices:
             self.note(f"note: {notice}")
-        frames, now = counted(result.frames), result.frames - result.restored
+        frames, cost, now = counted(result.frames), duration(result.seconds), result.frames - result.restored
         if result.restored:
             frames += f", {result.restored} of them from before,"
-        cost = duration(result.seconds)
         if now:
             cost += f", {duration(result.seconds / now)} a frame"
         totals = result.record.get("totals", {})
@@ -132,7 +126,6 @@ class Console:
         self.say(f"memory: {memory(preview.peak_rss_bytes, preview.peak_vram_bytes)}")
 
     def written(self, paths: Iterable[Path]) -> None:
-        """Files that were made."""
         for path in paths:
             self.say(str(path))
 

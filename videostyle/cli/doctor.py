@@ -62,15 +62,12 @@ def list_weights() -> Iterator[str]:
     for name, known in KNOWN.items():
         place = f"here, {known.path}" if weights_are_here(name) else f"not here (would be {known.path})"
         yield f"weights of {name}: {place}; {known.origin}"
-    yield "weights of compact: in the package" if _has_compact() else "weights of compact: missing from the package"
-
-
-def _has_compact() -> bool:
     try:
         load_backbone("compact")
     except WeightsError:
-        return False
-    return True
+        yield "weights of compact: missing from the package"
+    else:
+        yield "weights of compact: in the package"
 
 
 def fetch_weights(name: str, on_progress: DownloadProgress | None = None) -> str:
@@ -89,18 +86,12 @@ def check_weights(what: str | None) -> Iterator[str]:
     if what is not None and what not in KNOWN and what != "compact":
         yield _describe(from_file(Path(what)))
         return
-    names = [what] if what else [name for name in (*KNOWN, "compact") if weights_are_here(name)]
-    for name in names:
-        _check_hash(name)
+    for name in [what] if what else [name for name in (*KNOWN, "compact") if weights_are_here(name)]:
+        known = KNOWN.get(name)
+        if known is not None and known.path.is_file() and not sha256_of(known.path).startswith(known.hash_prefix):
+            problem = f"its sha256 is not {known.hash_prefix}..."
+            raise WeightsError(f"{known.path} is damaged: {problem}; remove it, fetch it again")
         yield _describe(load_backbone(name))
-
-
-def _check_hash(name: str) -> None:
-    known = KNOWN.get(name)
-    if known is not None and known.path.is_file() and not sha256_of(known.path).startswith(known.hash_prefix):
-        raise WeightsError(
-            f"{known.path} is damaged: its sha256 is not {known.hash_prefix}...; remove it, fetch it again"
-        )
 
 
 def _describe(backbone: Backbone) -> str:

@@ -14,7 +14,7 @@ from videostyle.cli.signals import InterruptedRunError
 from videostyle.errors import UsageError, VideoStyleError
 
 STATUS_FAILED, STATUS_USAGE, STATUS_INTERRUPTED = 1, 2, 130
-SIGNALLED = 128  # and the signal's number
+SIGNALLED = 128  # plus the signal's number
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,21 +23,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = make_parser().parse_args(argv)
         return arguments.run(arguments)
     except VideoStyleError as e:
-        _complain(str(e))
-        return STATUS_USAGE if isinstance(e, UsageError) else STATUS_FAILED
+        return _complain(str(e), STATUS_USAGE if isinstance(e, UsageError) else STATUS_FAILED)
     except InterruptedRunError as e:
-        _complain(str(e))
-        return SIGNALLED + e.number
+        return _complain(str(e), SIGNALLED + e.number)
     except KeyboardInterrupt:
-        _complain("interrupted; nothing was written")
-        return STATUS_INTERRUPTED
+        return _complain("interrupted; nothing was written", STATUS_INTERRUPTED)
     except Exception as e:  # a bug of ours, or a library's: one line, the rest on request
         if os.environ.get("VIDEOSTYLE_DEBUG"):
             traceback.print_exc()
         words = f"{type(e).__name__}: {e}".splitlines()[0]
-        _complain(f"{words} (this should not happen; VIDEOSTYLE_DEBUG=1 shows where)")
-        return STATUS_FAILED
+        return _complain(f"{words} (this should not happen; VIDEOSTYLE_DEBUG=1 shows where)", STATUS_FAILED)
 
 
-def _complain(words: str) -> None:
+def _complain(words: str, status: int) -> int:
     print(f"videostyle: {' '.join(words.split())}", file=sys.stderr)
+    return status

@@ -16,11 +16,10 @@ TITLES: dict[type, str] = {
 ADVANCED = "advanced (rarely needed)"
 T = TypeVar("T")
 N = TypeVar("N", int, float)
+_Group = argparse._ArgumentGroup
 
 
-def add_settings(
-    parser: argparse.ArgumentParser, *classes: type, without: Collection[str] = ()
-) -> argparse._ArgumentGroup:
+def add_settings(parser: argparse.ArgumentParser, *classes: type, without: Collection[str] = ()) -> _Group:
     """One option per field of the settings classes; what is not given is left to the class's own default.
 
     A group for each class, then one for the rare options of all of them, which is returned.
@@ -31,35 +30,32 @@ def add_settings(
         hints = get_type_hints(cls)
         for f in fields(cls):
             if f.name not in without:
+                option = "--" + f.metadata.get("option", f.name).replace("_", "-")
                 place = advanced if f.metadata.get("rare") else group
-                place.add_argument(_option(f), **_argument(f, hints[f.name]))
+                place.add_argument(option, **_argument(f, option, hints[f.name]))
     return advanced
 
 
-def _option(f: Field) -> str:
-    return "--" + f.metadata.get("option", f.name).replace("_", "-")
-
-
-def _argument(f: Field, hint: Any) -> dict[str, Any]:
-    common = {"dest": f.name, "default": argparse.SUPPRESS}
+def _argument(f: Field, option: str, hint: Any) -> dict[str, Any]:
     shown = f.metadata["help"]
-    if hint is bool:
-        return common | {"action": "store_true", "help": shown}
-    if f.default is not None and "default" not in shown:
+    if hint is not bool and f.default is not None and "default" not in shown:
         shown += f" (default: {','.join(f.default) if isinstance(f.default, tuple) else f.default})"
-    kinds = [kind for kind in (get_args(hint) or (hint,)) if kind is not type(None)]
-    kind: Callable[[str], Any] = str
+    common = {"dest": f.name, "default": argparse.SUPPRESS, "help": shown}
+    if hint is bool:
+        return common | {"action": "store_true"}
     if f.metadata.get("choices"):
-        return common | {"choices": f.metadata["choices"], "help": shown}
+        return common | {"choices": f.metadata["choices"]}
+    kinds = get_args(hint) or (hint,)
+    kind: Callable[[str], Any] = str
     if isinstance(f.default, tuple):
         kind = _names
     elif tuple[float, ...] in kinds:
-        kind = _numbers(_option(f))
+        kind = _numbers(option)
     elif int in kinds:
-        kind = whole_number(_option(f))
+        kind = whole_number(option)
     elif float in kinds:
-        kind = number(_option(f))
-    return common | {"type": kind, "help": shown, "metavar": f.metadata.get("metavar", "N")}
+        kind = number(option)
+    return common | {"type": kind, "metavar": f.metadata.get("metavar", "N")}
 
 
 def number(option: str) -> Callable[[str], float]:

@@ -12,7 +12,6 @@ from videostyle.cli.words import duration
 if TYPE_CHECKING:
     from videostyle.pipeline.progress import Progress
 
-
 PLAIN_SECONDS = 15.0  # between lines of progress where there is no terminal to draw a bar in
 JSON_SECONDS = 1.0  # between objects about one frame
 BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {unit} [{elapsed}{postfix}]"
@@ -20,7 +19,6 @@ BAR_WITHOUT_END = "{desc} {n_fmt} {unit} [{elapsed}{postfix}]"
 
 
 def unit_of(progress: "Progress") -> str:
-    """What is counted."""
     return "pictures" if progress.stage == "experiments" else "frames"
 
 
@@ -33,8 +31,12 @@ class _Bar:
 
     def __call__(self, progress: "Progress") -> None:
         unit = unit_of(progress)
-        if self.bar is None or self.bar.unit != unit:
-            self.bar = self._begin(progress, unit)
+        if self.bar is not None and self.bar.unit != unit:  # something else is counted from here on
+            self.bar.close()
+            self.bar, self.began = None, time.monotonic()
+        if self.bar is None:
+            form = BAR if progress.frames else BAR_WITHOUT_END
+            self.bar = tqdm(total=progress.frames, bar_format=form, dynamic_ncols=True, unit=unit)
         if progress.frames and progress.frame > progress.frames:
             self.bar.total = None  # the container promised fewer
         left = seconds_left(progress, self.began)
@@ -45,13 +47,6 @@ class _Bar:
         self.bar.set_postfix_str(", ".join(words), refresh=False)
         self.bar.update(progress.frame - self.bar.n)
         self.bar.refresh()
-
-    def _begin(self, progress: "Progress", unit: str) -> tqdm:
-        if self.bar is not None:  # something else is counted from here on
-            self.bar.close()
-            self.began = time.monotonic()
-        form = BAR if progress.frames else BAR_WITHOUT_END
-        return tqdm(total=progress.frames, bar_format=form, dynamic_ncols=True, unit=unit)
 
     def close(self) -> None:
         if self.bar is not None:
@@ -80,7 +75,7 @@ class _Lines:
 
 
 class _Json:
-    """The same for programs: one object a line, for every frame and now and then in between."""
+    """The same for programs: one object a line, for every frame and stage, and once in JSON_SECONDS."""
 
     def __init__(self) -> None:
         self.began, self.last, self.stage = time.monotonic(), -JSON_SECONDS, ""
@@ -91,20 +86,13 @@ class _Json:
             return
         self.last, self.stage = now, progress.stage
         left = seconds_left(progress, self.began)
-        content = {
-            "stage": progress.stage,
-            "frame": progress.frame,
-            "frames": progress.frames,
-            "restored": progress.restored,
-            "evaluation": progress.evaluation,
-            "loss": progress.loss or None,
-            "seconds_left": None if left is None else round(left, 1),
-        }
+        content = {name: getattr(progress, name) for name in ("stage", "frame", "frames", "restored", "evaluation")}
+        content |= {"loss": progress.loss or None, "seconds_left": None if left is None else round(left, 1)}
         print(json.dumps(content), file=sys.stderr, flush=True)
 
 
 def seconds_left(progress: "Progress", began: float) -> float | None:
-    """What the run says itself, else by the pace since ``began``; None where that cannot be told."""
+    """What the run says, else an estimate from the pace since ``began``; None where there is neither."""
     if progress.seconds_left is not None or not progress.frames or not progress.frame or progress.restored:
         return progress.seconds_left
     return (time.monotonic() - began) / progress.frame * max(0, progress.frames - progress.frame)

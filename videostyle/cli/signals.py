@@ -1,9 +1,9 @@
-"""Ctrl-C and SIGTERM while a run goes on: the first one is a request, the second one an order."""
+"""Ctrl-C and SIGTERM during a run: the first one is a request, the second one an order."""
 
 import signal
 import threading
 from collections.abc import Callable
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, Self
 
 from videostyle.errors import StoppedError
@@ -20,9 +20,9 @@ class InterruptedRunError(Exception):
 
 
 class Interrupts:
-    """A context manager. While ``painting`` is set, the first signal only sets ``requested``; any other raises.
+    """A context manager: while frames are painted the first signal only calls ``on_request``, any other one raises.
 
-    Leaves as InterruptedRunError whatever a signal ended. ``on_request`` is called when a stop was asked for.
+    Raises InterruptedRunError where a signal ended the body.
     """
 
     def __init__(self, on_request: Callable[[], None]) -> None:
@@ -36,9 +36,7 @@ class Interrupts:
             self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         if isinstance(error, StoppedError):
@@ -55,9 +53,8 @@ class Interrupts:
         self._on_request()
 
     def watch(self, stage: str) -> None:
-        """Where the run stands: frames that are being painted are finished first, anything else can be left."""
-        self.painting = stage == "stylise"
-        self.begun = True
+        """Take note of the stage: only frames that are being painted are finished before a stop."""
+        self.painting, self.begun = stage == "stylise", True
 
     def should_stop(self) -> bool:
         return self.requested

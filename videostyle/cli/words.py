@@ -1,8 +1,8 @@
 """Counts, durations and amounts of memory in words."""
 
 
-def counted(frames: int) -> str:
-    return "1 frame" if frames == 1 else f"{frames} frames"
+def counted(number: int, what: str = "frame") -> str:
+    return f"1 {what}" if number == 1 else f"{number} {what}s"
 
 
 def duration(seconds: float) -> str:
@@ -18,6 +18,6 @@ def duration(seconds: float) -> str:
 
 
 def memory(resident: int, on_device: int) -> str:
-    """Peaks in words."""
+    """Peaks of memory, given in bytes, in words."""
     words = f"{resident / 2**30:.1f} GiB of memory"
     return f"{words}, {on_device / 2**30:.1f} GiB on the GPU" if on_device else words
