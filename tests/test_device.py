@@ -13,18 +13,18 @@ from videostyle.pipeline import memory
 
 def test_available_memory(tmp_path: Path) -> None:
     (tmp_path / "meminfo").write_text("MemTotal:  100 kB\nMemAvailable:   42 kB\n")
-    assert device._available_bytes(tmp_path / "meminfo") == 42 * 1024
-    assert device._available_bytes(tmp_path / "none") is None
+    assert device.available_bytes(tmp_path / "meminfo") == 42 * 1024
+    assert device.available_bytes(tmp_path / "none") is None
 
 
 def test_a_containers_limit(tmp_path: Path) -> None:
     (tmp_path / "memory.max").write_text("1000\n")
     (tmp_path / "memory.current").write_text("900\n")
     (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 300\n")
-    assert device._left_in_group(tmp_path) == 400
+    assert device.left_in_group(tmp_path) == 400
     (tmp_path / "memory.max").write_text("max\n")
-    assert device._left_in_group(tmp_path) is None
-    assert device._left_in_group(tmp_path / "none") is None
+    assert device.left_in_group(tmp_path) is None
+    assert device.left_in_group(tmp_path / "none") is None
 
 
 def test_this_machine_has_some() -> None:

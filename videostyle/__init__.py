@@ -12,27 +12,20 @@ from typing import Any
 
 from videostyle.version import __version__
 
-_HOMES = {
-    "Frame": "frames",
-    "StylisedFrame": "frames",
-    "VideoInfo": "frames",
-    "StyleImage": "stylise.look",
-    "Settings": "settings",
-    "MediaSettings": "settings",
-    "RunSettings": "settings",
-    "VideoStyleError": "errors",
-    "Stylizer": "stylise.stylizer",
-    "stylise_frames": "stylise.sequence",
-    "Progress": "pipeline.progress",
-    "Result": "pipeline.request",
-    "Request": "pipeline.request",
-    "run": "pipeline.run",
-    "Preview": "pipeline.picture",
-    "stylise_video": "pipeline.video",
-    "stylise_image": "pipeline.picture",
-    "preview_video": "pipeline.picture",
-    "copy_video": "pipeline.video",
+_NAMES = {
+    "frames": ("Frame", "StylisedFrame", "VideoInfo"),
+    "stylise.look": ("StyleImage",),
+    "settings": ("Settings", "MediaSettings", "RunSettings"),
+    "errors": ("VideoStyleError",),
+    "stylise.stylizer": ("Stylizer",),
+    "stylise.sequence": ("stylise_frames",),
+    "pipeline.progress": ("Progress",),
+    "pipeline.request": ("Result", "Request"),
+    "pipeline.run": ("run",),
+    "pipeline.picture": ("Preview", "stylise_image", "preview_video"),
+    "pipeline.video": ("stylise_video", "copy_video"),
 }
+_HOMES = {name: module for module, names in _NAMES.items() for name in names}
 __all__ = ["__version__", *_HOMES]
 
 

@@ -4,6 +4,7 @@ import ctypes
 import os
 import platform
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +31,7 @@ class Machine:
 
     @property
     def name(self) -> str:
-        """The device in words, as the record and ``doctor`` say it."""
+        """The device in words."""
         if self.device.type == "cuda":
             return torch.cuda.get_device_name(self.device)
         return f"{processor_name()}, {torch.get_num_threads()} threads"
@@ -38,29 +39,20 @@ class Machine:
 
 def choose_machine(settings: Settings) -> Machine:
     """The device and precision that the settings ask for, or the best ones here. Raises DeviceError if not there."""
-    device = torch.device(_choose_device(settings.device))
-    fast = bf16_is_fast(device)
+    wanted, there = settings.device, available_devices()
+    if wanted not in ("auto", *there):
+        raise DeviceError(f"device is {wanted}, which is not available here; there is {', '.join(there)}")
+    device = torch.device(there[0] if wanted == "auto" else wanted)
     if settings.precision == "bf16" and device.type == "mps":
         raise DeviceError("precision is bf16 and the device mps, which is slow at it; use --precision fp32")
-    bf16 = settings.precision == "bf16" or (settings.precision == "auto" and fast)
+    bf16 = settings.precision == "bf16" or (settings.precision == "auto" and bf16_is_fast(device))
     return Machine(device, torch.bfloat16 if bf16 else torch.float32)
 
 
 def available_devices() -> list[str]:
     """Devices that can be used here, the best first."""
-    found = ["cuda"] if torch.cuda.is_available() else []
-    if torch.backends.mps.is_available():
-        found.append("mps")
-    return [*found, "cpu"]
-
-
-def _choose_device(wanted: str) -> str:
-    there = available_devices()
-    if wanted == "auto":
-        return there[0]
-    if wanted not in there:
-        raise DeviceError(f"device is {wanted}, which is not available here; there is {', '.join(there)}")
-    return wanted
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    return [name for name, found in there.items() if found]
 
 
 def bf16_is_fast(device: torch.device) -> bool:
@@ -75,13 +67,10 @@ def bf16_is_fast(device: torch.device) -> bool:
 
 def processor_name() -> str:
     """The CPU's model as the system says it."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            for line in file:
-                if line.startswith("model name"):
-                    return line.partition(":")[2].strip()
-    except OSError:
-        pass
+    with suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
 
 
@@ -102,45 +91,36 @@ def free_memory_bytes(device: torch.device) -> int | None:
         return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
     if device.type != "cpu":
         return None
-    limits = [_available_bytes(Path("/proc/meminfo")), _left_in_group(Path("/sys/fs/cgroup"))]
+    limits = [available_bytes(Path("/proc/meminfo")), left_in_group(Path("/sys/fs/cgroup"))]
     return min((limit for limit in limits if limit is not None), default=None)
 
 
-def _available_bytes(meminfo: Path) -> int | None:
-    """What Linux would give without swapping."""
-    try:
+def available_bytes(meminfo: Path) -> int | None:
+    """What Linux would give without swapping, in bytes; None on another system."""
+    with suppress(OSError):
         lines = meminfo.read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+        return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+    return None
 
 
-def _left_in_group(group: Path) -> int | None:
-    """What a container's limit leaves, file caches that can be dropped not counted; None without a limit."""
-    try:
+def left_in_group(group: Path) -> int | None:
+    """What a container's limit leaves, in bytes, with the file caches that can be dropped; None without a limit."""
+    with suppress(OSError, ValueError):
         limit, used = ((group / name).read_text(encoding="ascii").strip() for name in ("memory.max", "memory.current"))
         cached = dict(line.split() for line in (group / "memory.stat").read_text(encoding="ascii").splitlines())
         return int(limit) - int(used) + int(cached.get("inactive_file", 0))
-    except (OSError, ValueError):
-        return None
+    return None
 
 
 def keep_freed_memory() -> None:
     """Let this process reuse what it frees instead of handing it back to the system; for programs, not libraries.
 
-    Every evaluation frees and takes the same tens of megabytes, and the pages that glibc gives back each time cost
-    6 % of it. Where the C library has no such switch nothing happens.
+    Every evaluation frees and takes the same tens of megabytes. Does nothing where the C library has no such switch.
     """
-    try:
+    with suppress(AttributeError, OSError, TypeError):
         adjust = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):
-        return
-    for parameter in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
-        adjust(parameter, 2**30)
-
-
-# glibc's malloc.h
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+        for parameter in (-1, -3):  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of glibc's malloc.h
+            adjust(parameter, 2**30)
 
 
 def cores() -> int:
@@ -149,5 +129,5 @@ def cores() -> int:
 
 
 def encoder_threads() -> int | None:
-    """Threads for FFmpeg beside an optimiser on the CPU: one where there are few cores, as it likes otherwise."""
+    """Threads for FFmpeg beside an optimiser: 1 with 4 cores or fewer, else None, FFmpeg's own choice."""
     return 1 if cores() <= 4 else None

@@ -14,10 +14,7 @@ from videostyle.errors import MediaError
 
 @contextmanager
 def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
-    """A file beside ``path`` to write to; at the end it takes that place in one step. Raises OSError.
-
-    ``durable``: both are on the disk when this returns.
-    """
+    """A file beside ``path`` that replaces it in one step at the end, on the disk if ``durable``. Raises OSError."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield temporary

@@ -1,10 +1,7 @@
 """The values that the stages hand to one another: frames and what is known about a clip.
 
-Conventions (the only place where they are stated for pixels and time):
-
-- pixels: float32 RGB in [0, 1], shape (1, 3, H, W);
-- time: an integer timestamp ``pts`` with a Fraction ``time_base``, or a name ending in ``_seconds``;
-- frame rates: Fractions.
+Conventions: pixels are float32 RGB in [0, 1] of shape (1, 3, H, W); a time is an integer timestamp ``pts`` with a
+Fraction ``time_base``, or has a name ending in ``_seconds``; frame rates are Fractions.
 """
 
 from dataclasses import dataclass, field, replace
@@ -14,11 +11,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-# The pixels of a frame whose pixels are not kept. The same for all: a small tensor for each, made between large ones,
-# kept ten kilobytes of memory a frame from being used again.
+# The pixels of a frame that are not kept; one tensor for all, as small ones between large ones fragment the memory
 NO_PIXELS = torch.empty(1, 3, 0, 0)
-# BT.709
-LUMA = (0.2126, 0.7152, 0.0722)
+LUMA = (0.2126, 0.7152, 0.0722)  # ITU-R BT.709
 
 
 def luma(pixels: torch.Tensor) -> torch.Tensor:
@@ -36,22 +31,17 @@ def to_array(pixels: torch.Tensor, depth: int = 8) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture of a clip.
+    """One picture of a clip. Raises ValueError for pixels of another kind."""
 
-    ``pixels``: float32 RGB in [0, 1], shape (1, 3, H, W). ``pts * time_base`` is its time in seconds. ``cut``: it has
-    nothing to do with the frame before it, a new shot begins.
-    """
-
-    pixels: torch.Tensor
+    pixels: torch.Tensor  # float32 RGB in [0, 1], shape (1, 3, H, W)
     pts: int = 0
-    time_base: Fraction = Fraction(1, 1)
-    cut: bool = False
+    time_base: Fraction = Fraction(1, 1)  # pts * time_base is the frame's time in seconds
+    cut: bool = False  # whether a new shot begins with it
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 4 or self.pixels.shape[:2] != (1, 3) or self.pixels.dtype != torch.float32:
-            raise ValueError(
-                f"a frame is float32 of shape (1, 3, H, W), got {self.pixels.dtype} {tuple(self.pixels.shape)}"
-            )
+            given = f"{self.pixels.dtype} {tuple(self.pixels.shape)}"
+            raise ValueError(f"a frame is float32 of shape (1, 3, H, W), got {given}")
 
     @property
     def time_seconds(self) -> Fraction:

@@ -21,8 +21,7 @@ def sample_names() -> list[str]:
 
 def sample(name: str) -> Path:
     """Return the path of a sample by its name, for instance "clip.mp4" or "styles/brush.jpg"."""
-    names = sample_names()
-    if name not in names:
+    if name not in (names := sample_names()):
         there = ", ".join(names) or f"none in {samples_folder()}"
         raise UsageError(f"there is no sample called {name!r}; there are: {there}")
     return samples_folder() / name
