@@ -19,16 +19,16 @@ def same_style(device, dtype, tolerance):
 
     kernels.PROGRAMS = 4
     x, content, style = (picture(*SIZE, seed=i).to(device) for i in range(3))
-    part = torch.zeros(1, 1, *SIZE, device=device)
-    part[..., 5:20, 10:30] = 0.5
+    region = torch.zeros(1, 1, *SIZE, device=device)
+    region[..., 5:20, 10:30] = 0.5
     for content_layers in (CONTENT_LAYERS, ("conv3_1",)):
         weights = LossWeights(1.0, 100.0, 0.0, content_layers, STYLE_LAYERS)
         extractor = FeatureExtractor(small_backbone(), weights.layers, device=device, dtype=getattr(torch, dtype))
         free = StyleTarget(extractor, style, STYLE_LAYERS)
         for target in (free, free.anchored_at(extractor, content, 2.0)):
-            for whole in (None, part):
+            for own_style in (None, region):
                 seen = ContentTarget(extractor, content, content_layers)
-                made = Objective(extractor, seen, target, weights, region=whole, dense=True)
+                made = Objective(extractor, seen, target, weights, region=own_style, dense=True)
                 found = []
                 fused.loaded_kernels = lambda: kernels
                 for fuses in (False, True):
@@ -39,7 +39,7 @@ def same_style(device, dtype, tolerance):
                     pair = getattr(losses, name), getattr(expected, name)
                     torch.testing.assert_close(*pair, rtol=tolerance, atol=1e-12, msg=name)
                 assert (own - gradient).norm() < tolerance * gradient.norm()
-                assert gradient.any() and bool(expected.region) == (whole is not None)
+                assert gradient.any() and bool(expected.region) == (own_style is not None)
 
 
 def same_layer(device, dtype, tolerance, m, c):
@@ -56,20 +56,20 @@ def same_layer(device, dtype, tolerance, m, c):
     minimised_grams, target = torch.randn(2, c, c, generator=generator).to(device)
     weights, share = (torch.rand(m, generator=generator) / m).to(device), torch.full((1,), 0.7, device=device)
     above, wide = torch.randn(m, c, generator=generator).to(flat), flat.double()
-    gram, of_part = wide.T @ wide / m, wide.T @ (wide * weights[:, None])
-    expected = torch.stack((0.5 * (gram - minimised_grams), 5 * 0.7 * (of_part - target)))
+    gram, of_region = wide.T @ wide / m, wide.T @ (wide * weights[:, None])
+    expected = torch.stack((0.5 * (gram - minimised_grams), 5 * 0.7 * (of_region - target)))
     losses = torch.stack([f * d.square().sum() for f, d in ((2, gram - minimised_grams), (3, gram - target))])
-    loss_of_part = 7 * 0.7 * (of_part - target).square().sum()
-    for part in (None, (weights, share, 5.0, 7.0)):
-        slopes, sums = kernels.slope_and_loss(flat, minimised_grams, target, (0.5, 2.0, 3.0), part)
+    loss_of_region = 7 * 0.7 * (of_region - target).square().sum()
+    for region in (None, (weights, share, 5.0, 7.0)):
+        slopes, sums = kernels.slope_and_loss(flat, minimised_grams, target, (0.5, 2.0, 3.0), region)
         same(slopes, expected[: len(slopes)])
-        same(sums.sum(0), torch.cat((losses, loss_of_part[None] if part else losses.new_zeros(1))))
+        same(sums.sum(0), torch.cat((losses, loss_of_region[None] if region else losses.new_zeros(1))))
         added = wide @ expected[0]
-        if part:
+        if region:
             added += weights[:, None] * (wide @ expected[1])
         for g in (None, above):
             wanted = torch.where(wide > 0, added if g is None else added + g, 0.0)
-            given = None if g is None else g.clone(), flat, slopes, weights if part else None
+            given = None if g is None else g.clone(), flat, slopes, weights if region else None
             same(kernels.add_style_through_relu(*given), wanted)
 
 

@@ -1,1 +1,1 @@
-"""Our own kernels for GPUs, in Triton. Every one has a plain twin where it is used."""
+"""Triton kernels for GPUs. Each does what a few PyTorch operations beside its call do elsewhere."""

@@ -1,27 +1,23 @@
-"""A step of L-BFGS in four Triton kernels: what ``lbfgs.py`` says in ninety small ones, each 2 microseconds on a GPU.
+"""A step of L-BFGS in four Triton kernels, for which ``optimise.lbfgs`` takes ninety of PyTorch's, each 2 us on a GPU.
 
-The pairs are read twice a step, once for their products with what is new and once for the direction, as there. What
-Triton needs is said in ``pooling.py``.
+Triton's needs: see ``pooling.py``.
 """
 
 import torch
 import triton
 import triton.language as tl
 
-# Programs that share the pixels; each leaves one partial sum. Four for every multiprocessor of a large GPU.
+# Programs that share the pixels, each with a partial sum: four for each multiprocessor of a large GPU.
 PROGRAMS = 512
-# Pixel values that a program takes at a time.
-VALUES = 1024
+VALUES = 1024  # pixel values that a program takes at a time
 
 
 def self_test(device: torch.device | str = "cuda") -> bool:
-    """Tries them on the device; why they might not work has no common name (``pooling.py``)."""
+    """Whether the kernels work (see ``pooling.self_test``)."""
     try:
         products = torch.zeros(16, 16, dtype=torch.float64, device=device)
-        flags, newest_slot = (
-            torch.zeros(9, dtype=torch.bool, device=device),
-            torch.zeros((), dtype=torch.int64, device=device),
-        )
+        flags = torch.zeros(9, dtype=torch.bool, device=device)
+        newest_slot = torch.zeros((), dtype=torch.int64, device=device)
         x, g, last_x, last_g = torch.ones(4, 1, 3, 16, 16, device=device)
         pairs, last = torch.zeros(16, 768, device=device), (last_x.flatten(), last_g.flatten())
         tensors, limits = [pairs, products, flags[:8], newest_slot, *last, flags[8]], (1e-8, 0.25, 2.0)
@@ -34,18 +30,14 @@ def self_test(device: torch.device | str = "cuda") -> bool:
 
 
 def step(
-    tensors: list[torch.Tensor],
-    x: torch.Tensor,
-    g: torch.Tensor,
-    pair_angle: float,
-    first_step: float,
+    tensors: list[torch.Tensor], x: torch.Tensor, g: torch.Tensor, pair_angle: float, first_step: float,
     longest_step: float,
-) -> torch.Tensor:
-    """The picture to try next, not projected yet; ``tensors`` of an ``LBFGS``, all of which are brought up to date.
+) -> torch.Tensor:  # fmt: skip
+    """The picture to try next, not yet projected. ``tensors``: ``LBFGS.tensors()``, all updated in place.
 
-    ``x``, ``g``: (1, 3, H, W) float32. The last tensor says whether there was a step before this one.
+    ``x``, ``g``: (1, 3, H, W) float32. Constants: see ``optimise.lbfgs``.
     """
-    x, g = x.contiguous(), g.contiguous()  # the kernels walk memory, and pairs lie as a contiguous picture does
+    x, g = x.contiguous(), g.contiguous()  # the layout of the pairs
     pairs, products, valid, newest_slot, last_x, last_g, has_previous = tensors
     rows, count = pairs.shape
     padded = triton.next_power_of_2(rows)
@@ -57,19 +49,8 @@ def step(
         x, g, last_x, last_g, pairs, newest_slot, has_previous, partial, count, rows // 2, padded, block, PROGRAMS
     )
     pieces = min(PROGRAMS, max(8, 2048 // padded))
-    _recall[(1,)](
-        partial,
-        products,
-        valid,
-        newest_slot,
-        has_previous,
-        coefficients,
-        rows // 2,
-        padded,
-        pieces,
-        PROGRAMS,
-        pair_angle,
-    )
+    state = products, valid, newest_slot, has_previous
+    _recall[(1,)](partial, *state, coefficients, rows // 2, padded, pieces, PROGRAMS, pair_angle)
     _direction[(PROGRAMS,)](g, pairs, coefficients, moved, lengths, count, rows, VALUES, PROGRAMS)
     _move[(triton.cdiv(count, VALUES),)](
         x, moved, lengths, coefficients, count, rows, first_step, longest_step, VALUES, PROGRAMS
@@ -79,21 +60,10 @@ def step(
 
 @triton.jit
 def _append_pair(
-    x_at,
-    g_at,
-    last_x_at,
-    last_g_at,
-    pairs_at,
-    newest_at,
-    begun_at,
-    partial_at,
-    count,
-    M: tl.constexpr,
-    ROWS: tl.constexpr,
-    BLOCK: tl.constexpr,
-    PROGRAMS: tl.constexpr,
-):
-    """Write the new pair over the oldest (before the first step, the newest over itself); leave this program's part of
+    x_at, g_at, last_x_at, last_g_at, pairs_at, newest_at, begun_at, partial_at, count,
+    M: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr, PROGRAMS: tl.constexpr,
+):  # fmt: skip
+    """Write the new pair over the oldest (before the first step, the newest over itself), and this program's share of
     the products of all pairs with it and with the gradient, (3, ROWS)."""
     has_previous = tl.load(begun_at) != 0
     slot = ((tl.load(newest_at) + has_previous) % M).to(tl.int32)
@@ -133,28 +103,19 @@ def _append_pair(
 
 @triton.jit
 def _new(now, last_at, kept_at, has_previous, inside):
-    """The new pair's s or y: what has changed since the last step; before the first one, what is in its place."""
+    """The new pair's s or y: the change since the last step; before the first one, what is in its place."""
     change = now - tl.load(last_at, mask=inside, other=0.0)
     return tl.where(has_previous, change, tl.load(kept_at, mask=inside & (has_previous == 0), other=0.0))
 
 
 @triton.jit
 def _recall(
-    partial_at,
-    products_at,
-    valid_at,
-    newest_at,
-    begun_at,
-    coefficients_at,
-    M: tl.constexpr,
-    ROWS: tl.constexpr,
-    PIECES: tl.constexpr,
-    PROGRAMS: tl.constexpr,
-    PAIR_ANGLE: tl.constexpr,
-):
-    """Bring the products up to date; then -H g as coefficients of the pairs, the gradient's, and whether any is valid.
+    partial_at, products_at, valid_at, newest_at, begun_at, coefficients_at,
+    M: tl.constexpr, ROWS: tl.constexpr, PIECES: tl.constexpr, PROGRAMS: tl.constexpr, PAIR_ANGLE: tl.constexpr,
+):  # fmt: skip
+    """Update the products; then -H g as coefficients of the pairs and of the gradient, and whether any pair is valid.
 
-    One program. What is nothing but a number here, an element of a vector say, is a sum that has one term.
+    One program. A single element of a vector is read as a sum with one term.
     """
     row = tl.arange(0, ROWS)
     with_s, with_y, with_g = _totals(partial_at, ROWS, PIECES, PROGRAMS)
@@ -165,7 +126,7 @@ def _recall(
     sy = tl.sum(tl.where(row == slot + M, with_s, 0.0))
     yy = tl.sum(tl.where(row == slot + M, with_y, 0.0))
     bends = (sy > PAIR_ANGLE * tl.sqrt(ss) * tl.sqrt(yy)) & (has_previous | (tl.load(valid_at + slot) != 0))
-    tl.debug_barrier()  # everybody has read what is written now, and sees what was written above
+    tl.debug_barrier()  # all threads have read what is written next, and see what was written above
     tl.store(valid_at + slot, bends.to(tl.int1))
     tl.store(newest_at, slot.to(tl.int64))
     tl.store(begun_at, has_previous | True)
@@ -243,17 +204,10 @@ def _two_loops(products_at, valid_at, with_g, slot, M: tl.constexpr, ROWS: tl.co
 
 @triton.jit
 def _direction(
-    g_at,
-    pairs_at,
-    coefficients_at,
-    direction_at,
-    lengths_at,
-    count,
-    ROWS: tl.constexpr,
-    BLOCK: tl.constexpr,
-    PROGRAMS: tl.constexpr,
-):
-    """The direction from its coefficients, and this program's part of the sum of its absolute values."""
+    g_at, pairs_at, coefficients_at, direction_at, lengths_at, count,
+    ROWS: tl.constexpr, BLOCK: tl.constexpr, PROGRAMS: tl.constexpr,
+):  # fmt: skip
+    """The direction from its coefficients, and this program's share of the sum of its absolute values."""
     length = tl.zeros((BLOCK,), tl.float32)
     of_gradient = tl.load(coefficients_at + ROWS)
     for start in range(tl.program_id(0) * BLOCK, count, PROGRAMS * BLOCK):
@@ -270,17 +224,10 @@ def _direction(
 
 @triton.jit
 def _move(
-    x_at,
-    direction_at,
-    lengths_at,
-    coefficients_at,
-    count,
-    ROWS: tl.constexpr,
-    FIRST_STEP: tl.constexpr,
-    LONGEST_STEP: tl.constexpr,
-    BLOCK: tl.constexpr,
-    PROGRAMS: tl.constexpr,
-):
+    x_at, direction_at, lengths_at, coefficients_at, count,
+    ROWS: tl.constexpr, FIRST_STEP: tl.constexpr, LONGEST_STEP: tl.constexpr,
+    BLOCK: tl.constexpr, PROGRAMS: tl.constexpr,
+):  # fmt: skip
     """Write x plus the limited direction over the direction (``LBFGS._limited``)."""
     mean = tl.maximum(tl.sum(tl.load(lengths_at + tl.arange(0, PROGRAMS))) / count, 1.2e-38)
     known = tl.load(coefficients_at + ROWS + 1) > 0

@@ -1,4 +1,4 @@
-"""Which of our own kernels for a GPU are used: those whose module can be imported and says that they work."""
+"""Loads Triton kernels where their module can be imported and passes its self-test."""
 
 import importlib
 from functools import cache
@@ -7,7 +7,7 @@ from types import ModuleType
 
 @cache
 def load_tested(name: str) -> ModuleType | None:
-    """The module of kernels with this full name, where Triton is here and does what it should; otherwise None."""
+    """The module of kernels with this full name; None without Triton or where ``self_test`` fails."""
     try:
         module = importlib.import_module(name)
     except ImportError:

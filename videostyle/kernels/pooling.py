@@ -1,18 +1,18 @@
 """2x2 average pooling of channels-last maps and its way back on a GPU, each in one pass over memory.
 
-PyTorch's own kernels for them take as long as the convolutions between. Triton comes with PyTorch's CUDA builds for
-Linux, but wants a C compiler when a kernel is first used: where either is missing, the trunk does without.
+PyTorch's kernels for them take as long as the convolutions between. Triton comes with PyTorch's CUDA builds for Linux
+and needs a C compiler when a kernel is first used: without either, FeatureExtractor uses PyTorch's kernels.
 """
 
 import torch
 import triton
 import triton.language as tl
 
-BLOCK = 1024  # values a program looks at
+BLOCK = 1024  # values of a program
 
 
 def self_test(device: torch.device | str = "cuda") -> bool:
-    """Tries them there: what can be missing (a compiler, its headers, a folder to write to) has no common name."""
+    """Whether the kernels work; a missing compiler, header or folder raises no common exception."""
     try:
         x = torch.tensor([-1.0, 3.0], device=device).expand(1, 8, 2, 2).contiguous(memory_format=torch.channels_last)
         pooled = average_pool(x)
@@ -34,7 +34,7 @@ def average_pool(x: torch.Tensor) -> torch.Tensor:
 def repeat(g: torch.Tensor, into: torch.Tensor, masked: bool = False) -> torch.Tensor:
     """Every value of ``g`` (N, C, h, w) at the four places of ``into`` (N, C, H, W) that pooling took it from.
 
-    ``masked``: only where ``into`` is above zero, and 0 elsewhere. A last odd row or column is left as it is.
+    ``masked``: 0 where ``into`` is not above zero. A last odd row or column of ``into`` is left as it is.
     """
     n, c, height, width = into.shape
     h, w = g.shape[2:]
