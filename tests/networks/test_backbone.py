@@ -9,15 +9,7 @@ import torch.nn.functional as F
 from small_networks import picture, small_backbone
 
 from videostyle.errors import UsageError
-from videostyle.networks.backbone import (
-    CAFFE_MEAN_BGR,
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    VGG19_LAYERS,
-    LayerReference,
-    layer_stride,
-    vgg19,
-)
+from videostyle.networks.backbone import VGG19_LAYERS, LayerReference, layer_stride, vgg19
 
 
 def first_layer(seed: int = 0) -> dict[str, torch.Tensor]:
@@ -35,8 +27,8 @@ def column(values) -> torch.Tensor:
 def preprocessed(x: torch.Tensor, preprocessing: str) -> torch.Tensor:
     """What the two publications do to RGB in [0, 1] before the network."""
     if preprocessing == "bgr-0-255-caffe-mean":
-        return 255 * x.flip(1) - column(CAFFE_MEAN_BGR)
-    return (x - column(IMAGENET_MEAN)) / column(IMAGENET_STD)
+        return 255 * x.flip(1) - column((103.939, 116.779, 123.68))
+    return (x - column((0.485, 0.456, 0.406))) / column((0.229, 0.224, 0.225))
 
 
 @pytest.mark.parametrize("preprocessing", ["rgb-0-1-imagenet-mean-std", "bgr-0-255-caffe-mean"])
@@ -94,10 +86,16 @@ def test_pooling(pooling, function):
     torch.testing.assert_close(found["conv2_1"], expected)
 
 
-def test_nominal_features_are_scaled_and_adapted():
-    plain, scaled = small_backbone(adapters=False), small_backbone(adapters=False, scale=3.0)
+def test_reference_features_are_scaled_and_adapted():
+    plain, scaled, adapted = small_backbone(), small_backbone(scale=3.0), small_backbone(scale=3.0, adapters=True)
+    own = adapted.references["conv2_1"].adapter
+    plain = replace(plain, convs=adapted.convs)  # the same weights, nothing applied to their features
     x = picture(16, 16)
     f = plain.features(x, ["conv2_1"])["conv2_1"]
+    expected = 3 * (own.float() @ f.flatten(2)).view(1, -1, *f.shape[2:])
+    assert expected.shape[1] == f.shape[1] - 1
+    torch.testing.assert_close(adapted.features(x, ["conv2_1"])["conv2_1"], expected)
+    f = small_backbone().features(x, ["conv2_1"])["conv2_1"]
     torch.testing.assert_close(scaled.features(x, ["conv2_1"])["conv2_1"], 3 * f)
     adapter = torch.tensor([[1.0, 2.0], [0.0, 1.0], [1.0, 0.0]])
     v = torch.tensor([2.0, -1.0])

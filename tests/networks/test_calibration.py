@@ -47,9 +47,9 @@ def test_calibrated_scales_bring_every_layer_to_the_originals_mean():
     means = calibration.mean_activations(backbone)
     found = calibration.calibrated(backbone)
     assert set(found.references) == set(calibration.ORIGINAL_MEANS)
-    for name, references in found.references.items():
-        assert references.scale * means[name] == pytest.approx(calibration.ORIGINAL_MEANS[name], rel=1e-6)
-        assert references.channels == backbone.references[name].channels
+    for name, reference in found.references.items():
+        assert reference.scale * means[name] == pytest.approx(calibration.ORIGINAL_MEANS[name], rel=1e-6)
+        assert reference.channels == backbone.references[name].channels
 
 
 def test_layers_without_a_known_mean_are_not_answered_to():

@@ -36,9 +36,9 @@ def test_the_file_is_small_and_travels_with_its_card():
 @pytest.mark.parametrize("layer", PRESENTATION)
 def test_answers_to_the_presentations_layers(backbone, layer):
     backbone.check([layer], "average")
-    references = backbone.references[layer]
-    assert references.channels == VGG19_LAYERS[layer][2]
-    assert torch.equal(references.adapter, references.adapter.triu())
+    reference = backbone.references[layer]
+    assert reference.channels == VGG19_LAYERS[layer][2]
+    assert torch.equal(reference.adapter, reference.adapter.triu())
 
 
 @pytest.mark.parametrize("layer", sorted(set(VGG19_LAYERS) - set(PRESENTATION)))
@@ -98,7 +98,7 @@ def _objective(extractor, content, style):
 
 
 def test_gradient_equals_autograd_in_float64(backbone):
-    """Through adapters and folded scales: the fast path against the plain losses on nominal features."""
+    """Through adapters and folded scales: the fast path against the plain losses on reference features."""
     content, style, x = _pictures(dtype=torch.float64)
     objective = _objective(FeatureExtractor(backbone, WEIGHTS.layers, dtype=torch.float64), content, style)
     losses, gradient = objective.value_and_gradient(x)

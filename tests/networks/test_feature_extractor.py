@@ -5,8 +5,8 @@ import torch
 from small_networks import picture, pixel_backbone, small_backbone
 
 from videostyle.errors import UsageError
-from videostyle.networks.convolution import _Convolution
-from videostyle.networks.feature_extractor import FeatureExtractor, _mask
+from videostyle.networks.convolution import Convolution
+from videostyle.networks.feature_extractor import FeatureExtractor, relu_gradient
 
 LAYERS = ("conv1_2", "conv3_1", "conv5_1")
 SIZES = [(16, 16), (37, 51), (33, 64)]  # the smallest that conv5_1 takes, and odd ones where pooling drops a border
@@ -20,8 +20,8 @@ def plain_gradient(backbone, x, pooling, cotangents):
     return torch.autograd.grad(total, x)[0], found
 
 
-def trunk_gradient(extractor, x, cotangents):
-    """The same with the trunk's own way down."""
+def fast_gradient(extractor, x, cotangents):
+    """The same by the extractor."""
     activations = extractor.forward(x)
 
     def tap(name, features, g):
@@ -42,41 +42,41 @@ def cotangents_for(backbone, x, pooling):
 @pytest.mark.parametrize("pooling", ["average", "max"])
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("count", [1, 2])
-def test_float64_trunk_equals_autograd(pooling, size, count):
+def test_float64_extractor_equals_autograd(pooling, size, count):
     torch.manual_seed(0)
     backbone, x = small_backbone(), picture(*size, count=count, dtype=torch.float64)
     cotangents = cotangents_for(backbone, x, pooling)
     expected, features = plain_gradient(backbone, x, pooling, cotangents)
     extractor = FeatureExtractor(backbone, LAYERS, pooling=pooling, dtype=torch.float64)
-    gradient, activations = trunk_gradient(extractor, x, cotangents)
+    gradient, activations = fast_gradient(extractor, x, cotangents)
     for name in LAYERS:
         torch.testing.assert_close(activations[name], features[name].detach(), rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(gradient, expected, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
-def test_the_relus_mask_is_exact(dtype):
+def test_the_relus_gradient_is_exact(dtype):
     """For zeros of both signs, the smallest numbers and negative gradients too; over either operand."""
     edges = torch.tensor([0.0, -0.0, 1e-40, -1e-40, 1.0, -1.0, float("inf")], dtype=dtype)
     g, features = (t.reshape(1, -1, 7, 1).contiguous() for t in torch.meshgrid(edges, edges, indexing="ij"))
     expected = torch.where(features > 0, g, torch.zeros_like(g))
     for chosen in (0, 1):
         operands = g.clone(), features.clone()
-        found = _mask(*operands, into=operands[chosen])
+        found = relu_gradient(*operands, into=operands[chosen])
         assert found.dtype == dtype and torch.equal(found, expected)
         assert torch.equal(operands[chosen], expected)
 
 
 @pytest.mark.parametrize("pooling", ["average", "max"])
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_packed_float32_trunk_equals_float64(pooling, size):
+def test_packed_float32_extractor_equals_float64(pooling, size):
     torch.manual_seed(1)
     backbone, x = small_backbone(1), picture(*size)
     cotangents = cotangents_for(backbone, x.double(), pooling)
-    exact, _ = trunk_gradient(
+    exact, _ = fast_gradient(
         FeatureExtractor(backbone, LAYERS, pooling=pooling, dtype=torch.float64), x.double(), cotangents
     )
-    fast, activations = trunk_gradient(FeatureExtractor(backbone, LAYERS, pooling=pooling), x, cotangents)
+    fast, activations = fast_gradient(FeatureExtractor(backbone, LAYERS, pooling=pooling), x, cotangents)
     assert fast.dtype == torch.float32
     # A ReLU or a maximum that is decided by the last bit moves single values: hence a norm, not every value.
     assert (fast - exact).norm() < 1e-4 * exact.norm()
@@ -87,13 +87,13 @@ def test_packed_float32_trunk_equals_float64(pooling, size):
 
 
 @pytest.mark.parametrize("pooling", ["average", "max"])
-def test_bf16_trunk_is_close_to_fp32(pooling):
+def test_bf16_extractor_is_close_to_fp32(pooling):
     torch.manual_seed(2)
     backbone, x = small_backbone(2), picture(48, 65)
     cotangents = cotangents_for(backbone, x, pooling)
     exact, features = plain_gradient(backbone, x, pooling, cotangents)
     extractor = FeatureExtractor(backbone, LAYERS, pooling=pooling, dtype=torch.bfloat16)
-    gradient, activations = trunk_gradient(extractor, x, cotangents)
+    gradient, activations = fast_gradient(extractor, x, cotangents)
     assert gradient.dtype == torch.float32
     assert activations["conv1_2"].dtype == torch.bfloat16
     for name in LAYERS:
@@ -147,7 +147,7 @@ def test_an_unknown_layer_and_an_unknown_name_of_an_activation():
 def test_no_weight_is_laid_out_anew_in_every_call(dtype, relu, capfd):
     """oneDNN wants another layout of 192 channels for one picture than for another; each is made once."""
     bias = torch.randn(192).to(dtype) if relu else None
-    convolution = _Convolution(torch.randn(192, 96, 3, 3).to(dtype), bias, 1, relu)
+    convolution = Convolution(torch.randn(192, 96, 3, 3).to(dtype), bias, 1, relu)
     if not convolution.packable:
         pytest.skip("this torch has no prepacked convolutions here")
     for height, width in ((36, 64), (36, 63), (24, 40), (36, 64)):

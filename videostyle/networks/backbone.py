@@ -1,12 +1,11 @@
-"""Networks as data: a chain of convolutions with names, the preprocessing folded in, and what their features mean.
+"""Networks as data: a chain of named convolutions with the preprocessing folded in, and what their features mean.
 
-Layer names mean the output after the ReLU, as in ``conv4_2``. A backbone takes RGB in [0, 1]; its weights' own
-preprocessing (mean, deviation, channel order, range) is folded into the first convolution, which is exact because the
-picture is padded by repeating its border there.
+A layer's name, as ``conv4_2``, means its output after the ReLU. A backbone takes RGB in [0, 1]: the preprocessing of
+its weights is folded into the first convolution, which is exact because the border of the picture is repeated there.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -52,13 +51,12 @@ class Conv:
 
 @dataclass(frozen=True)
 class LayerReference:
-    """What a layer's features stand for: those of the original VGG-19 (Caffe weights, input 0-255).
+    """How a layer's features F relate to those of the original VGG-19 (Caffe weights, input 0-255).
 
-    Nominal features are ``scale * adapter @ F``: the losses are defined on these. ``channels`` is N_l of VGG-19.
-    ``smoothness``: the total variation that belongs to the layer's style loss. A network that sees less at the finest
-    scale than the original has to be told of it, lest optimisers leave there what they like; 0 for the original.
-    ``variation``: for the same reason, the weight of the ``divergence`` of the picture's total variation from the style
-    picture's, beside the layer's style loss; 0 for the original.
+    The losses are defined on the reference features ``scale * adapter @ F``. ``channels``: N_l of VGG-19.
+    ``smoothness``: weight of the total variation in the layer's style loss; ``variation``: weight there of the
+    ``divergence`` between the total variations of the picture and of the style picture. Both are 0 for the original; a
+    network that sees less than it at the finest scale needs them, since its features leave that scale free.
     """
 
     channels: int
@@ -74,22 +72,20 @@ class LayerReference:
 
 @dataclass(frozen=True)
 class Backbone:
-    """A network for RGB in [0, 1]: its convolutions in order, and the layers that it answers to."""
+    """A network for RGB in [0, 1]: its convolutions in order, and its layers that losses may use (``references``)."""
 
     name: str
     convs: tuple[Conv, ...]
     references: Mapping[str, LayerReference]
     sha256: str = ""
-    # Subtracted in float32 before anything is rounded: bf16 has 8 bits, and most of them would go on the mean.
+    # RGB mean, subtracted in float32: of the 8 bits of bf16 the mean would take most.
     centre: tuple[float, float, float] = (0.485, 0.456, 0.406)
     poolings: tuple[str, ...] = POOLINGS
-    notices: tuple[str, ...] = field(default=())
-    # Evaluations from the content after which a picture counts as good enough: what a shot's frames are taken to.
-    target_evaluations: int = 60
-    embedded: bool = False  # it travels in the package and answers to a fixed list of layers
+    target_evaluations: int = 60  # from the content; their loss is the target of a shot's later frames
+    embedded: bool = False  # shipped in the package, with a fixed list of layers
 
     def check(self, layers: Collection[str], pooling: str) -> None:
-        """Refuse layers and poolings that this network does not answer to, with a UsageError that says what to do."""
+        """Raise UsageError, which says what to do, for layers and poolings that this network does not have."""
         unknown = [name for name in layers if name not in self.references]
         if unknown:
             elsewhere = self.embedded and all(name in VGG19_LAYERS for name in unknown)
@@ -103,9 +99,9 @@ class Backbone:
             )
 
     def features(self, x: torch.Tensor, layers: Collection[str], pooling: str = "average") -> dict[str, torch.Tensor]:
-        """Nominal features by layer name, (N, c, h, w): the plain, differentiable definition.
+        """Reference features by layer name, (N, c, h, w): the plain, differentiable definition.
 
-        ``x``: (N, 3, H, W), RGB in [0, 1]. The trunk computes the same, faster and without autograd.
+        ``x``: (N, 3, H, W), RGB in [0, 1]. FeatureExtractor computes F itself, faster and without autograd.
         """
         self.check(layers, pooling)
         pool = F.avg_pool2d if pooling == "average" else F.max_pool2d
@@ -119,25 +115,21 @@ class Backbone:
                 h, pad = F.pad(h, (pad,) * 4, mode="replicate"), 0
             h = F.relu(F.conv2d(h, conv.weight.to(h), conv.bias.to(h), padding=pad))
             if conv.name in wanted:
-                found[conv.name] = self._nominal(conv.name, h)
+                reference = self.references[conv.name]
+                adapter = reference.adapter
+                adapted = h if adapter is None else torch.einsum("oc,nchw->nohw", adapter.to(h), h)
+                found[conv.name] = adapted * reference.scale
             if len(found) == len(wanted):
                 break
         return found
-
-    def _nominal(self, name: str, h: torch.Tensor) -> torch.Tensor:
-        references = self.references[name]
-        if references.adapter is not None:
-            h = torch.einsum("oc,nchw->nohw", references.adapter.to(h), h)
-        return h * references.scale
 
 
 def vgg19(
     weights: Mapping[str, torch.Tensor], *, name: str = "vgg19", preprocessing: str, sha256: str = ""
 ) -> Backbone:
-    """VGG-19's convolutions from a state dict in torchvision's numbering (``features.N.weight``), as far as they go.
+    """VGG-19's convolutions, from the first to the last that is there, of a state dict in torchvision's numbering.
 
-    ``preprocessing``: what these weights expect, a name from ``PREPROCESSING``; folded into the first convolution.
-    Activation scales are not set here: see ``calibration.calibrated``.
+    ``preprocessing``: what these weights expect, a name from ``PREPROCESSING``. All scales are 1 (see `calibration`).
     """
     convs: list[Conv] = []
     previous = "1"
@@ -160,7 +152,7 @@ CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
 
 
 def _fold_rgb_unit(weight: torch.Tensor, bias: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(x - mean) / std: the trunk subtracts the same mean (``Backbone.centre``), so only the deviation is folded."""
+    """(x - mean) / std: ``Backbone.centre`` is the same mean, so only the deviation is folded."""
     return weight / torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), bias
 
 
@@ -171,5 +163,5 @@ def _fold_bgr_bytes(weight: torch.Tensor, bias: torch.Tensor) -> tuple[torch.Ten
     return rgb * 255, bias + torch.einsum("oikl,i->o", rgb, offset)
 
 
-# What a file's weights expect as input; the names are those found in files' metadata.
+# What weights expect as input, by the name in their file's metadata.
 PREPROCESSING = {"rgb-0-1-imagenet-mean-std": _fold_rgb_unit, "bgr-0-255-caffe-mean": _fold_bgr_bytes}

@@ -1,9 +1,8 @@
 """One activation scale for all weights, so that alpha/beta means the same with each.
 
-VGG-19's published weights come in several foldings whose activations differ by factors of up to a hundred, and the
-balance of content and style depends on the square of that factor. The nominal scale is the original's (Caffe weights,
-input 0-255). Any other weights get one factor per layer, so that their mean activation over a fixed set of generated
-pictures equals the original's.
+Activations of VGG-19's published weights differ by factors of up to 100, and the balance of content and style goes with
+the square of the factor. Weights other than the original's (Caffe, input 0-255) get one factor per layer, which brings
+their mean activation over fixed generated pictures to the original's.
 """
 
 import math
@@ -14,8 +13,7 @@ import torch
 from videostyle.errors import WeightsError
 from videostyle.networks.backbone import Backbone
 
-# Mean activation of the original VGG-19 over ``calibration_pictures()``, average pooling, float32;
-# ``mean_activations`` of weights whose metadata say that they carry the original's scale. Not known below conv5_1.
+# ``mean_activations`` of the original VGG-19 (refolded to torchvision's input, same scale); not known after conv5_1.
 ORIGINAL_MEANS: dict[str, float] = {
     "conv1_1": 22.64,
     "conv1_2": 103.07,
@@ -35,10 +33,9 @@ SIDE = 128
 
 
 def calibration_pictures() -> torch.Tensor:
-    """Four generated pictures, (4, 3, 128, 128) float32 in [0, 1]: natural-looking spectra, edges, colours.
+    """Four generated pictures, (4, 3, 128, 128) float32 in [0, 1], like photographs in spectrum, edges and colours.
 
-    A sum of waves whose amplitude falls as 1/f (the mean spectrum of photographs), with discs in front. Written with
-    elementary functions only: no random numbers, which may differ between versions of a library.
+    Waves whose amplitude falls as 1/f^0.8, with discs in front. No random numbers: they may differ between versions.
     """
     ys, xs = torch.meshgrid(torch.linspace(0, 1, SIDE), torch.linspace(0, 1, SIDE), indexing="ij")
     return torch.stack([_picture(i, xs, ys) for i in range(4)])
@@ -52,7 +49,7 @@ def _picture(index: int, xs: torch.Tensor, ys: torch.Tensor) -> torch.Tensor:
         angle, phase = math.tau * (number * golden % 1), math.tau * (number * math.sqrt(2) % 1)
         frequency = 1.25 ** (k / 2.4)  # 1 to about 90 waves across
         wave = torch.cos(math.tau * frequency * (xs * math.cos(angle) + ys * math.sin(angle)) + phase)
-        colour = torch.tensor([1.0, math.cos(phase), math.sin(phase)])  # mostly grey, as the world is
+        colour = torch.tensor([1.0, math.cos(phase), math.sin(phase)])  # mostly grey, as in photographs
         rgb = colour[0] + 0.35 * torch.stack((colour[1], -(colour[1] + colour[2]) / 2, colour[2]))
         picture += 0.16 / frequency**0.8 * rgb.view(3, 1, 1) * wave
     for k in range(6):
@@ -73,9 +70,9 @@ def mean_activations(backbone: Backbone) -> dict[str, float]:
 
 
 def calibrated(backbone: Backbone) -> Backbone:
-    """The backbone with the scale of each layer set so that its mean activation is the original VGG-19's.
+    """The backbone with each layer's mean activation scaled to the original's; layers of unknown mean are left out.
 
-    It answers to the layers whose original mean is known. Raises WeightsError where a layer gives nothing to scale.
+    Raises WeightsError where the mean activation of a layer is zero or not finite.
     """
     means = mean_activations(backbone)
     silent = [name for name, mean in means.items() if not 0 < mean < math.inf]

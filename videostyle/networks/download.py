@@ -1,4 +1,4 @@
-"""Weights from the net: a download reaches its place only whole and with the right hash."""
+"""Downloads of weights: a file reaches its place only whole and with the right hash."""
 
 import http.client
 import os
@@ -22,9 +22,9 @@ def torchvision_url() -> str:
 
 
 def fetch(url: str, path: Path, hash_prefix: str, on_progress: DownloadProgress | None = None) -> None:
-    """Download ``url`` to ``path``, whole and with the right sha256, or raise WeightsError and leave no such file.
+    """Download ``url`` to ``path`` whole and with the right sha256, or raise WeightsError and leave no such file.
 
-    An interrupted download stays beside its place as ``.part`` and is gone on with the next time.
+    An interrupted download stays beside ``path`` as ``.part``; the next call continues it.
     """
     part = path.with_name(path.name + ".part")
     try:
@@ -52,12 +52,12 @@ def _download(url: str, part: Path, on_progress: DownloadProgress | None) -> Non
         response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
     except urllib.error.HTTPError as e:
         e.close()
-        if e.code != 416:  # the part holds everything already, or more: its hash will say
+        if e.code != 416:  # .part is complete already, or too long: its hash tells
             raise
         return
     with response:
         if response.status != 206:
-            have = 0  # the server starts over, and so do we
+            have = 0  # the server sends the file from its beginning
         length = response.headers.get("Content-Length")
         total = have + int(length) if length else None
         with part.open("ab" if have else "wb") as file:

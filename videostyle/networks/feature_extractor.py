@@ -1,9 +1,8 @@
-"""Forward and input gradient through a chain of convolutions, without autograd: the hot path of the whole product.
+"""Forward and input gradient through a chain of convolutions, without autograd: the package's hot path.
 
-The only place that knows ReLUs, poolings and memory formats. Everything is channels-last, so that a feature map is a
-(positions, channels) matrix without a copy and a Gram matrix is one product. The gradient with respect to the input of
-a stride-1 convolution is a convolution with the flipped kernel, so both directions use the same fast kernels, and no
-weight gradient is ever formed.
+Tensors are channels-last, so that a feature map is a (positions, channels) matrix without a copy. The input gradient of
+a stride-1 convolution is a convolution with the flipped kernel: both directions use the same fast kernels, and no
+weight gradient is formed.
 """
 
 from collections.abc import Callable, Collection
@@ -15,10 +14,9 @@ import torch.nn.functional as F
 
 from videostyle.kernels.loader import load_tested
 from videostyle.networks.backbone import Backbone, layer_stride
-from videostyle.networks.convolution import CHANNELS_LAST, _Convolution
+from videostyle.networks.convolution import CHANNELS_LAST, Convolution
 
-# Adds a layer's own loss gradient: (layer, features, gradient from above or None) -> gradient. See
-# ``FeatureExtractor.backward``.
+# (layer, features, gradient from above or None) -> gradient with that of the layer's losses: ``Activations.backward``.
 TapGradient = Callable[[str, torch.Tensor, torch.Tensor | None], torch.Tensor | None]
 # Our own kernels for pooling on a GPU.
 loaded_kernels = partial(load_tested, "videostyle.kernels.pooling")
@@ -30,15 +28,15 @@ class _Stage:
 
     name: str
     pool: bool
-    forward: _Convolution
-    backward: _Convolution
+    forward: Convolution
+    backward: Convolution
 
 
 class FeatureExtractor:
     """A backbone made ready for one device, precision and pooling, up to the deepest of ``layers``.
 
-    ``dtype``: bfloat16 or float32 on any device (float64 on a CPU, for tests). Features are those of the convolutions
-    themselves, not the nominal ones: ``Objective`` applies scale and adapter where it is cheap, on the Gram matrix.
+    ``dtype``: bfloat16 or float32 on any device (float64 on a CPU, for tests). Features are the convolutions' own:
+    the losses apply scale and adapter of `LayerReference`, where they are cheap, to the Gram matrix.
     """
 
     def __init__(
@@ -58,11 +56,8 @@ class FeatureExtractor:
         self.layers = tuple(sorted(layers, key=names.index))
         depth = max(names.index(name) for name in layers) + 1
         self.stages = [self._stage(i) for i in range(depth)]
-        self.centre = (
-            torch.tensor(backbone.centre, dtype=torch.float64)
-            .view(1, 3, 1, 1)
-            .to(self.device, torch.promote_types(dtype, torch.float32))
-        )
+        centre = torch.tensor(backbone.centre, dtype=torch.float64).view(1, 3, 1, 1)
+        self.centre = centre.to(self.device, torch.promote_types(dtype, torch.float32))
 
     def _stage(self, i: int) -> _Stage:
         conv = self.backbone.convs[i]
@@ -72,18 +67,14 @@ class FeatureExtractor:
         back = weight.flip(2, 3).transpose(0, 1)
         if conv.pool and self.pooling == "average":
             back = back / 4  # average pooling's own factor, exact in every precision
-        # The first convolution reads a picture already padded by its border; its gradient covers that border too.
+        # The first convolution reads a picture with its border repeated, and its gradient covers that border too.
         pad_in, pad_back = (0, 2 * radius) if i == 0 else (radius, radius)
-        return _Stage(
-            conv.name,
-            conv.pool,
-            _Convolution(weight, bias, pad_in, relu=True),
-            _Convolution(back, None, pad_back, False),
-        )
+        forward, backward = Convolution(weight, bias, pad_in, True), Convolution(back, None, pad_back, False)
+        return _Stage(conv.name, conv.pool, forward, backward)
 
     @property
     def smallest_side(self) -> int:
-        """A picture must have at least this many pixels a side, so that the deepest layer has one position."""
+        """Fewest pixels a side of a picture: the deepest layer has one position then."""
         return layer_stride(self.stages[-1].name)
 
     @torch.no_grad()
@@ -94,7 +85,7 @@ class FeatureExtractor:
         h = x.to(self.device) - self.centre.to(x.dtype)
         radius = self.backbone.convs[0].weight.shape[-1] // 2
         h = F.pad(h, (radius,) * 4, mode="replicate")
-        h = h.to(self.dtype).contiguous(memory_format=CHANNELS_LAST)  # at once takes a CPU twice as long
+        h = h.to(self.dtype).contiguous(memory_format=CHANNELS_LAST)  # in one call a CPU takes twice as long
         for stage in self.stages:
             if stage.pool:
                 h = acts.pool(h)
@@ -107,7 +98,7 @@ class FeatureExtractor:
 
 
 class Activations:
-    """What a forward pass leaves behind: every layer's output, and what pooling needs to go back."""
+    """A forward pass's outputs, by stage, and what its way back needs."""
 
     def __init__(self, extractor: FeatureExtractor, shape: tuple[int, ...]) -> None:
         self.extractor, self.shape = extractor, shape
@@ -129,12 +120,10 @@ class Activations:
         return pooled
 
     def _unpool(self, g: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
-        """Gradient of the pooling. Average: its 1/4 sits in the convolution's weights, what is left is a repetition."""
+        """Gradient of the pooling; that of the average repeats ``g``, for its 1/4 is in the convolution's weights."""
         if self.extractor.pooling == "max":
-            indices = self._max_indices.pop()
-            return torch.ops.aten.max_pool2d_with_indices_backward(
-                g, below, [2, 2], [2, 2], [0, 0], [1, 1], False, indices
-            )
+            where = [2, 2], [2, 2], [0, 0], [1, 1], False, self._max_indices.pop()
+            return torch.ops.aten.max_pool2d_with_indices_backward(g, below, *where)
         up = torch.empty_like(below)
         _clear_odd_edges(up)
         if self.extractor.kernels:
@@ -143,25 +132,25 @@ class Activations:
         return up
 
     def _unpool_through_relu(self, g: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
-        """``_unpool`` of the average and the ReLU's mask in one pass over memory, written over the features."""
+        """``_unpool`` of the average and the ReLU's gradient in one pass, written over the features."""
         _clear_odd_edges(below)
         if self.extractor.kernels:
             return self.extractor.kernels.repeat(g, into=below, masked=True)
         features = _row_pairs(below)
-        _mask(_repeated(g), features, into=features)
+        relu_gradient(_repeated(g), features, into=features)
         return below
 
     @torch.no_grad()
     def backward(self, tap: TapGradient, through_relu: Collection[str] = ()) -> torch.Tensor:
-        """Gradient with respect to the picture, (N, 3, H, W) float32. May be called once: features are written over.
+        """Gradient with respect to the picture, (N, 3, H, W), float32 or better. Call it once: it overwrites features.
 
-        ``tap(layer, features, g)`` is called for the trunk's layers, the deepest first. It returns ``g`` plus the
-        gradient of the losses on that layer (it may change ``g`` in place; ``g`` is None where nothing came from above,
-        and stays None where there is nothing to add). ``through_relu``: layers where what it returns has gone through
-        the ReLU already.
+        ``tap(layer, features, g)``, called for the extractor's layers from the deepest up, returns ``g`` plus the
+        gradient of the losses on that layer; it may change ``g`` in place. ``g`` is None where there is no gradient
+        from above, and the result None where there is nothing to add either. ``through_relu``: layers where the result
+        has gone through the ReLU already.
         """
         g: torch.Tensor | None = None
-        masked = False  # whether g went through this layer's ReLU already
+        masked = False  # whether g has gone through this layer's ReLU
         for i in range(len(self.outputs) - 1, -1, -1):
             stage, output = self.extractor.stages[i], self.outputs[i]
             if stage.name in self.extractor.layers:
@@ -169,55 +158,47 @@ class Activations:
                 masked = stage.name in through_relu
             if g is None:
                 continue
-            g = stage.backward(g if masked else _mask(g, output, into=g))
+            g = stage.backward(g if masked else relu_gradient(g, output, into=g))
             masked = stage.pool and self._may_fuse(i - 1)
             if stage.pool:
-                unpool = self._unpool_through_relu if masked else self._unpool
-                g = unpool(g, self.outputs[i - 1])
+                g = (self._unpool_through_relu if masked else self._unpool)(g, self.outputs[i - 1])
         if g is None:
             return torch.zeros(self.shape, device=self.extractor.device)
         return _fold_border(g, (g.shape[2] - self.shape[2]) // 2)
 
     def _may_fuse(self, below: int) -> bool:
-        """Whether nothing comes between the pooling and the ReLU below it, so that one pass goes through both."""
+        """Whether no loss comes between the pooling and the ReLU below it, so that one pass goes through both."""
         return self.extractor.pooling == "average" and self.extractor.stages[below].name not in self.extractor.layers
 
 
-def _mask(g: torch.Tensor, features: torch.Tensor, into: torch.Tensor) -> torch.Tensor:
-    """The ReLU's gradient: ``g`` where ``features`` are above zero, else 0; ``into`` may be either of them.
+def relu_gradient(g: torch.Tensor, features: torch.Tensor, into: torch.Tensor) -> torch.Tensor:
+    """``g`` where ``features`` are above zero, else 0, written to ``into``, which may be either of them.
 
-    A bf16 number is above zero where its bits are, read as a 16-bit integer. That way a CPU, which would widen bf16 to
-    float32 and round it again, takes a fifth of the time.
+    A bf16 number is above zero where its bits, read as a 16-bit integer, are: a CPU takes a fifth of the time then.
     """
-    if g.dtype == torch.bfloat16 and g.device.type == "cpu":
-        bits = (t.view(torch.int16) for t in (g, features, into))
-        return _threshold(*bits).view(torch.bfloat16)
-    return _threshold(g, features, into)
-
-
-def _threshold(g: torch.Tensor, features: torch.Tensor, into: torch.Tensor) -> torch.Tensor:
-    return torch.ops.aten.threshold_backward.grad_input(g, features, 0, grad_input=into)
+    dtype = g.dtype
+    if dtype == torch.bfloat16 and g.device.type == "cpu":
+        g, features, into = (t.view(torch.int16) for t in (g, features, into))
+    return torch.ops.aten.threshold_backward.grad_input(g, features, 0, grad_input=into).view(dtype)
 
 
 def _row_pairs(x: torch.Tensor) -> torch.Tensor:
-    """(N, C, H, W) channels-last -> (N, h, 2, 2 w C), a view: the rows that a 2x2 pooling sees of it, by pairs."""
+    """(N, C, H, W) channels-last -> (N, h, 2, 2 w C), a view: pairs of the rows that a 2x2 pooling covers."""
     n, c, h, w = x.shape[0], x.shape[1], x.shape[2] // 2, x.shape[3] // 2
     return x[:, :, : 2 * h, : 2 * w].permute(0, 2, 3, 1).view(n, h, 2, 2 * w * c)
 
 
 def _repeated(g: torch.Tensor) -> torch.Tensor:
-    """(N, C, h, w) channels-last -> (N, h, 2, 2 w C), every value four times: what a 2x2 pooling gave each of its four.
-
-    Along the rows by a copy, which leaves long runs of memory to whoever reads it; across them by a view.
-    """
+    """(N, C, h, w) channels-last -> (N, h, 2, 2 w C), every value four times: copied along the rows, so that memory is
+    read in long runs, and a view across them."""
     rows = torch.cat((g, g), 1).permute(0, 2, 3, 1).flatten(2)
     return rows[:, :, None].expand(-1, -1, 2, -1)
 
 
 def _fold_border(g: torch.Tensor, radius: int) -> torch.Tensor:
-    """The gradient of a replicated border: given to the edge it repeats, (N, C, H + 2 r, W + 2 r) -> (N, C, H, W).
+    """Gradient of the repeated border, float32 or better: (N, C, H + 2 r, W + 2 r) -> (N, C, H, W).
 
-    float32 or better. PyTorch's own runs on one core of a CPU and takes four times as long.
+    PyTorch's own takes a CPU four times as long: it runs on one core.
     """
     g = g.to(torch.promote_types(g.dtype, torch.float32), memory_format=torch.contiguous_format)
     if g.is_cuda:
@@ -233,7 +214,7 @@ def _fold_border(g: torch.Tensor, radius: int) -> torch.Tensor:
 
 
 def _clear_odd_edges(x: torch.Tensor) -> None:
-    """Zero the last row and column where a 2x2 pooling does not reach them."""
+    """Zero the last row and column where a 2x2 pooling leaves them out."""
     if x.shape[2] % 2:
         x[:, :, -1:] = 0
     if x.shape[3] % 2:

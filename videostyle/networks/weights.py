@@ -1,9 +1,9 @@
-"""Network weights from files: found, checked, and never executed.
+"""Network weights from files: found and checked; nothing in a file is executed.
 
-A file is identified by its sha256, its own metadata, or the gain of its first convolution. Nothing is unpickled beyond
-tensors (``weights_only``).
+A file is identified by its sha256, its metadata, or the gain of its first convolution.
 """
 
+import contextlib
 import hashlib
 import json
 import pickle
@@ -19,7 +19,7 @@ import torch
 from videostyle.errors import UsageError, WeightsError
 from videostyle.files import replacing, sha256_of
 from videostyle.networks import calibration, compact
-from videostyle.networks.backbone import PREPROCESSING, VGG19_LAYERS, Backbone, LayerReference, vgg19
+from videostyle.networks.backbone import PREPROCESSING, VGG19_LAYERS, Backbone, vgg19
 from videostyle.networks.download import DownloadProgress, fetch, torchvision_url
 
 
@@ -27,10 +27,8 @@ from videostyle.networks.download import DownloadProgress, fetch, torchvision_ur
 class KnownWeights:
     """A published weights file. ``hash_prefix``: first digits of its sha256, which torch.hub puts in the name."""
 
-    backbone: str
     file_name: str
     preprocessing: str
-    original_scale: bool
     origin: str
 
     @property
@@ -45,20 +43,18 @@ class KnownWeights:
 
 KNOWN = {
     "vgg19": KnownWeights(
-        "vgg19", "vgg19-dcbb9e9d.pth", "rgb-0-1-imagenet-mean-std", False, "torchvision, VGG19_Weights.IMAGENET1K_V1"
+        "vgg19-dcbb9e9d.pth", "rgb-0-1-imagenet-mean-std", "torchvision, VGG19_Weights.IMAGENET1K_V1"
     ),
-    "vgg19-caffe": KnownWeights(
-        "vgg19-caffe", "vgg19-d01eb7cb.pth", "bgr-0-255-caffe-mean", True, "Simonyan and Zisserman, from Caffe"
-    ),
+    "vgg19-caffe": KnownWeights("vgg19-d01eb7cb.pth", "bgr-0-255-caffe-mean", "Simonyan and Zisserman, from Caffe"),
 }
-# The first weights of torchvision's VGG-19, by which a copy in another format is known.
+# The first weights of torchvision's VGG-19, which identify a copy in another format.
 TORCHVISION_FIRST_WEIGHTS = (-5.3474e-02, -4.9257e-02, -6.7942e-02)
 GAIN_TOLERANCE = 0.03
 
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """Tensors of a file in torchvision's numbering, with what the file says about itself."""
+    """Tensors of a file in torchvision's numbering, with the file's metadata."""
 
     path: Path
     tensors: Mapping[str, torch.Tensor]
@@ -69,10 +65,10 @@ class WeightsFile:
 def load_backbone(
     name: str, weights: str | Path | None = None, *, download: bool = False, on_progress: DownloadProgress | None = None
 ) -> Backbone:
-    """The network called ``name`` (vgg19, vgg19-caffe or compact), or the one that the file ``weights`` fits.
+    """The network called ``name`` (vgg19, vgg19-caffe or compact), or that of the file ``weights``.
 
-    ``download``: fetch VGG-19's weights if they are not in torch's hub cache yet. Raises UsageError for an unknown name
-    and WeightsError for weights that are missing, damaged, misshapen or of unknown preprocessing.
+    ``download``: fetch VGG-19's weights if they are not in torch's hub cache. Raises UsageError for an unknown name and
+    WeightsError for weights that are missing, damaged, of wrong shape or of unknown preprocessing.
     """
     if weights is not None:
         return from_file(Path(weights), name)
@@ -94,7 +90,7 @@ def load_backbone(
 
 
 def weights_are_here(name: str) -> bool:
-    """Whether a backbone can be loaded without a network."""
+    """Whether a backbone can be loaded without a download."""
     return name == "compact" or KNOWN[name].path.is_file()
 
 
@@ -105,15 +101,12 @@ def from_file(path: Path, name: str = "auto") -> Backbone:
         raise UsageError(f"--weights {path.name} was given with --backbone compact, which has its own; leave one out")
     _check_shapes(file)
     preprocessing = identify(file)
-    backbone = vgg19(
-        file.tensors,
-        name="vgg19-caffe" if _carries_original_scale(file, preprocessing) else "vgg19",
-        preprocessing=preprocessing,
-        sha256=file.sha256,
-    )
-    if name in KNOWN and name != backbone.name:
-        raise WeightsError(f"{path.name} holds {backbone.name}, not {name}; use --backbone {backbone.name} or auto")
-    return backbone if backbone.name == "vgg19-caffe" else _calibrated(backbone)
+    original = preprocessing == KNOWN["vgg19-caffe"].preprocessing or _has_original_gain(file, preprocessing)
+    found = "vgg19-caffe" if original else "vgg19"
+    if name in KNOWN and name != found:
+        raise WeightsError(f"{path.name} holds {found}, not {name}; use --backbone {found} or auto")
+    backbone = vgg19(file.tensors, name=found, preprocessing=preprocessing, sha256=file.sha256)
+    return backbone if original else _calibrated(backbone)
 
 
 def read_file(path: Path) -> WeightsFile:
@@ -128,7 +121,7 @@ def read_file(path: Path) -> WeightsFile:
         return WeightsFile(path, tensors, metadata, sha256_of(path))
     except MemoryError:
         raise
-    except Exception as e:  # four libraries' worth of complaints about a damaged file; none of them is ours
+    except Exception as e:  # four libraries, each with exceptions of its own for a damaged file
         words = (str(e).strip() or type(e).__name__).splitlines()[0][:200]
         raise WeightsError(f"{path.name} cannot be read as weights: {words}; fetch it again") from e
 
@@ -150,7 +143,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, st
 def _read_pth(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as e:  # torch's own words advise to switch the check off
+    except pickle.UnpicklingError as e:  # torch's own message advises to switch the check off
         raise ValueError("it is no PyTorch file or holds more than tensors (nothing in it was executed)") from e
     if not isinstance(loaded, Mapping):
         raise ValueError(f"it holds a {type(loaded).__name__}, not a state dict")
@@ -171,16 +164,15 @@ def _check_shapes(file: WeightsFile) -> None:
             if found != shape:
                 raise WeightsError(f"{file.path.name}: {key} ({layer}) is {found}, expected {shape}; is it VGG-19?")
             if not torch.isfinite(file.tensors[key]).all():
-                raise WeightsError(
-                    f"{file.path.name}: {key} ({layer}) holds values that are not finite; fetch it again"
-                )
+                words = f"{key} ({layer}) holds values that are not finite; fetch it again"
+                raise WeightsError(f"{file.path.name}: {words}")
 
 
 def identify(file: WeightsFile) -> str:
-    """The preprocessing that the weights expect: from the hash, the file's metadata, or the first layer's gain.
+    """The preprocessing that the weights expect: by the hash, the file's metadata, or the first layer's gain.
 
-    The original ``.pth`` and torchvision's have the same keys and shapes but other inputs: what cannot be told is
-    refused, since a wrong guess gives pictures that look nearly right.
+    Raises WeightsError where none of them tells: the original and torchvision's weights have the same keys and shapes,
+    and a wrong guess gives pictures that look nearly right.
     """
     for known in KNOWN.values():
         if file.sha256.startswith(known.hash_prefix):
@@ -190,7 +182,7 @@ def identify(file: WeightsFile) -> str:
         return told
     if told is None:
         for preprocessing in PREPROCESSING:
-            if abs(_first_gain(file, preprocessing) - 1) < GAIN_TOLERANCE:
+            if _has_original_gain(file, preprocessing):
                 return preprocessing
         first = file.tensors["features.0.weight"].flatten()[:3].float()
         if torch.allclose(first, torch.tensor(TORCHVISION_FIRST_WEIGHTS), rtol=1e-2, atol=0):
@@ -201,22 +193,15 @@ def identify(file: WeightsFile) -> str:
     )
 
 
-def _first_gain(file: WeightsFile, preprocessing: str) -> float:
-    """Mean activation of conv1_1 under this preprocessing, as a share of the original's."""
+def _has_original_gain(file: WeightsFile, preprocessing: str) -> bool:
+    """Whether the mean activation of conv1_1 under this preprocessing is within GAIN_TOLERANCE of the original's."""
     first = {key: file.tensors[key] for key in ("features.0.weight", "features.0.bias")}
-    means = calibration.mean_activations(vgg19(first, preprocessing=preprocessing))
-    return means["conv1_1"] / calibration.ORIGINAL_MEANS["conv1_1"]
-
-
-def _carries_original_scale(file: WeightsFile, preprocessing: str) -> bool:
-    return (
-        preprocessing == KNOWN["vgg19-caffe"].preprocessing
-        or abs(_first_gain(file, preprocessing) - 1) < GAIN_TOLERANCE
-    )
+    mean = calibration.mean_activations(vgg19(first, preprocessing=preprocessing))["conv1_1"]
+    return abs(mean / calibration.ORIGINAL_MEANS["conv1_1"] - 1) < GAIN_TOLERANCE
 
 
 def _calibrated(backbone: Backbone) -> Backbone:
-    """``calibration.calibrated``, remembered by hash in torch's hub folder: it costs half a second."""
+    """``calibration.calibrated``, which takes 0.5 s: its scales are kept in torch's hub folder, by the file's hash."""
     means = hashlib.sha256(json.dumps(calibration.ORIGINAL_MEANS).encode()).hexdigest()
     cache = Path(torch.hub.get_dir()) / "videostyle" / f"scales-{backbone.sha256[:16]}-{means[:16]}.json"
     try:
@@ -225,16 +210,10 @@ def _calibrated(backbone: Backbone) -> Backbone:
         if references:
             return replace(backbone, references=references)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        pass  # not there yet, or damaged: compute it
+        pass  # missing or damaged: compute it
     found = calibration.calibrated(backbone)
-    _remember(cache, found.references)
-    return found
-
-
-def _remember(cache: Path, references: Mapping[str, LayerReference]) -> None:
-    try:
+    with contextlib.suppress(OSError):  # a folder that cannot be written to
         cache.parent.mkdir(parents=True, exist_ok=True)
         with replacing(cache) as temporary:
-            temporary.write_text(json.dumps({name: n.scale for name, n in references.items()}))
-    except OSError:
-        pass  # a read-only home: half a second each time
+            temporary.write_text(json.dumps({name: r.scale for name, r in found.references.items()}))
+    return found

@@ -1,9 +1,9 @@
-"""The embedded network: VGG-19's look at a fraction of its cost, distilled from it (see MODEL_CARD.md).
+"""The embedded network, distilled from VGG-19 (see MODEL_CARD.md).
 
-One safetensors file next to this module holds the convolutions (``conv1_1.weight``, ``.bias``; float16 and float32)
-and, for each layer that it answers to, an upper triangular ``conv1_1.adapter`` R (c, c): the losses are defined on R F,
-whose distances and Gram matrices stand for those of the original VGG-19's features. ``conv4_1.smoothness`` and
-``conv4_1.variation`` are the layer's (``LayerReference``).
+The safetensors file beside this module holds the convolutions (``conv1_1.weight``, float16, and ``.bias``, float32)
+and, for each layer in ``LAYERS``, an upper triangular ``conv1_1.adapter`` R (c, c), float32: distances and Gram
+matrices of R F stand for those of the original VGG-19's features. ``conv4_1.smoothness`` and ``.variation``: see
+`LayerReference`.
 """
 
 import hashlib
@@ -20,9 +20,9 @@ from videostyle.networks.backbone import VGG19_LAYERS, Backbone, Conv, LayerRefe
 
 NAME = "compact"
 FILE_NAME = "compact.safetensors"
-# Of 60 as of VGG-19, the last 15 lower VGG-19's own loss by 4 % only, for twice the evaluations a frame.
+# Evaluations from the content; 15 more would lower VGG-19's loss by 4 % only.
 TARGET_EVALUATIONS = 45
-# The layers that it answers to: the product's defaults, and those of the presentation's figures.
+# The layers of the default settings, and those of the presentation's figures.
 LAYERS = ("conv1_1", "conv2_1", "conv2_2", "conv3_1", "conv4_1", "conv4_2", "conv5_1")
 
 
@@ -36,7 +36,7 @@ def load(path: Path | None = None) -> Backbone:
 
 
 def from_tensors(tensors: Mapping[str, torch.Tensor], sha256: str = "") -> Backbone:
-    """A backbone from its tensors. The convolutions' order is their names'; a new block begins with a pooling."""
+    """A backbone from its tensors, convolutions in the order of their names; a pooling comes before each new block."""
     names = sorted(key.removesuffix(".weight") for key in tensors if key.endswith(".weight"))
     convs = tuple(
         Conv(name, tensors[f"{name}.weight"].float(), tensors[f"{name}.bias"].float(), pool=before[4] != name[4])
@@ -67,9 +67,9 @@ def to_bytes(backbone: Backbone) -> bytes:
     """The file's content for a compact backbone: convolutions in float16, biases and adapters in float32."""
     tensors = {f"{conv.name}.weight": conv.weight.half().contiguous() for conv in backbone.convs}
     tensors |= {f"{conv.name}.bias": conv.bias.float().contiguous() for conv in backbone.convs}
-    for name, references in backbone.references.items():
-        assert references.adapter is not None
-        tensors[f"{name}.adapter"] = (references.scale * references.adapter).float().contiguous()
-        told = {"smoothness": references.smoothness, "variation": references.variation}
+    for name, reference in backbone.references.items():
+        assert reference.adapter is not None
+        tensors[f"{name}.adapter"] = (reference.scale * reference.adapter).float().contiguous()
+        told = {"smoothness": reference.smoothness, "variation": reference.variation}
         tensors |= {f"{name}.{what}": torch.tensor(weight) for what, weight in told.items() if weight}
     return save_tensors(tensors)
