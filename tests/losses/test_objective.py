@@ -12,7 +12,7 @@ from videostyle.losses.content import ContentTarget
 from videostyle.losses.gram import mean_gram
 from videostyle.losses.objective import LossWeights, Objective
 from videostyle.losses.pixel import ColourPrior, TemporalPrior
-from videostyle.losses.region import REGION_WEIGHT
+from videostyle.losses.region import RegionGramLoss
 from videostyle.losses.style import StyleTarget
 from videostyle.networks.backbone import layer_stride
 from videostyle.networks.feature_extractor import FeatureExtractor
@@ -92,7 +92,7 @@ def test_equals_autograd_with_total_variation_and_priors():
 
 
 @pytest.mark.parametrize("adapters", [False, True])
-def test_equals_autograd_with_nominal_scale_and_adapters(adapters):
+def test_equals_autograd_with_scale_and_adapters(adapters):
     assert_equals_autograd(small_backbone(scale=1.7, adapters=adapters), (32, 37), count=2)
 
 
@@ -152,7 +152,7 @@ def told_of_variation(backbone, weight=0.7):
 
 
 def test_an_objective_of_its_own_shares_nothing_and_says_the_same():
-    """What a recording writes over must not be what the next frame reads; anchored, so that every target differs."""
+    """A recorded loop must not overwrite what the next frame reads; anchored, so that every target differs."""
     x, content, style = (picture(24, 32, seed=s, dtype=torch.float64) for s in range(3))
     given = objective(told_of_variation(small_backbone()), content, style)
     given.style = given.style.anchored_at(given.extractor, x, 8.0)
@@ -175,8 +175,8 @@ def test_a_flat_picture_or_style_does_no_harm_to_a_network_that_minds_total_vari
 
 
 @pytest.mark.parametrize("adapters", [False, True])
-def test_a_part_has_its_own_gram_matrix(adapters):
-    """Against autograd through the plain definition: the weighted Gram of the part, times its share and its weight."""
+def test_a_region_has_its_own_gram_matrix(adapters):
+    """Against autograd through the plain definition: the region's weighted Gram matrix, times its share and weight."""
     backbone, double = small_backbone(adapters=adapters), torch.float64
     x, content = (picture(29, 38, seed=s, dtype=double) for s in (1, 2))
     style, mask = picture(21, 40, seed=3, dtype=double), torch.zeros(1, 1, 29, 38, dtype=double)
@@ -184,7 +184,7 @@ def test_a_part_has_its_own_gram_matrix(adapters):
     extractor = FeatureExtractor(backbone, WEIGHTS.layers, dtype=double)
     target, grams = ContentTarget(extractor, content, CONTENT_LAYERS), StyleTarget(extractor, style, STYLE_LAYERS)
     whole, found = (
-        Objective(extractor, target, grams, WEIGHTS, region=part).value_and_gradient(x) for part in (None, mask)
+        Objective(extractor, target, grams, WEIGHTS, region=region).value_and_gradient(x) for region in (None, mask)
     )
     leaf = x.clone().requires_grad_()
     f, a = (backbone.features(t, STYLE_LAYERS) for t in (leaf, style))
@@ -194,7 +194,7 @@ def test_a_part_has_its_own_gram_matrix(adapters):
         flat = f[n].flatten(2)
         difference = flat * weights / weights.sum() @ flat.transpose(1, 2) - definitions.gram(a[n])
         expected = expected + difference.square().sum() / (4 * backbone.references[n].channels ** 2 * len(STYLE_LAYERS))
-    expected = WEIGHTS.style * REGION_WEIGHT * mask.mean() * expected
+    expected = WEIGHTS.style * 0.1 * mask.mean() * expected
     (gradient,) = torch.autograd.grad(expected, leaf)
     assert found[0].region.item() == pytest.approx(expected.item(), rel=1e-6)
     torch.testing.assert_close(found[0].total, whole[0].total + found[0].region)
@@ -203,7 +203,7 @@ def test_a_part_has_its_own_gram_matrix(adapters):
 
 
 @pytest.mark.parametrize(("dtype", "near"), [(torch.float32, 1e-5), (torch.bfloat16, 0.02)])
-def test_a_part_is_the_same_looked_at_densely(dtype, near):
+def test_a_region_is_the_same_looked_at_densely(dtype, near):
     """As a GPU does: all positions with their weights, in the network's own precision."""
     x, content, style = (smooth_picture(64, 80, seed=s) for s in range(3))
     mask = torch.zeros(1, 1, 64, 80)
@@ -211,21 +211,27 @@ def test_a_part_is_the_same_looked_at_densely(dtype, near):
     extractor = FeatureExtractor(small_backbone(), WEIGHTS.layers, dtype=dtype)
     target, grams = ContentTarget(extractor, content, CONTENT_LAYERS), StyleTarget(extractor, style, STYLE_LAYERS)
     sparse, dense = (Objective(extractor, target, grams, WEIGHTS, region=mask, dense=dense) for dense in (False, True))
+    assert [used_densely(o) for o in (sparse, dense)] == [{False}, {True}]
+    assert used_densely(Objective(extractor, target, grams, WEIGHTS, region=mask)) == {False}  # a CPU's default
     (expected, wanted), (losses_, g) = (o.value_and_gradient(x) for o in (sparse, dense))
     assert expected.region > 0
     assert losses_.region.item() == pytest.approx(expected.region.item(), rel=near)
     assert (g - wanted).norm() < near * wanted.norm()
 
 
-def test_a_whole_picture_as_a_part_adds_to_the_style_and_an_empty_part_is_none():
+def used_densely(made: Objective) -> set[bool]:
+    return {loss.index is None for loss in made.layer_losses if isinstance(loss, RegionGramLoss)}
+
+
+def test_a_whole_picture_as_a_region_adds_to_the_style_and_an_empty_region_is_none():
     x, content, style = (smooth_picture(32, 40, seed=s) for s in range(3))
     extractor = FeatureExtractor(small_backbone(), WEIGHTS.layers)
     target, grams = ContentTarget(extractor, content, CONTENT_LAYERS), StyleTarget(extractor, style, STYLE_LAYERS)
     plain, whole, empty = (
-        Objective(extractor, target, grams, WEIGHTS, region=part).value_and_gradient(x)
-        for part in (None, torch.ones(1, 1, 32, 40), torch.zeros(1, 1, 32, 40))
+        Objective(extractor, target, grams, WEIGHTS, region=region).value_and_gradient(x)
+        for region in (None, torch.ones(1, 1, 32, 40), torch.zeros(1, 1, 32, 40))
     )
-    torch.testing.assert_close(whole[0].region, REGION_WEIGHT * WEIGHTS.style * plain[0].style, rtol=1e-3, atol=0)
+    torch.testing.assert_close(whole[0].region, 0.1 * WEIGHTS.style * plain[0].style, rtol=1e-3, atol=0)
     assert torch.equal(whole[0].total, plain[0].total + whole[0].region)
     assert torch.equal(empty[0].total, plain[0].total)
     assert torch.equal(empty[1], plain[1])

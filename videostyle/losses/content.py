@@ -1,19 +1,18 @@
 """The content loss: features of the picture against those of the content."""
 
-import copy
 from functools import partial
 
 import torch
 
 from videostyle.losses.definitions import reference_positions
 from videostyle.losses.gram import dot, positions_by_channels, square
-from videostyle.losses.layer import Layer, LayerValue, Weight, per_sample
+from videostyle.losses.layer import Layer, LayerLoss, LayerValue, Weight, per_sample
 from videostyle.networks.backbone import layer_stride
 from videostyle.networks.feature_extractor import FeatureExtractor
 
 
 class ContentTarget:
-    """Features of a content picture, by layer: computed once per frame."""
+    """Features of a content picture, (N, C, H, W) by layer: computed once per frame."""
 
     def __init__(self, extractor: FeatureExtractor, picture: torch.Tensor, layers: tuple[str, ...]) -> None:
         activations = extractor.forward(picture, layers)
@@ -21,14 +20,14 @@ class ContentTarget:
 
     @classmethod
     def of(cls, features: dict[str, torch.Tensor]) -> "ContentTarget":
-        """A content that is known by its features (N, C, H, W) alone."""
+        """From the features themselves."""
         target = cls.__new__(cls)
         target.features = features
         return target
 
 
-class ContentLoss:
-    """1/2 sum (F - P)^2 at the reference size (``definitions.content_loss``); P: ``target``, (N, C, H, W)."""
+class ContentLoss(LayerLoss):
+    """``definitions.content_loss`` of one layer; ``target``: P, (N, C, H, W)."""
 
     term = "content"
 
@@ -39,21 +38,16 @@ class ContentLoss:
     def evaluate(self, features: torch.Tensor) -> LayerValue:
         factor = self._factor / (features.shape[2] * features.shape[3])
         flat, q = positions_by_channels(features - self.target), self._layer.metric
-        pulled = flat if q is None else flat @ q.to(flat.dtype)
-        loss = 0.5 * factor * (square(flat) if q is None else dot(flat, pulled))
-        return LayerValue(loss, loss, partial(_add, pulled, self.weight * factor))
+        slope = flat if q is None else flat @ q.to(flat.dtype)
+        loss = 0.5 * factor * (square(flat) if q is None else dot(flat, slope))
+        return LayerValue(loss, loss, partial(_add, slope, self.weight * factor))
 
     def tensors(self) -> list[torch.Tensor]:
         return [self.target]
 
-    def clone(self) -> "ContentLoss":
-        made = copy.copy(self)
-        made.target = self.target.clone()
-        return made
 
-
-def _add(pulled: torch.Tensor, factor: Weight, _flat: torch.Tensor, g: torch.Tensor | None) -> torch.Tensor:
-    """F - P, times ``factor``; the ReLU masks it on the way down."""
+def _add(slope: torch.Tensor, factor: Weight, _flat: torch.Tensor, g: torch.Tensor | None) -> torch.Tensor:
+    """g + factor (F - P)."""
     if isinstance(factor, torch.Tensor):
-        pulled, factor = (pulled * per_sample(factor)).to(pulled.dtype), 1.0
-    return pulled * factor if g is None else g.add_(pulled, alpha=factor)
+        slope, factor = (slope * per_sample(factor)).to(slope.dtype), 1.0
+    return slope * factor if g is None else g.add_(slope, alpha=factor)

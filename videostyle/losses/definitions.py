@@ -1,11 +1,11 @@
 """The losses as pure functions of features: the reference that the fast path is tested against.
 
-Source: Gatys, Ecker and Bethge, "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016. Two departures
-make the slides' numbers mean the same at every picture size; both are marked where they happen. With an output of
-512 x 512 and a style picture of the same size nothing differs from the paper's formulas.
+Source: Gatys, Ecker and Bethge, "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016. Departures, each
+marked below, make a weight mean the same at every picture size; at 512 x 512, for picture and style picture, nothing
+differs from the paper's formulas.
 
-F, P: features of the picture and of the content, (N, C, H, W), after the ReLU. M = H * W positions. N_l: nominal number
-of channels of a layer (VGG-19's), which a smaller network behind the same layer name does not change.
+F, P: features of the picture and of the content, (N, C, H, W), after the ReLU. M = H * W positions. N_l: channels of
+VGG-19's layer, also for a smaller network behind the same layer name.
 """
 
 import torch
@@ -40,8 +40,7 @@ def gram(features: torch.Tensor) -> torch.Tensor:
 def style_loss(gram_: torch.Tensor, target: torch.Tensor, nominal_channels: int) -> torch.Tensor:
     """E_l = 1/(4 N_l^2) sum (G / M_x - A / M_a)^2 (Gatys eq. 4): (N, C, C) and (N or 1, C, C) -> (N,).
 
-    Departure: the paper's 1/(4 N^2 M^2) sum (G - A)^2 whenever both pictures have M positions; each Gram has its own
-    M here.
+    Departure: each Gram matrix has its own M; where both have the same, this is the paper's formula.
     """
     return (gram_ - target).square().sum((1, 2)) / (4 * nominal_channels**2)
 
@@ -68,9 +67,9 @@ def total_variation_gradient(x: torch.Tensor) -> torch.Tensor:
 
 
 def divergence(v: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """v log(v / target) - v + target of positive sums: at least 0, and 0 where they agree (Csiszar 1991, I-divergence).
+    """v log(v / target) - v + target of positive sums, at least 0, and 0 where they agree (Csiszar 1991, I-divergence).
 
-    Its slope log(v / target) minds ratios, and grows slowly where they are large.
+    Its slope is log(v / target).
     """
     return torch.xlogy(v, v / target) - v + target
 
@@ -85,9 +84,9 @@ def temporal_loss(x: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> 
 
 
 def colour_loss(x: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
-    """Squared distance of the mean colour of ``x`` (N, 3, H, W) from ``low`` to ``high``, a mean of channels: -> (N,).
+    """Squared distance of the mean colour of ``x`` (N, 3, H, W) from the range ``low`` to ``high``: -> (N,).
 
-    ``low``, ``high``: (N or 1, 3, 1, 1), what every channel's mean may lie between.
+    The mean of three channels. ``low``, ``high``: (N or 1, 3, 1, 1).
     """
     return outside(x.mean((2, 3), keepdim=True), low, high).square().mean((1, 2, 3))
 

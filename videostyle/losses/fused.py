@@ -1,4 +1,4 @@
-"""The style's losses on a GPU by kernels of our own: fewer passes over memory than PyTorch's operations."""
+"""The style's losses by Triton kernels on a GPU: fewer passes over memory than PyTorch's operations take."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -16,7 +16,7 @@ loaded_kernels = partial(load_tested, "videostyle.kernels.gram")
 
 
 def can_fuse(losses: Sequence[LayerLoss], x: torch.Tensor, device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether the kernels know all style losses: Gram losses of one picture in bf16, of a network without adapters."""
+    """Whether the kernels can do all style losses: those of one picture, in bf16, of a network without adapters."""
     style = [loss for loss in losses if loss.term != "content"]
     known = all(isinstance(loss, GramLoss | RegionGramLoss) and loss.plain for loss in style)
     fits = len(x) == 1 and dtype == torch.bfloat16 and device.type == "cuda"
@@ -26,7 +26,7 @@ def can_fuse(losses: Sequence[LayerLoss], x: torch.Tensor, device: torch.device,
 def style_and_region(
     losses: Sequence[LayerLoss], activations: Activations
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, dict[str, AddGradient]]:
-    """(what is minimised of the style, the style's loss, the region's, each (1,); what adds gradients, by layer)."""
+    """(the style's minimised loss, its loss, the region's loss, each (1,); what adds the gradients, by layer)."""
     kernels, sums, added = loaded_kernels(), list[torch.Tensor](), dict[str, AddGradient]()
     assert kernels is not None
     regions: dict[str, RegionGramLoss] = {loss.layer: loss for loss in losses if isinstance(loss, RegionGramLoss)}

@@ -1,14 +1,17 @@
-"""What a loss on one layer's features is: content, a style statistic, another one. Its twin for pixels is `Prior`."""
+"""The interface of a loss on one layer's features; that of a loss on pixels is `Prior`."""
 
+import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Self, TypeVar
 
 import torch
 
 from videostyle.networks.backbone import Backbone, LayerReference
 
-# A loss's weight: one for all pictures of a batch, or one each, (N,).
+T = TypeVar("T")
+# A loss's weight: one for all pictures of a batch, or (N,).
 Weight = float | torch.Tensor
 # (features (N, M, C), gradient from above (N, M, C) or None) -> that gradient with the loss's own added, in place.
 AddGradient = Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
@@ -16,42 +19,37 @@ AddGradient = Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
 
 @dataclass(frozen=True)
 class LayerValue:
-    """A loss at some features. ``loss`` and ``minimised``: (N,), without the weight.
-
-    ``loss`` is reported. ``minimised`` is what the gradient belongs to: the same, unless the loss is anchored.
-    ``add_gradient``: adds the gradient of weight times ``minimised``.
-    """
+    """A loss at given features. ``loss``, reported, and ``minimised``, which differs from it where the loss is
+    anchored: (N,), without the weight. ``add_gradient``: adds the gradient of weight times ``minimised``."""
 
     loss: torch.Tensor
     minimised: torch.Tensor
     add_gradient: AddGradient
 
 
-class LayerLoss(Protocol):
+class LayerLoss(ABC):
     """A loss on the features of one layer. ``term``: the sum that it belongs to, "content", "style" or "region"."""
 
-    @property
-    def layer(self) -> str: ...
+    layer: str
+    term: str
+    weight: Weight
 
-    @property
-    def term(self) -> str: ...
-
-    @property
-    def weight(self) -> Weight: ...
-
+    @abstractmethod
     def evaluate(self, features: torch.Tensor) -> LayerValue:
-        """Of ``features`` (N, C, H, W), channels-last, of the network itself (not the nominal ones)."""
+        """Of the network's own ``features`` (N, C, H, W), channels-last, without scale and adapter."""
 
+    @abstractmethod
     def tensors(self) -> list[torch.Tensor]:
-        """Everything that changes from frame to frame, in a fixed order."""
+        """Its tensors that change from frame to frame, in a fixed order."""
 
-    def clone(self) -> "LayerLoss":
-        """The same on copies of its tensors."""
+    def clone(self) -> Self:
+        """A copy with tensors of its own."""
+        return with_own_tensors(self)
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer as losses see it: ``reference``: what its features stand for, ``metric``: Q of ``reference.metric()``."""
+    """A layer as losses see it. ``metric``: ``reference.metric()`` on the device, float32 or better."""
 
     name: str
     reference: LayerReference
@@ -59,15 +57,22 @@ class Layer:
 
     @classmethod
     def of(cls, backbone: Backbone, name: str, device: torch.device, dtype: torch.dtype) -> "Layer":
-        """Ready for features in ``dtype`` on ``device``; the metric is float32 or better."""
+        """For features in ``dtype`` on ``device``."""
         reference = backbone.references[name]
         metric = reference.metric()
         wide = torch.promote_types(dtype, torch.float32)
         return cls(name, reference, None if metric is None else metric.to(device, wide))
 
     def distance_gradient(self, difference: torch.Tensor) -> torch.Tensor:
-        """Q D Q for differences D of Gram matrices (..., C, C): half the gradient of the nominal |D|^2."""
+        """Q D Q for differences D of Gram matrices, (..., C, C): half the gradient of |A D A'|^2 (`LayerReference`)."""
         return difference if self.metric is None else self.metric @ difference @ self.metric
+
+
+def with_own_tensors(loss: T) -> T:
+    """A copy of a loss whose attributes that are tensors are copies too."""
+    made = copy.copy(loss)
+    vars(made).update({name: t.clone() for name, t in vars(loss).items() if torch.is_tensor(t)})
+    return made
 
 
 def per_sample(weight: Weight) -> Weight:

@@ -1,6 +1,6 @@
-"""The objective of Gatys et al. as a number and its gradient: what optimisers minimise and benchmarks time.
+"""The objective of Gatys et al. (`definitions`) and its gradient: a sum of losses on features and on pixels.
 
-A sum of `LayerLoss`es on features and of losses on pixels. Another statistic is another LayerLoss in `style_losses`.
+Another statistic is another `LayerLoss` in `style_losses`.
 """
 
 import copy
@@ -20,7 +20,7 @@ from videostyle.networks.feature_extractor import Activations, FeatureExtractor
 
 @dataclass(frozen=True)
 class LossWeights:
-    """alpha, beta (one for all pictures of a batch, or (N,)) and the layers they act on; w_l = 1 / style layers."""
+    """alpha (``content``), beta (``style``) and the layers they act on; w_l = 1 / number of style layers."""
 
     content: Weight
     style: Weight
@@ -35,10 +35,10 @@ class LossWeights:
 
 @dataclass(frozen=True)
 class Losses:
-    """Losses of a batch, each (N,) float32. ``content`` and ``style`` carry no weight; ``total`` is minimised.
+    """Losses of a batch, each (N,), float32 or better; ``content`` and ``style`` without weight, ``total`` minimised.
 
-    ``region``: the weighted style of a region by itself. ``without_priors``: the total without priors, anchors and
-    region: what the picture would cost if no frame had come before it, comparable from frame to frame.
+    ``region``: beta times the region's style loss. ``without_priors``: the total without priors, anchors and region,
+    which is comparable from frame to frame.
     """
 
     total: torch.Tensor
@@ -51,13 +51,10 @@ class Losses:
 class Objective:
     """alpha L_content + beta L_style + tv L_tv + priors, with its gradient with respect to the picture.
 
-    ``extractor``: the network. ``content``: the content's features, ``style``: the style's statistics, ``weights``:
-    alpha, beta, layers. ``priors``: losses on the pixels. ``region``: (1, 1, H, W) in [0, 1], pixels that are drawn to
-    the style by themselves too, and how they are looked at, ``dense`` (`RegionGramLoss`; one picture, no batch); by
-    default as the device likes it. Shapes are fixed by the content.
-
-    tv is ``weights.tv`` and what the network asks for beside its style layers (``LayerReference.smoothness`` and
-    ``variation``).
+    tv is ``weights.tv`` plus beta w_l times ``LayerReference.smoothness`` of each style layer, whose ``variation`` is
+    minimised beside it (`VariationLoss`). ``priors``: losses on the pixels. ``region``: (1, 1, H, W) in [0, 1], pixels
+    with a style loss of their own (`RegionGramLoss`; one picture, no batch); ``dense`` is by default whether the device
+    is not a CPU. Shapes are fixed by the content.
     """
 
     def __init__(
@@ -71,9 +68,8 @@ class Objective:
         dense: bool | None = None,
     ) -> None:
         self.extractor, self.style, self.weights, self.priors = extractor, style, weights, priors
-        layers = {
-            name: Layer.of(extractor.backbone, name, extractor.device, extractor.dtype) for name in weights.layers
-        }
+        backbone, device, dtype = extractor.backbone, extractor.device, extractor.dtype
+        layers = {name: Layer.of(backbone, name, device, dtype) for name in weights.layers}
         # In the order in which their gradients are added.
         self.layer_losses: list[LayerLoss] = [
             *style_losses(layers, style, weights),
@@ -84,15 +80,14 @@ class Objective:
 
     @torch.no_grad()
     def value(self, x: torch.Tensor, activations: Activations | None = None) -> Losses:
-        """The losses of ``x`` (N, 3, H, W), float32 RGB in [0, 1]; ``activations``: of it, where they are known."""
-        losses, _, _ = self._losses(x, activations or self.extractor.forward(x))
-        return losses
+        """The losses of ``x`` (N, 3, H, W), float32 RGB in [0, 1]; ``activations``: those of ``x``, if known."""
+        return self._losses(x, activations or self.extractor.forward(x))[0]
 
     @torch.no_grad()
     def value_and_gradient(self, x: torch.Tensor) -> tuple[Losses, torch.Tensor]:
-        """The losses of ``x`` and the gradient of their total, (N, 3, H, W) float32.
+        """The losses of ``x`` and the gradient of their total, (N, 3, H, W), float32 or better.
 
-        Nothing is read back to the host, except in the first call for a shape, which tries kernels out.
+        Only the first call for a shape, which chooses kernels, makes the host wait for the device.
         """
         activations = self.extractor.forward(x)
         losses, taps, slope = self._losses(x, activations)
@@ -104,13 +99,13 @@ class Objective:
         return losses, g
 
     def tensors(self) -> list[torch.Tensor]:
-        """Everything that it was given and that may change from frame to frame, in a fixed order."""
+        """Its tensors that change from frame to frame, in a fixed order."""
         of_layers = [t for loss in self.layer_losses for t in loss.tensors()]
         of_style = [self.style.variation, self.style.minimised_variation]
         return [*of_layers, *of_style, *(t for prior in self.priors for t in prior.tensors())]
 
     def clone(self) -> "Objective":
-        """The same on copies of its tensors, which may be written over."""
+        """A copy with tensors of its own."""
         made = copy.copy(self)
         made.style = copy.copy(self.style)
         made.style.variation = self.style.variation.clone()
@@ -127,11 +122,11 @@ class Objective:
         minimised = dict(loss)
         by_kernel = self.fuses(x)
         for layer_loss in self.layer_losses:
-            if by_kernel and layer_loss.term != "content":
+            term = layer_loss.term
+            if by_kernel and term != "content":
                 continue
             value = layer_loss.evaluate(activations[layer_loss.layer])
-            loss[layer_loss.term] = loss[layer_loss.term] + value.loss
-            minimised[layer_loss.term] = minimised[layer_loss.term] + value.minimised
+            loss[term], minimised[term] = loss[term] + value.loss, minimised[term] + value.minimised
             taps.add(layer_loss.layer, value.add_gradient)
         if by_kernel:
             minimised["style"], loss["style"], loss["region"], taps.through_relu = fused.style_and_region(
@@ -149,7 +144,7 @@ class Objective:
         return Losses(total + region, loss["content"], loss["style"], without_priors, region), taps, slope
 
     def fuses(self, x: torch.Tensor) -> bool:
-        """Whether kernels of our own do the style of ``x``."""
+        """Whether Triton kernels do the style of ``x``."""
         return fused.can_fuse(self.layer_losses, x, self.extractor.device, self.extractor.dtype)
 
 
@@ -172,7 +167,7 @@ def region_losses(
 
 
 def _variation_loss(layers: dict[str, Layer], style: StyleTarget, weights: LossWeights) -> VariationLoss | None:
-    """None where nobody asks for it."""
+    """None where neither ``weights.tv`` nor the network asks for it."""
     wanted = [layers[name].reference for name in weights.style_layers]
     share = 1 / max(1, len(wanted))  # w_l
     smoothness = share * sum(reference.smoothness for reference in wanted)
@@ -184,12 +179,11 @@ def _variation_loss(layers: dict[str, Layer], style: StyleTarget, weights: LossW
 
 
 class _Taps:
-    """The losses' gradients by layer, added on the way down; see ``Activations.backward``."""
+    """Adds the losses' gradients, layer by layer: the ``tap`` of ``Activations.backward``."""
 
     def __init__(self) -> None:
         self._added: dict[str, list[AddGradient]] = {}
-        # What a kernel adds, masked by the layer's ReLU already.
-        self.through_relu: dict[str, AddGradient] = {}
+        self.through_relu: dict[str, AddGradient] = {}  # the kernels', which go through the layer's ReLU themselves
 
     def add(self, layer: str, add_gradient: AddGradient) -> None:
         self._added.setdefault(layer, []).append(add_gradient)

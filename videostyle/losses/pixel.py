@@ -1,25 +1,17 @@
 """Losses on the pixels themselves: temporal, mean colours, total variation, with their gradients."""
 
-import copy
 from dataclasses import dataclass
 
 import torch
 
-from videostyle.losses.definitions import (
-    colour_loss,
-    divergence,
-    outside,
-    temporal_loss,
-    total_variation,
-    total_variation_gradient,
-)
-from videostyle.losses.layer import Weight
+from videostyle.losses import definitions
+from videostyle.losses.layer import Weight, with_own_tensors
 from videostyle.losses.style import LEAST_VARIATION, StyleTarget
 
 
 @dataclass(frozen=True)
 class Prior:
-    """What is wanted of the pixels themselves, whatever the network sees in them: ``weight`` times ``value``."""
+    """A loss on the pixels themselves: ``weight`` times ``value``."""
 
     weight: float
 
@@ -36,24 +28,20 @@ class Prior:
         return [t for t in vars(self).values() if torch.is_tensor(t)]
 
     def clone(self) -> "Prior":
-        """The same on copies of them."""
-        made = copy.copy(self)
-        vars(made).update({name: t.clone() for name, t in vars(self).items() if torch.is_tensor(t)})
-        return made
+        """A copy with tensors of its own."""
+        return with_own_tensors(self)
 
 
 @dataclass(frozen=True)
 class TemporalPrior(Prior):
-    """Where the world held still, so should the picture (see temporal_loss).
-
-    ``target``: (N, 3, H, W) in [0, 1]. ``mask``: (N, 1, H, W) in [0, 1]; a zero mask switches the prior off.
-    """
+    """`definitions.temporal_loss`. ``target``: (N, 3, H, W) in [0, 1]; ``mask``: (N, 1, H, W) in [0, 1], 0 switches it
+    off."""
 
     target: torch.Tensor
     mask: torch.Tensor
 
     def value(self, x: torch.Tensor) -> torch.Tensor:
-        return temporal_loss(x, self.target, self.mask)
+        return definitions.temporal_loss(x, self.target, self.mask)
 
     def add_gradient(self, x: torch.Tensor, g: torch.Tensor) -> None:
         g.add_(self.mask * (x - self.target), alpha=2 * self.weight / x[0].numel())
@@ -61,23 +49,24 @@ class TemporalPrior(Prior):
 
 @dataclass(frozen=True)
 class ColourPrior(Prior):
-    """The mean colour of the picture should lie from ``low`` to ``high``, (N or 1, 3, 1, 1) (see colour_loss)."""
+    """`definitions.colour_loss`: the mean colour should lie between ``low`` and ``high``, (N or 1, 3, 1, 1)."""
 
     low: torch.Tensor
     high: torch.Tensor
 
     def value(self, x: torch.Tensor) -> torch.Tensor:
-        return colour_loss(x, self.low, self.high)
+        return definitions.colour_loss(x, self.low, self.high)
 
     def add_gradient(self, x: torch.Tensor, g: torch.Tensor) -> None:
-        g.add_(outside(x.mean((2, 3), keepdim=True), self.low, self.high), alpha=2 * self.weight / x[0].numel())
+        away = definitions.outside(x.mean((2, 3), keepdim=True), self.low, self.high)
+        g.add_(away, alpha=2 * self.weight / x[0].numel())
 
 
 @dataclass(frozen=True)
 class VariationLoss:
-    """``smoothing`` V + ``weight`` D(V, style's) of the total variation V, D being `definitions.divergence`.
+    """``smoothing`` V + ``weight`` D(V, style's V) of the total variation V, with D = `definitions.divergence`.
 
-    Where the style is anchored, k D(V, k-th part of the way from the anchor to the style's) is minimised.
+    Where the style is anchored, k D(V, ``style.minimised_variation``) is minimised, k its ``anchor_gain``.
     """
 
     smoothing: Weight
@@ -85,17 +74,17 @@ class VariationLoss:
     style: StyleTarget
 
     def evaluate(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """(loss, what is minimised of it, the latter's slope in V), each (N,)."""
-        v, k, style = total_variation(x), self.style.anchor_gain, self.style
+        """(loss, minimised loss, slope of the latter in V), each (N,)."""
+        v, k, style = definitions.total_variation(x), self.style.anchor_gain, self.style
         loss = minimised = self.smoothing * v
         slope = torch.ones_like(v) * self.smoothing
         if isinstance(self.weight, torch.Tensor) or self.weight:
             rough = v.clamp_min(LEAST_VARIATION)
-            loss = loss + self.weight * divergence(rough, style.variation)
-            minimised = minimised + k * self.weight * divergence(rough, style.minimised_variation)
+            loss = loss + self.weight * definitions.divergence(rough, style.variation)
+            minimised = minimised + k * self.weight * definitions.divergence(rough, style.minimised_variation)
             slope = slope + k * self.weight * (rough / style.minimised_variation).log()
         return loss, minimised, slope
 
     @staticmethod
     def add_gradient(x: torch.Tensor, g: torch.Tensor, slope: torch.Tensor) -> None:
-        g.add_(total_variation_gradient(x) * slope.view(-1, 1, 1, 1))
+        g.add_(definitions.total_variation_gradient(x) * slope.view(-1, 1, 1, 1))

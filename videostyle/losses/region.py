@@ -1,27 +1,24 @@
-"""The style of a part of the picture by itself."""
+"""The style loss of one region of the picture."""
 
-import copy
 from functools import partial
 
 import torch
 import torch.nn.functional as F
 
 from videostyle.losses.gram import positions_by_channels, sliced_product
-from videostyle.losses.layer import Layer, LayerValue
+from videostyle.losses.layer import Layer, LayerLoss, LayerValue
 from videostyle.losses.style import StyleTarget, style_factor
 from videostyle.networks.backbone import layer_stride
 
-# Weight of a region's style beside the picture's. A region is small and its Gram matrix noisy: at 1 the rest pays (loss
-# +8 %, warp error times four), below 0.03 the region stays without paint.
+# Weight of a region's style loss beside the picture's: its Gram matrix is noisy, and at 1 the rest of the picture pays.
 REGION_WEIGHT = 0.1
 
 
-class RegionGramLoss:
-    """w_l E_l of the mean Gram matrix of a soft mask's pixels, drawn to the style beside the whole picture's.
+class RegionGramLoss(LayerLoss):
+    """w_l E_l of the mean Gram matrix of a soft mask's pixels, times REGION_WEIGHT and the mean of the mask.
 
-    ``mask``: (1, 1, H, W) in [0, 1], of one picture. The distance is weighted by the region's share of the picture and
-    by REGION_WEIGHT. ``dense``: look at all positions, not at the region's alone: on a GPU that costs less than
-    picking them, and a recorded graph needs shapes that never change.
+    ``mask``: (1, 1, H, W) in [0, 1], of one picture. ``dense``: use all positions, not the region's alone: a GPU takes
+    less time for it, and a CUDA graph needs shapes that never change.
     """
 
     term = "region"
@@ -44,33 +41,25 @@ class RegionGramLoss:
         weighted = flat * self.position_weights[:, None].to(flat.dtype)
         gram = weighted.T @ flat if index is not None else sliced_product(weighted[None], flat[None])[0]
         difference = gram - self.target[0]
-        pulled = self._layer.distance_gradient(difference)
-        slope = pulled * (self.weight * self.factor * self.share)
-        loss = self.factor / 4 * self.share * (difference * pulled).sum()
+        toward = self._layer.distance_gradient(difference)
+        slope = toward * (self.weight * self.factor * self.share)
+        loss = self.factor / 4 * self.share * (difference * toward).sum()
         return LayerValue(loss, loss, partial(_add_rows, index, weighted @ slope.to(weighted.dtype)))
 
     @property
     def plain(self) -> bool:
-        """Whether the network has no adapter and all positions are looked at, as kernels want it."""
+        """Whether the network has no adapter and all positions are used, as the kernels need it."""
         return self._layer.metric is None and self.index is None
 
     def tensors(self) -> list[torch.Tensor]:
         index = [] if self.index is None else [self.index]
         return [self.target, self.share, *index, self.position_weights]
 
-    def clone(self) -> "RegionGramLoss":
-        made = copy.copy(self)
-        made.target, made.share, made.position_weights = (
-            t.clone() for t in (self.target, self.share, self.position_weights)
-        )
-        made.index = None if self.index is None else self.index.clone()
-        return made
-
 
 def _add_rows(
     index: torch.Tensor | None, gradient: torch.Tensor, flat: torch.Tensor, g: torch.Tensor | None
 ) -> torch.Tensor:
-    """``gradient`` (n, C) at the positions ``index`` (n,), None: at all."""
+    """Add ``gradient`` (n, C) at the positions ``index`` (n,); None: at all."""
     g = torch.zeros_like(flat) if g is None else g
     if index is None:
         return g.add_(gradient)

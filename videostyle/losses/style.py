@@ -1,40 +1,39 @@
-"""The style loss: statistics of the style picture, and the Gram loss of a layer. Another statistic goes beside it."""
+"""The style loss: statistics of the style picture, and the Gram loss of a layer."""
 
-import copy
 from functools import partial
 
 import torch
 
 from videostyle.losses.definitions import total_variation
 from videostyle.losses.gram import mean_gram
-from videostyle.losses.layer import Layer, LayerValue, Weight, per_sample
+from videostyle.losses.layer import Layer, LayerLoss, LayerValue, Weight, per_sample
 from videostyle.networks.feature_extractor import FeatureExtractor
 
-# A picture with less total variation counts as this: neighbours differ by less than a tenth of a level in 255.
+# Least total variation (`definitions.total_variation`) that counts: neighbours differ by a tenth of a level in 255.
 LEAST_VARIATION = 0.1
 
 
 class StyleTarget:
-    """A style's mean Gram matrices, by layer, and total variation: computed once per picture and size.
+    """A style's mean Gram matrices and total variation: computed once per picture and size.
 
-    ``grams``, ``variation``: the style's own, (N, C, C) by layer and (N,), which reported losses compare with.
-    ``minimised_grams``, ``minimised_variation``, ``anchor_gain``: what is minimised; see `anchored_at`.
+    ``grams``, ``variation``: the style's own, (N, C, C) by layer and (N,), for the reported losses.
+    ``minimised_grams``, ``minimised_variation``, ``anchor_gain``: for the minimised loss; see `anchored_at`.
     """
 
     def __init__(self, extractor: FeatureExtractor, picture: torch.Tensor, layers: tuple[str, ...]) -> None:
         activations = extractor.forward(picture, layers)
-        self._aim({name: mean_gram(activations[name]) for name in layers}, total_variation(picture))
+        self._set({name: mean_gram(activations[name]) for name in layers}, total_variation(picture))
 
     @classmethod
     def of(cls, grams: dict[str, torch.Tensor], variation: torch.Tensor) -> "StyleTarget":
-        """A style that is known by its mean Gram matrices (N, C, C) and total variation (N,) alone."""
+        """From the statistics themselves."""
         target = cls.__new__(cls)
-        target._aim(grams, variation)
+        target._set(grams, variation)
         return target
 
     @classmethod
     def blend(cls, targets: "list[StyleTarget]", weights: list[float]) -> "StyleTarget":
-        """The weighted mean of several styles' statistics; one style alone is itself. ``weights`` sum to 1."""
+        """The weighted mean of several styles' Gram matrices and log total variations. ``weights`` sum to 1."""
         if len(targets) == 1:
             return targets[0]
         grams = {
@@ -45,36 +44,34 @@ class StyleTarget:
         shares = torch.tensor(weights, device=variations.device)[:, None]
         return cls.of(grams, (shares * variations.log()).sum(0).exp())
 
-    def _aim(self, grams: dict[str, torch.Tensor], variation: torch.Tensor) -> None:
+    def _set(self, grams: dict[str, torch.Tensor], variation: torch.Tensor) -> None:
         self.grams, self.minimised_grams, self.anchor_gain = grams, grams, 1.0
         self.variation = self.minimised_variation = variation.clamp_min(LEAST_VARIATION)
 
     def anchored_at(self, extractor: FeatureExtractor, picture: torch.Tensor, anchor_gain: float) -> "StyleTarget":
-        """The same style, held at what ``picture`` has reached of it: for the frames after a converged one.
+        """The same style, anchored at ``picture``: for the frames after it, once it has converged.
 
-        With G0 the picture's Gram and k the gain, what is minimised becomes k |G - (G0 + (A - G0) / k)|^2. At G0 its
-        gradient is that of |G - A|^2, so a converged picture stays converged; away from it, towards the style or back,
-        it resists k times as firmly. The logarithm of the total variation is anchored in the same way.
+        With G0 the picture's Gram matrix and k = ``anchor_gain``, k |G - (G0 + (A - G0) / k)|^2 is minimised. At G0 its
+        gradient is that of |G - A|^2, so that a converged picture stays converged; its curvature is k times as high.
+        The logarithm of the total variation is anchored in the same way. Of our own making, not from a paper.
         """
-        reached = StyleTarget(extractor, picture, tuple(self.grams))
-        reached.minimised_grams = {
-            name: torch.lerp(g, self.grams[name], 1 / anchor_gain) for name, g in reached.grams.items()
-        }
-        way = torch.lerp(reached.variation.log(), self.variation.log(), 1 / anchor_gain)
+        reached, gain = StyleTarget(extractor, picture, tuple(self.grams)), 1 / anchor_gain
+        reached.minimised_grams = {name: torch.lerp(g, self.grams[name], gain) for name, g in reached.grams.items()}
+        way = torch.lerp(reached.variation.log(), self.variation.log(), gain)
         reached.minimised_variation, reached.variation = way.exp(), self.variation
         reached.grams, reached.anchor_gain = self.grams, anchor_gain
         return reached
 
 
 def style_factor(layer: Layer, layers: int) -> float:
-    """w_l s^4 / N_l^2: what four times E_l is |G / M_x - A / M_a|^2 times; w_l = 1 / number of style layers."""
+    """w_l s^4 / N_l^2, so that w_l E_l is a quarter of it times |G / M_x - A / M_a|^2; w_l = 1 / ``layers``."""
     return layer.reference.scale**4 / (layer.reference.channels**2 * layers)
 
 
-class GramLoss:
-    """w_l E_l (``definitions.style_loss``) of the whole picture, anchored if the target is.
+class GramLoss(LayerLoss):
+    """w_l E_l (``definitions.style_loss``) of the whole picture, anchored if ``style`` is.
 
-    ``layers``: number of style layers. The gradient w_l / (N^2 M) (G / M_x - A / M_a) F is one product with F.
+    ``layers``: number of style layers. The gradient is w_l / (N^2 M) (G / M_x - A / M_a) F.
     """
 
     term = "style"
@@ -88,9 +85,9 @@ class GramLoss:
         gram, k, factor = mean_gram(features), self.anchor_gain, self.factor
         positions = features.shape[2] * features.shape[3]
         difference = gram - self.minimised_target
-        pulled = self._layer.distance_gradient(difference)
-        slope = pulled * per_sample(self.weight * k * factor / positions)
-        loss = minimised = k * factor / 4 * (difference * pulled).sum((1, 2))
+        toward = self._layer.distance_gradient(difference)
+        slope = toward * per_sample(self.weight * k * factor / positions)
+        loss = minimised = k * factor / 4 * (difference * toward).sum((1, 2))
         if k != 1:
             difference = gram - self.target
             loss = factor / 4 * (difference * self._layer.distance_gradient(difference)).sum((1, 2))
@@ -98,16 +95,11 @@ class GramLoss:
 
     @property
     def plain(self) -> bool:
-        """Whether it has one weight and the network no adapter, as kernels want it."""
+        """Whether it has one weight and the network no adapter, as the kernels need it."""
         return self._layer.metric is None and not isinstance(self.weight, torch.Tensor)
 
     def tensors(self) -> list[torch.Tensor]:
         return [self.target, self.minimised_target]
-
-    def clone(self) -> "GramLoss":
-        made = copy.copy(self)
-        made.target, made.minimised_target = self.target.clone(), self.minimised_target.clone()
-        return made
 
 
 def _add_product(slope: torch.Tensor, flat: torch.Tensor, g: torch.Tensor | None) -> torch.Tensor:
