@@ -2,7 +2,7 @@
 
 import torch
 
-from videostyle.optimise.adam import BETAS, Adam
+from videostyle.optimise.adam import Adam
 
 
 def gradient(x):
@@ -12,7 +12,7 @@ def gradient(x):
 def test_equals_torchs_adam():
     x = torch.rand(1, 3, 4, 5)
     parameter = torch.nn.Parameter(x.clone())
-    theirs = torch.optim.Adam([parameter], lr=0.05, betas=BETAS)
+    theirs = torch.optim.Adam([parameter], lr=0.05, betas=(0.9, 0.99))
     ours = Adam(0.05)
     for _ in range(6):
         parameter.grad = gradient(parameter.detach())

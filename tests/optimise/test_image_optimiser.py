@@ -5,7 +5,7 @@ import torch
 from small_networks import picture, small_backbone, smooth_picture
 
 from videostyle.losses.content import ContentTarget
-from videostyle.losses.objective import Objective
+from videostyle.losses.objective import LossWeights, Objective
 from videostyle.losses.pixel import TemporalPrior
 from videostyle.losses.style import StyleTarget
 from videostyle.networks.feature_extractor import FeatureExtractor
@@ -42,10 +42,21 @@ def objective(made: ImageOptimiser) -> Objective:
 
 
 def test_the_settings_reach_the_objective():
-    weights = loss_weights(Settings(content_weight=2.0, style_weight=3.0, tv_weight=4.0, content_layers=("conv1_1",)))
-    assert (weights.content, weights.style, weights.tv) == (2.0, 3.0, 4.0)
-    assert weights.content_layers == ("conv1_1",)
-    assert weights.style_layers == Settings().style_layers
+    given = Settings(content_weight=2.0, style_weight=3.0, tv_weight=4.0)
+    given = given.replace(content_layers=("conv1_1",), style_layers=("conv2_2", "conv3_1"))
+    assert loss_weights(given) == LossWeights(2.0, 3.0, 4.0, ("conv1_1",), ("conv2_2", "conv3_1"))
+    assert loss_weights(given.replace(strength=1.0)).style == pytest.approx(300.0)
+    assert loss_weights(given.replace(strength=0.0)).style == pytest.approx(0.03)
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.05])
+def test_the_learning_rate_reaches_adam(rate):
+    """Adam's first step changes every pixel by the learning rate."""
+    made, grey = optimiser(optimizer="adam", learning_rate=rate), torch.full_like(CONTENT, 0.5)
+    task = FrameTask("grey", grey)
+    runner = made.runner(made.objective(CONTENT, task)[0], task)
+    runner.advance(2)
+    assert (runner.loop.x - grey).abs().median().item() == pytest.approx(rate, rel=1e-3)
 
 
 @pytest.mark.parametrize("name", ["lbfgs", "adam"])
@@ -192,22 +203,22 @@ def test_nothing_free_is_one_look():
     assert torch.equal(outcome.pixels, CONTENT)
 
 
-def test_a_goal_ends_the_frame_when_it_is_reached():
+def test_a_target_ends_the_frame_when_it_is_reached():
     far, _ = optimiser(tolerance=1e-9, iterations=30).run(CONTENT, FrameTask("content", CONTENT))
     halfway, _ = optimiser(tolerance=1e-9, iterations=10).run(CONTENT, FrameTask("content", CONTENT))
-    goal = normalised_loss(1.000001 * halfway.losses.without_priors.item(), halfway.content_image_loss)
-    found, _ = optimiser(tolerance=1e-9, iterations=30).run(CONTENT, FrameTask("content", CONTENT, target=goal))
+    target = normalised_loss(1.000001 * halfway.losses.without_priors.item(), halfway.content_image_loss)
+    found, _ = optimiser(tolerance=1e-9, iterations=30).run(CONTENT, FrameTask("content", CONTENT, target=target))
     assert found.losses.without_priors <= 1.000001 * halfway.losses.without_priors
     assert found.evaluations <= 10 < far.evaluations
-    never, _ = optimiser(tolerance=0.0, iterations=12).run(CONTENT, FrameTask("content", CONTENT, target=goal))
+    never, _ = optimiser(tolerance=0.0, iterations=12).run(CONTENT, FrameTask("content", CONTENT, target=target))
     assert never.evaluations == 12
 
 
-def test_a_goal_is_for_another_content_by_the_root_of_what_it_costs():
+def test_a_target_is_for_another_content_by_the_root_of_what_it_costs():
     bright = (0.3 + 0.7 * CONTENT).flip(3)
     first, _ = optimiser(tolerance=1e-9, iterations=10).run(CONTENT, FrameTask("content", CONTENT))
-    goal = normalised_loss(first.losses.without_priors.item(), first.content_image_loss)
-    found, _ = optimiser(tolerance=1e-9, iterations=60).run(bright, FrameTask("content", bright, target=goal))
+    target = normalised_loss(first.losses.without_priors.item(), first.content_image_loss)
+    found, _ = optimiser(tolerance=1e-9, iterations=60).run(bright, FrameTask("content", bright, target=target))
     expected = first.losses.without_priors.item() * (found.content_image_loss / first.content_image_loss) ** 0.5
     assert abs(found.content_image_loss / first.content_image_loss - 1) > 0.1
     assert found.losses.without_priors <= expected < found.curve[-2, 0]

@@ -1,4 +1,4 @@
-"""The loop body as it is and recorded: the same numbers, on buffers that do not move, whoever replays it."""
+"""The loop body as it is and recorded: the same numbers, on buffers that do not move, whatever replays it."""
 
 import warnings
 
@@ -42,7 +42,7 @@ def recorded(record, **changes) -> ImageOptimiser:
 
 
 def paint(made: ImageOptimiser):
-    """A shot of three frames: history, an anchored style, priors, a still part and a bare one are carried."""
+    """A shot of three frames: history, an anchored style, priors, a still region and a bare one are carried."""
     device = made.extractor.device
     outcomes, history, prior, free, style, missing = [], None, (), None, None, None
     for content in (c.to(device) for c in CONTENTS):
@@ -141,8 +141,8 @@ def test_adam_is_not_recorded():
 )
 def test_a_cuda_graph_follows_the_cpu(cuda, dtype, curves, last):
     made = optimiser(device="cuda", dtype=dtype)
-    assert made.graphs is not None and made.graphs._record.func is record_graph
-    assert first_descent(made).objective.fuses(CONTENTS[0].cuda()) is (dtype == torch.bfloat16)
+    assert made.graphs is not None and made.graphs.record.func is record_graph
+    assert first_loop(made).objective.fuses(CONTENTS[0].cuda()) is (dtype == torch.bfloat16)
     expected, _ = paint(optimiser())
     found, _ = paint(made)
     # A shot's first content loss is exactly 0, and in bf16 another way to compute the same features misses that.
@@ -158,7 +158,7 @@ def test_a_cuda_graph_follows_the_cpu(cuda, dtype, curves, last):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=("float32", "bf16"))
 def test_nothing_is_read_back_in_an_evaluation_on_a_gpu(cuda, dtype):
     """The body as it is: a replay has no host to read back to."""
-    own = first_descent(optimiser(device="cuda", dtype=dtype)).clone()
+    own = first_loop(optimiser(device="cuda", dtype=dtype)).clone()
     own.evaluate()
     own.step_and_evaluate()  # kernels are tried out and chosen
     with warnings.catch_warnings():
@@ -170,7 +170,7 @@ def test_nothing_is_read_back_in_an_evaluation_on_a_gpu(cuda, dtype):
         torch.cuda.set_sync_debug_mode("default")
 
 
-def first_descent(made: ImageOptimiser) -> OptimiserLoop:
+def first_loop(made: ImageOptimiser) -> OptimiserLoop:
     """A shot's first frame where it begins."""
     content = CONTENTS[0].to(made.extractor.device)
     objective, _ = made.objective(content, FrameTask("content", content))

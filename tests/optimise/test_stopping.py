@@ -1,4 +1,4 @@
-"""When a shot's goal is measured again."""
+"""When a shot's target is measured again."""
 
 from dataclasses import replace
 
@@ -39,9 +39,9 @@ def test_a_content_that_costs_nothing_is_nothing_to_go_by() -> None:
 
 @pytest.mark.parametrize(("factor", "reached"), [(0.99, True), (1.01, False)])
 def test_a_frame_is_there_at_what_its_own_content_lets_it_be(factor: float, reached: bool) -> None:
-    goal = LossTarget.of(outcome(3.0), 5)
+    target = LossTarget.of(outcome(3.0), 5)
     assert (
-        goal.is_reached_by(outcome(factor * 3.0 / 2, content_image_loss=1.0)) is reached
+        target.is_reached_by(outcome(factor * 3.0 / 2, content_image_loss=1.0)) is reached
     )  # a quarter of the cost: half the loss
 
 

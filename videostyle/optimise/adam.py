@@ -1,4 +1,4 @@
-"""Adam behind the same small interface as L-BFGS: gradients in, the next picture out."""
+"""Adam behind the interface of `LBFGS`."""
 
 import torch
 
@@ -6,7 +6,7 @@ BETAS = (0.9, 0.99)
 
 
 class Adam:
-    """torch's Adam on a picture in [0, 1]. ``learning_rate`` is in pixel values; nothing is carried between frames."""
+    """torch's Adam on a picture in [0, 1], made anew for each frame. ``learning_rate``: in pixel values."""
 
     def __init__(self, learning_rate: float) -> None:
         self.learning_rate = learning_rate
@@ -18,7 +18,7 @@ class Adam:
         if self._parameter is None or self._adam is None:
             self._parameter = torch.nn.Parameter(x.clone())
             self._adam = torch.optim.Adam([self._parameter], lr=self.learning_rate, betas=BETAS)
-        self._parameter.data.copy_(x)  # the caller may have projected it
+        self._parameter.data.copy_(x)  # the caller may have projected the picture
         self._parameter.grad = g
         self._adam.step()
         return self._parameter.detach().clone()

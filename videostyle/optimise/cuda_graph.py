@@ -1,9 +1,7 @@
-"""The loop body recorded once and replayed.
+"""The optimiser's loop body as CUDA graphs, recorded once and replayed.
 
-On a GPU an evaluation is a few hundred small kernels: launching them from Python would take longer than running them. A
-CUDA graph replays them with one call, but it only knows addresses: everything that a frame brings (features, priors,
-history) is copied into the buffers of the recording. Nothing is read back to the host inside; losses are looked at
-every few evaluations.
+An evaluation is a few hundred small kernels, which Python takes longer to launch than a GPU to run. A CUDA graph
+launches them with one call, at fixed addresses: a frame's tensors are copied into the buffers of the recorded loop.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -16,32 +14,29 @@ from videostyle.optimise.lbfgs import History
 from videostyle.optimise.loop import WARM_UP, LoopRunner, OptimiserLoop
 
 Body = Callable[[], None]
-# Makes something that does what a body does. The tensors are all that the body changes or reads from outside.
+# (body, all tensors that it reads or writes) -> what does the same.
 Record = Callable[[Body, Sequence[torch.Tensor]], Body]
 
 
 class ReplayedRunner(LoopRunner):
-    """The same by replaying: one recording evaluates where the frame begins, the other goes on from there."""
+    """A `LoopRunner` that replays recorded loops."""
 
-    def __init__(self, loop: OptimiserLoop, recordings: "CudaGraphs") -> None:
-        recording = recordings.of(loop)
-        super().__init__(recording.loop)
-        self._recording = recording
+    def __init__(self, loop: OptimiserLoop, graphs: "CudaGraphs") -> None:
+        self._recorded = graphs.of(loop)
+        super().__init__(self._recorded.loop)
 
     def _next(self) -> None:
-        self._recording.step_and_evaluate() if self.taken else self._recording.evaluate()
+        self._recorded.step_and_evaluate() if self.taken else self._recorded.evaluate()
 
     def history(self) -> History | None:
-        """A copy: the next frame writes over the recording's own."""
+        """A copy: the next frame overwrites the recorded loop's own."""
         found = super().history()
         return None if found is None else History(found.pairs.clone(), found.valid.clone(), found.newest_slot.clone())
 
 
 @dataclass(frozen=True)
 class RecordedLoop:
-    """A loop on buffers that never move, and what replays ``OptimiserLoop.evaluate`` and
-    ``OptimiserLoop.step_and_evaluate`` on them.
-    """
+    """A loop on buffers that never move, and replays of its ``evaluate`` and ``step_and_evaluate``."""
 
     loop: OptimiserLoop
     evaluate: Body
@@ -49,28 +44,28 @@ class RecordedLoop:
 
 
 class CudaGraphs:
-    """One recording for every kind of frame, made when the first of its kind comes."""
+    """A `RecordedLoop` for each kind of frame, made for the first of its kind by ``record``."""
 
     def __init__(self, record: Record) -> None:
-        self._record = record
+        self.record = record
         self._made: dict[Hashable, RecordedLoop] = {}
 
     def of(self, loop: OptimiserLoop) -> RecordedLoop:
-        """The recording for loops of this kind, made to stand where ``loop`` does."""
+        """The recorded loop of this kind, with the tensors of ``loop`` copied in."""
         if loop.kind not in self._made:
             own = loop.clone()
-            bodies = (self._record(body, own.tensors()) for body in (own.evaluate, own.step_and_evaluate))
+            bodies = (self.record(body, own.tensors()) for body in (own.evaluate, own.step_and_evaluate))
             self._made[loop.kind] = RecordedLoop(own, *bodies)
-        recording = self._made[loop.kind]
-        recording.loop.load(loop)
-        return recording
+        recorded = self._made[loop.kind]
+        recorded.loop.load(loop)
+        return recorded
 
 
 def record_graph(body: Body, tensors: Sequence[torch.Tensor], pool: Any = None) -> Body:
-    """``body`` as a CUDA graph. Its tensors are left as a few calls made them: the caller fills them anew.
+    """``body`` as a CUDA graph; ``tensors`` are left as WARM_UP calls made them, so the caller fills them again.
 
-    ``pool``: from ``torch.cuda.graph_pool_handle``, memory for what a body makes and drops. Graphs may share it as long
-    as no two of them run at once; None gives each its own.
+    ``pool``: memory for temporaries, from ``torch.cuda.graph_pool_handle``, which graphs may share if no two of them
+    run at once; None: memory of its own.
     """
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
@@ -85,5 +80,5 @@ def record_graph(body: Body, tensors: Sequence[torch.Tensor], pool: Any = None) 
 
 
 def run_eagerly(body: Body, tensors: Sequence[torch.Tensor]) -> Body:
-    """The stand-in where there is no GPU: what is replayed is the body itself."""
+    """The stand-in for `record_graph` without a GPU: the body itself."""
     return body

@@ -1,4 +1,4 @@
-"""Optimising the frames of one size: what is made once per size lives here, what belongs to a frame is its task."""
+"""Optimising the frames of one size."""
 
 import time
 from collections.abc import Callable
@@ -13,29 +13,30 @@ from videostyle.networks.feature_extractor import FeatureExtractor
 from videostyle.optimise.adam import Adam
 from videostyle.optimise.cuda_graph import CudaGraphs, ReplayedRunner, record_graph
 from videostyle.optimise.lbfgs import LBFGS, History
-from videostyle.optimise.loop import CONTENT, REGION, STYLE, TOTAL, WITHOUT_PRIORS, LoopRunner, OptimiserLoop
+from videostyle.optimise.loop import CONTENT, REGION, STYLE, TOTAL, WITHOUT_PRIORS, LoopRunner, OptimiserLoop, Stepper
 from videostyle.optimise.outcome import OptimisedImage
 from videostyle.optimise.stopping import has_settled, target_loss
 from videostyle.optimise.task import FrameTask
 from videostyle.settings import Settings
 
-# Evaluations between two looks at the losses on a GPU; every look waits for the device.
+# Evaluations between two checks of the losses on a GPU; a check waits for the device.
 CHECK_EVERY_ON_GPU = 4
 OnEvaluation = Callable[[int, float], None]  # evaluation within the frame from 1, its loss
 
 
 class ImageOptimiser:
-    """Optimises frame after frame of one size; lives as long as that size does.
+    """Optimises frame after frame of one size. ``style``: the style's statistics at this size.
 
-    ``extractor``: the network, ready for its device. ``style``: the style's statistics at this size. ``settings``:
-    ceiling, floor and tolerance of the evaluations, optimiser. Nothing of a shot is kept here: it comes with each task.
+    It keeps nothing of a shot, which comes with each `FrameTask`.
     """
 
     def __init__(self, extractor: FeatureExtractor, style: StyleTarget, settings: Settings) -> None:
         self.extractor, self.style, self.settings = extractor, style, settings
         self.weights = loss_weights(settings)
         on_gpu = extractor.device.type == "cuda"
-        self.graphs = _graphs() if on_gpu else None
+        # Up to six graphs share one pool, for none reads another's temporaries: results are in the loop's own buffers.
+        record = partial(record_graph, pool=torch.cuda.graph_pool_handle()) if on_gpu else None
+        self.graphs = None if record is None else CudaGraphs(record)
         self.check_every = CHECK_EVERY_ON_GPU if on_gpu else 1
 
     def run(
@@ -43,21 +44,19 @@ class ImageOptimiser:
     ) -> tuple[OptimisedImage, History | None]:
         """Optimise the frame ``content`` (1, 3, H, W) float32 in [0, 1]; the history to carry on is None with Adam.
 
-        One iteration is one evaluation of value and gradient. Every iterate is projected onto [0, 1]: optimised freely
-        and clamped at the end, a picture loses what L-BFGS gains in half of its evaluations. The iterate with the
-        lowest loss is kept, since there is no line search and the last step may have been a bad one.
+        An iteration is one evaluation of value and gradient. Every iterate is projected onto [0, 1]. The iterate with
+        the lowest loss is kept: without a line search the last one may be worse.
         """
         began = time.perf_counter()
         objective, content_image_loss = self.objective(content, task)
         target = None if task.target is None else target_loss(task.target, content_image_loss)
-        # Where everything stays as it is, one evaluation tells what it costs.
+        # An empty mask leaves the picture as it is: one evaluation gives its losses.
         nothing_to_do = task.update_mask is not None and not bool(task.update_mask.any())
         ceiling = 1 if nothing_to_do else self.settings.iterations
         runner = self.runner(objective, task)
         done, snapshot = False, None
         while not done and runner.taken < ceiling:
-            before = runner.taken
-            at = task.snapshot_at
+            before, at = runner.taken, task.snapshot_at
             pause = at if at is not None and before < at < ceiling else ceiling
             runner.advance(min(self.check_every, pause - before))
             if runner.taken == at:
@@ -75,7 +74,7 @@ class ImageOptimiser:
         return image, runner.history()
 
     def losses(self, content: torch.Tensor, pixels: torch.Tensor) -> Losses:
-        """What ``pixels`` cost as a picture of ``content``, both (1, 3, H, W) in [0, 1]."""
+        """The losses of ``pixels`` as a picture of ``content``, both (1, 3, H, W) in [0, 1]."""
         target = ContentTarget(self.extractor, content, self.weights.content_layers)
         return Objective(self.extractor, target, self.style, self.weights).value(pixels.to(self.extractor.device))
 
@@ -86,18 +85,18 @@ class ImageOptimiser:
             return False
         if target is not None and log[-1, WITHOUT_PRIORS].item() <= target:
             return True
-        return has_settled(log[:, TOTAL] - log[:, REGION], tolerance)  # a region goes on in the next frame
+        return has_settled(log[:, TOTAL] - log[:, REGION], tolerance)  # a region is finished in later frames
 
     def objective(self, content: torch.Tensor, task: FrameTask) -> tuple[Objective, float]:
-        """What is minimised for one frame and what the content itself costs by it, from one look at the content."""
-        seen = self.extractor.forward(content)
-        target = ContentTarget.of({name: seen[name] for name in self.weights.content_layers})
+        """A frame's objective and the content's own loss by it, from one forward pass of the content."""
+        activations = self.extractor.forward(content)
+        target = ContentTarget.of({name: activations[name] for name in self.weights.content_layers})
         style = task.style or self.style
         objective = Objective(self.extractor, target, style, self.weights, task.priors, task.repair_mask)
-        return objective, objective.value(content.to(self.extractor.device), seen).without_priors.item()
+        return objective, objective.value(content.to(self.extractor.device), activations).without_priors.item()
 
     def runner(self, objective: Objective, task: FrameTask) -> LoopRunner:
-        """The loop for one frame: recorded where there are graphs and the optimiser's steps are of tensors only."""
+        """The runner for one frame: CUDA graphs on a GPU, except for Adam, whose step count is not on the device."""
         start = task.start.to(self.extractor.device)
         stepper = self.stepper(start, task.history)
         loop = OptimiserLoop(objective, stepper, start, task.update_mask, self.settings.iterations)
@@ -105,25 +104,16 @@ class ImageOptimiser:
             return LoopRunner(loop)
         return ReplayedRunner(loop, self.graphs)
 
-    def stepper(self, start: torch.Tensor, history: History | None) -> LBFGS | Adam:
-        """The optimiser at a frame's start, with the curvature that it goes on from."""
+    def stepper(self, start: torch.Tensor, history: History | None) -> Stepper:
+        """A new optimiser for a frame that starts from ``start``."""
         if self.settings.optimizer == "adam":
             return Adam(self.settings.learning_rate)
         shape = (start.shape[2], start.shape[3])
         return LBFGS(history or History.empty(self.settings.history_size, shape, self.extractor.device))
 
 
-def _graphs() -> CudaGraphs:
-    """CUDA graphs that share memory: up to six, and each would keep a whole evaluation's temporaries to itself.
-
-    None writes over what another still needs: a body's results are copied to the loop's own buffers before it ends,
-    and replays follow one another in one stream.
-    """
-    return CudaGraphs(partial(record_graph, pool=torch.cuda.graph_pool_handle()))
-
-
 def loss_weights(settings: Settings) -> LossWeights:
-    """alpha, beta and layers as the objective wants them."""
+    """alpha, beta, tv and layers from the settings."""
     return LossWeights(
         content=settings.content_weight,
         style=settings.style_weight * strength_factor(settings.strength),
@@ -134,5 +124,5 @@ def loss_weights(settings: Settings) -> LossWeights:
 
 
 def strength_factor(strength: float) -> float:
-    """What ``strength`` in [0, 1] makes of beta: 1/100 at 0, 1 at 0.5, 100 at 1: the range between tint and texture."""
+    """The factor of beta for ``strength`` in [0, 1]: 1/100 at 0, 1 at 0.5, 100 at 1."""
     return 100.0 ** (2 * strength - 1)

@@ -1,8 +1,8 @@
 """L-BFGS without a line search, in matrix form, with a history that is carried to the next frame and warped with it.
 
-The direction is -H g with the compact representation of the inverse Hessian (Byrd, Nocedal and Schnabel 1994, theorem
-2.2) instead of the two-loop recursion: two products over the pixels and a few small matrices, the same number of
-operations whatever the history holds. Nothing is read back to the host inside an iteration.
+The direction is -H g by the compact representation of the inverse Hessian (Byrd, Nocedal and Schnabel 1994, theorem
+2.2), not by the two-loop recursion: two products over the pixels and a few small matrices, whatever the history holds.
+An iteration never waits for the device.
 """
 
 import copy
@@ -14,13 +14,15 @@ import torch
 
 from videostyle.kernels.loader import load_tested
 
-# A pair (s, y) says something about the curvature only if s.y > PAIR_ANGLE |s||y|. The rule has no scale of its own:
-# torch's absolute 1e-10 drops every pair of a loss of small scale, and then L-BFGS stalls.
+# A pair (s, y) is valid if s.y > PAIR_ANGLE |s||y|. Relative: torch's absolute 1e-10 drops every pair of a small loss.
 PAIR_ANGLE = 1e-8
-# Without curvature pairs the first step changes pixels by this much on average (pixels in [0, 1]).
+# Mean change of the pixels, in [0, 1], by a step without valid pairs.
 FIRST_STEP = 1 / 255
-# No step changes pixels by more than this on average: there is no line search to catch a wild one.
+# Largest mean change by any step, since there is no line search.
 LONGEST_STEP = 32 / 255
+# Pieces of a product over the pixels on a GPU, where one long sum would keep one multiprocessor busy.
+GPU_CHUNKS = 256
+loaded_kernels = partial(load_tested, "videostyle.kernels.lbfgs")
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,7 @@ class History:
     """Up to m pairs (s, y) of steps and gradient differences.
 
     ``pairs``: float32 (2m, 3, H, W), the m steps first, then the m gradient differences, each a ring.
-    ``valid``: bool (m,), False where a slot is empty or its pair was rejected. Rejected pairs are masked, not removed:
-    shapes never change, which a captured CUDA graph needs.
+    ``valid``: bool (m,), False where a slot is empty or its pair was rejected: a CUDA graph needs fixed shapes.
     ``newest_slot``: int64 scalar tensor, the slot written last.
     """
 
@@ -53,14 +54,14 @@ class History:
     def warped(self, warp: Callable[[torch.Tensor], torch.Tensor], mask: torch.Tensor | None = None) -> "History":
         """The history moved along with the picture, zero where ``mask`` (1, 1, H, W) does not trust the warp.
 
-        ``warp`` gives a new tensor, masked in place: memory that is new at every frame costs more than the product.
+        ``warp`` must give a new tensor, which is masked in place.
         """
         pairs = warp(self.pairs)
         return History(pairs if mask is None else pairs.mul_(mask), self.valid, self.newest_slot)
 
 
 class LBFGS:
-    """Takes gradients, gives the next picture. ``history`` is where it goes on from, and what it leaves behind."""
+    """From a picture and its gradient to the next picture, beginning with a copy of the pairs of ``history``."""
 
     def __init__(self, history: History) -> None:
         self.pairs = history.pairs.clone().flatten(1)
@@ -68,7 +69,7 @@ class LBFGS:
         self.products = inner_products(self.pairs, self.pairs)  # among s and y, (2m, 2m)
         self.valid = history.valid & self._has_positive_curvature()
         self.last_x, self.last_g = self.pairs.new_zeros(2, self.pairs.shape[1])
-        # Whether there was a step: what is recorded has to ask a tensor.
+        # Whether there was a step; a tensor in what ``clone`` gives, since a CUDA graph can only read a tensor.
         self.has_previous: bool | torch.Tensor = False
 
     @property
@@ -80,16 +81,14 @@ class LBFGS:
         return History(self.pairs.view(self.shape), self.valid, self.newest_slot)
 
     def tensors(self) -> list[torch.Tensor]:
-        """All that a step reads or writes."""
+        """All tensors that a step reads or writes, in a fixed order."""
         has_previous = torch.as_tensor(self.has_previous, device=self.valid.device)
         return [self.pairs, self.products, self.valid, self.newest_slot, self.last_x, self.last_g, has_previous]
 
     def clone(self) -> "LBFGS":
-        """The same on copies of its tensors; whether there was a step is one of them."""
-        made, without_priors = copy.copy(self), [t.clone() for t in self.tensors()]
-        made.pairs, made.products, made.valid, made.newest_slot, made.last_x, made.last_g, made.has_previous = (
-            without_priors
-        )
+        """A copy with tensors of its own, ``has_previous`` among them."""
+        made, own = copy.copy(self), [t.clone() for t in self.tensors()]
+        made.pairs, made.products, made.valid, made.newest_slot, made.last_x, made.last_g, made.has_previous = own
         return made
 
     def step(self, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
@@ -98,7 +97,7 @@ class LBFGS:
             return kernels.step(self.tensors(), x, g, PAIR_ANGLE, FIRST_STEP, LONGEST_STEP)
         flat = g.flatten()
         products = self._append_pair(x.flatten() - self.last_x, flat - self.last_g, flat)
-        # In place, as everything here: buffers that a CUDA graph knows must not move.
+        # In place, as everything here: a CUDA graph needs fixed addresses.
         self.last_x.copy_(x.flatten())
         self.last_g.copy_(flat)
         if isinstance(self.has_previous, torch.Tensor):
@@ -108,9 +107,9 @@ class LBFGS:
         return x + self._limited(self.direction(flat, products)).view_as(x)
 
     def _append_pair(self, s: torch.Tensor, y: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
-        """Write a pair over the oldest one and bring the products up to date. Returns those of the pairs with ``g``.
+        """Write a pair over the oldest one and update the products. Returns the products of the pairs with ``g``.
 
-        All products with the pairs are taken in one pass over them, which is what a step costs.
+        One pass over the pairs, which takes most of a step's time.
         """
         m, pair = self.size, torch.stack((s, y))
         self.newest_slot.add_(self.has_previous).remainder_(m)
@@ -120,13 +119,11 @@ class LBFGS:
             pair = torch.where(has_previous, pair, self.pairs.index_select(0, slots))
         self.pairs.index_copy_(0, slots, pair)
         products = inner_products(torch.cat((pair, g[None])), self.pairs)  # (3, 2m)
-        loss_log = products[:2]
-        self.products.index_copy_(0, slots, loss_log)
-        self.products.index_copy_(1, slots, loss_log.T.contiguous())
+        self.products.index_copy_(0, slots, products[:2])
+        self.products.index_copy_(1, slots, products[:2].T.contiguous())
         written = torch.arange(m, device=s.device) == self.newest_slot
-        self.valid.copy_(
-            torch.where(written, self._has_positive_curvature() & (self.valid | self.has_previous), self.valid)
-        )
+        curved = self._has_positive_curvature() & (self.valid | self.has_previous)
+        self.valid.copy_(torch.where(written, curved, self.valid))
         return products[2]
 
     def _has_positive_curvature(self) -> torch.Tensor:
@@ -136,10 +133,10 @@ class LBFGS:
         return self.products[:m, m:].diagonal() > PAIR_ANGLE * norms[:m] * norms[m:]
 
     def direction(self, g: torch.Tensor, products: torch.Tensor | None = None) -> torch.Tensor:
-        """-H g for a flat gradient; -g where there is no valid pair. ``products``: those of the pairs with ``g``.
+        """-H g for a flat gradient (P,); -g where there is no valid pair. ``products``: of the pairs with ``g``, (2m,).
 
         H g = gamma g + S R^-T ((D + gamma Y'Y) R^-1 S'g - gamma Y'g) - gamma Y R^-1 S'g, where R is the upper triangle
-        of S'Y in order of time and D its diagonal. A rejected pair's row and column become the identity's.
+        of S'Y in order of time and D its diagonal. Departure: a rejected pair's row and column are the identity's.
         """
         m = self.size
         order = (self.newest_slot + 1 + torch.arange(m, device=g.device)) % m  # oldest first
@@ -162,31 +159,21 @@ class LBFGS:
         """gamma = s.y / y.y of the newest valid pair (Nocedal and Wright, eq. 7.20); 1 where there is none."""
         m = self.size
         age = (self.newest_slot - torch.arange(m, device=self.valid.device)) % m
-        # masked_fill, not where: a number would be copied to a GPU, and a copy from the host ends a recording;
-        # index_select: indexing with a tensor of no dimension would read it back to the host
+        # masked_fill and index_select: where and indexing copy between host and device, which a CUDA graph cannot
         youngest = age.masked_fill(~self.valid, m).argmin().view(1)
-        sy, yy = (
-            p.diagonal().index_select(0, youngest).squeeze(0) for p in (self.products[:m, m:], self.products[m:, m:])
-        )
+        blocks = self.products[:m, m:], self.products[m:, m:]
+        sy, yy = (block.diagonal().index_select(0, youngest).squeeze(0) for block in blocks)
         return (sy / yy.clamp_min(torch.finfo(torch.float64).tiny)).masked_fill(~self.valid.any(), 1.0)
 
     def _limited(self, d: torch.Tensor) -> torch.Tensor:
-        """The direction as a step: as it is with curvature known, FIRST_STEP without, never above LONGEST_STEP."""
+        """The step for a direction: at most LONGEST_STEP; FIRST_STEP along it where no pair is valid."""
         mean = d.abs().mean().clamp_min(torch.finfo(d.dtype).tiny)
         known = (LONGEST_STEP / mean).clamp_max(1.0)
         return d * torch.where(self.valid.any(), known, FIRST_STEP / mean)
 
 
-# A whole step in a few kernels of our own on a GPU.
-loaded_kernels = partial(load_tested, "videostyle.kernels.lbfgs")
-
-
-# What a product over the pixels is cut into on a GPU, where one long sum would keep one multiprocessor busy.
-GPU_CHUNKS = 256
-
-
 def inner_products(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """a b' in float64 of float32 (n, P) and (m, P), the sums over P in float32 as the device does them best."""
+    """a b' of float32 (n, P) and (m, P), as float64; the sums over P are float32, in pieces on a GPU."""
     if a.device.type != "cuda" or a.shape[1] < 16 * GPU_CHUNKS:
         return (a @ b.T).double()
     whole = a.shape[1] // GPU_CHUNKS * GPU_CHUNKS

@@ -1,4 +1,4 @@
-"""What optimising one picture gives."""
+"""The result of optimising one picture."""
 
 from dataclasses import dataclass
 
@@ -9,11 +9,11 @@ from videostyle.losses.objective import Losses
 
 @dataclass(frozen=True)
 class OptimisedImage:
-    """One optimised picture in [0, 1], with the losses of exactly these pixels and what they cost.
+    """An optimised picture: ``pixels`` (1, 3, H, W) in [0, 1] and their ``losses``.
 
     ``curve``: (evaluations, 3) float32 on the CPU, the total, content and style loss of every evaluation.
-    ``content_image_loss``: what the content itself would cost as the picture, without priors. ``snapshot``: the picture
-    as it was at the evaluation that was asked for; ``pixels`` where none was, or where the frame ended before.
+    ``content_image_loss``: loss of the content itself as the picture, without priors. ``snapshot``: the picture at
+    ``FrameTask.snapshot_at``; ``pixels`` where that is None or the frame ended before it.
     """
 
     pixels: torch.Tensor

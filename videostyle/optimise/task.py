@@ -1,4 +1,4 @@
-"""What is asked of one frame."""
+"""The order for one frame."""
 
 from dataclasses import dataclass
 
@@ -11,16 +11,16 @@ from videostyle.optimise.lbfgs import History
 
 @dataclass(frozen=True)
 class FrameTask:
-    """One frame's order, handed through unchanged from whoever begins a frame to the optimiser.
+    """What the optimiser needs to know of one frame beside its content.
 
     ``name``: of the start, for the record. ``start``: (1, 3, H, W) float32 in [0, 1].
-    ``history``: where L-BFGS goes on from, warped already; None starts afresh. ``priors``: losses on the pixels.
-    ``update_mask``: (1, 1, H, W) of 0 and 1, 0 where the start stays as it is; None updates everything.
-    ``repair_mask``: (1, 1, H, W) in [0, 1], pixels that are drawn to the style by themselves too.
-    ``style``: the style as this shot has it; None: as it is.
-    ``target``: ends the frame once its loss is at ``stopping.target_loss``; None: only when it has settled.
+    ``history``: curvature pairs for L-BFGS, already warped; None: none. ``priors``: losses on the pixels.
+    ``update_mask``: (1, 1, H, W) of 0 and 1, 0 where the start stays as it is; None: all pixels change.
+    ``repair_mask``: (1, 1, H, W) in [0, 1], pixels with a style loss of their own too.
+    ``style``: the shot's anchored style; None: the optimiser's own.
+    ``target``: the frame ends at the loss ``stopping.target_loss`` gives for it; None: once it has settled.
     ``min_evaluations``: None: the settings' ``min_iterations``.
-    ``snapshot_at``: the evaluation after which the picture is kept as ``OptimisedImage.snapshot``.
+    ``snapshot_at``: evaluation after which the picture is kept as ``OptimisedImage.snapshot``.
     """
 
     name: str
