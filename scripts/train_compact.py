@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from distillation.matching import DEEPEST, DEEPEST_EVERY, Log, Match, RecordedLoop, match, teach
+from distillation.matching import DEEPEST, DEEPEST_EVERY, KeepingExtractor, Log, Match, match, teach
 from distillation.pictures import Pictures, crop
 from distillation.start import from_backbone, from_teacher, narrowed
 from distillation.student import Plan, Student
@@ -90,7 +90,7 @@ class Training:
         share = len(shallow) / len(s.style_layers)
         self.shallow = LossWeights(s.content_weight, s.style_weight * share, 0.0, s.content_layers, shallow)
         self.teacher_backbone = from_file(args.teacher)
-        self.teacher = RecordedLoop(self.teacher_backbone, LAYERS, device=self.device, dtype=self.dtype)
+        self.teacher = KeepingExtractor(self.teacher_backbone, LAYERS, device=self.device, dtype=self.dtype)
         folders = [*args.data, *(folder for folder in args.paintings if folder.is_dir())]
         self.pictures = Pictures(folders, HELD_OUT, args.out / "pictures.pt")
         self.student = self._begin().to(self.device)
@@ -191,7 +191,7 @@ class Training:
         return FeatureExtractor(self.student.export(), self.weights.layers, device=self.device, dtype=self.dtype)
 
     def _backward(self, found: Match) -> None:
-        """Sum of the terms; the gradient term's weight keeps its pull below ``--share`` of the others'."""
+        """Sum of the terms; the gradient term's weight keeps its norm below ``--share`` of the others'."""
         others = found.features + found.grams + found.content
         if self.step % MEASURE_EVERY == 0:
             a = torch.autograd.grad(others, self.parameters, retain_graph=True, allow_unused=True)

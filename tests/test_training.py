@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from distillation.crowd import LBFGSCrowd
+from distillation.start import narrowed
+from distillation.student import Plan, Student
 
 from videostyle.networks import compact
-from videostyle.optimise.lbfgs import FIRST_STEP, LBFGS, History
+from videostyle.optimise.lbfgs import LBFGS, History
 
 ROOT = Path(__file__).parents[1]
-from distillation.descents import Descents  # noqa: E402
-from distillation.start import narrowed  # noqa: E402
-from distillation.student import Plan, Student  # noqa: E402
 
 
 @pytest.mark.slow
@@ -29,7 +29,7 @@ def test_trains_writes_weights_and_goes_on(shared, tmp_path):
         done = subprocess.run(list(map(str, command)), cwd=ROOT, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
 
-    resource = ROOT / "videostyle" / "perception" / "compact" / compact.FILE_NAME
+    resource = ROOT / "videostyle" / "networks" / "compact" / compact.FILE_NAME
     train(0.2)
     last = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
     assert last["norm"] > 0
@@ -63,7 +63,7 @@ def test_a_crowd_goes_down_as_each_would_alone():
     count, shape = 3, (1, 3, 6, 5)
     torch.manual_seed(0)
     aims, bends = torch.rand(count, *shape[1:]), 0.5 + torch.rand(count, *shape[1:])
-    crowd = Descents(count, 4, 90, torch.device("cpu"))
+    crowd = LBFGSCrowd(count, 4, 90, torch.device("cpu"))
     alone = [LBFGS(History.empty(4, shape[2:])) for _ in range(count)]
     xs, expected = torch.rand(count, *shape[1:]), []
     for x, aim, bend, stepper in zip(xs.split(1), aims.split(1), bends.split(1), alone, strict=True):
@@ -83,11 +83,11 @@ def test_a_crowd_goes_down_as_each_would_alone():
 
 
 def test_a_row_that_is_begun_again_has_forgotten():
-    crowd = Descents(2, 4, 12, torch.device("cpu"))
+    crowd = LBFGSCrowd(2, 4, 12, torch.device("cpu"))
     rows, x = torch.tensor([0, 1]), torch.full((2, 3, 2, 2), 0.5)
     for _ in range(3):
         x = crowd.step(rows, x, x - 0.1)
     crowd.restart(torch.tensor([1]))
     before = torch.full((1, 3, 2, 2), 0.5)
     step = crowd.step(torch.tensor([1]), before, before - 0.1) - before
-    torch.testing.assert_close(step, torch.full_like(step, -FIRST_STEP))
+    torch.testing.assert_close(step, torch.full_like(step, -1 / 255))

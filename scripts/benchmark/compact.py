@@ -111,7 +111,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     p = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     p.add_argument("--teacher", type=Path, default=SHARED / "weights" / "vgg19_features_fp16.npz", metavar="FILE")
     p.add_argument("--weights", type=Path, metavar="FILE", help="a compact network other than the embedded one")
-    p.add_argument("--smoothness", type=float, metavar="W", help="another than the network's own (see Nominal)")
+    p.add_argument("--smoothness", type=float, metavar="W", help="another than the network's own (see LayerReference)")
     p.add_argument("--variation", type=float, metavar="W", help="likewise")
     p.add_argument("--photos", type=Path, default=SHARED / "photos", metavar="DIR")
     p.add_argument("--paintings", type=Path, default=SHARED / "paintings", metavar="DIR")

@@ -1,4 +1,4 @@
-"""Seconds per evaluation of value and gradient: the trunk in bf16 and fp32 against the plain fp32 autograd reference.
+"""Seconds per evaluation of value and gradient: the objective in bf16 and fp32 against plain fp32 autograd.
 
 python scripts/benchmark/evaluation.py --weights vgg19_features_fp16.npz --size 512x288 --json out/evaluation.json
 """
@@ -28,7 +28,7 @@ CONVOLUTIONS = "its convolutions alone"
 
 
 def precisions() -> dict[str, torch.dtype]:
-    """What the trunk is timed in, the one that the product takes last: bf16 only where the processor is fast at it."""
+    """Precisions that are timed, the default last: bf16 only where the processor is fast at it."""
     bf16 = {"videostyle, bf16": torch.bfloat16} if bf16_is_fast(torch.device("cpu")) else {}
     return {"videostyle, fp32": torch.float32} | bf16
 
@@ -69,7 +69,7 @@ def objective(
 
 
 def convolutions_alone(extractor: FeatureExtractor, x: torch.Tensor) -> Callable[[], None]:
-    """The trunk's convolutions in both directions on tensors of the right shapes, with nothing in between."""
+    """The extractor's convolutions in both directions on tensors of the right shapes, with nothing in between."""
     activations = extractor.forward(x)
     jobs: list[tuple[Callable[[torch.Tensor], torch.Tensor], torch.Tensor]] = []
     for i, (stage, output) in enumerate(zip(extractor.stages, activations.outputs, strict=True)):

@@ -7,7 +7,7 @@ Every frame has its own yardstick: the loss after 60 evaluations in float32 from
 minutes and no time is taken of them, so `--references FILE` keeps them (`--only-references` makes nothing else).
 Three ways are timed from the second frame on: the product's defaults (with their loss over the yardstick), the frame
 before carried along until the loss is at 1.02 of the yardstick, and every frame afresh until the same loss.
-`--goals` says how well the first frame's yardstick tells the others' from what their contents cost untouched
+`--targets` says how well the first frame's yardstick tells the others' from what their contents cost untouched
 (`videostyle.optimise.stopping.COST_POWER`), with `--every N` over a longer stretch of the clip. With `--judged-every N`
 every frame is painted and only every Nth has a yardstick: does a long clip drift by the product's defaults?
 """
@@ -47,14 +47,14 @@ MOST_EVALUATIONS = 120  # a frame that has not come there by then is said to hav
 
 
 class Targeted(Stylizer):
-    """A painter whose frames end as soon as each is at its own goal, as ``normalised_loss`` has it."""
+    """A Stylizer whose frames end as soon as each is at its own target, as ``normalised_loss`` has it."""
 
-    def __init__(self, style: torch.Tensor, settings: Settings, goals: Sequence[float], **options: Any) -> None:
+    def __init__(self, style: torch.Tensor, settings: Settings, targets: Sequence[float], **options: Any) -> None:
         super().__init__(style, settings, **options)
-        self.goals = iter(goals)
+        self.targets = iter(targets)
 
     def optimise(self, content: torch.Tensor, begin: FrameTask, on_evaluation: OnEvaluation | None = None) -> Any:
-        return super().optimise(content, replace(begin, target=next(self.goals), min_evaluations=1), on_evaluation)
+        return super().optimise(content, replace(begin, target=next(self.targets), min_evaluations=1), on_evaluation)
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Clip:
 
     frames: list[Frame]
     style: torch.Tensor
-    goals: list[float]
+    targets: list[float]
     judged_every: int = 1
 
 
@@ -85,15 +85,15 @@ def content_image_loss(clip: Clip, stylizer: Stylizer) -> list[float]:
     return [stylizer.losses(f.pixels, f.pixels).without_priors.item() for f in clip.frames]
 
 
-def own_goals(clip: Clip, stylizer: Stylizer) -> list[float]:
-    """Each frame's yardstick as its goal; found out before anything is timed."""
+def own_targets(clip: Clip, stylizer: Stylizer) -> list[float]:
+    """Each frame's yardstick as its target; found out before anything is timed."""
     return [
-        normalised_loss(loss, cost) for loss, cost in zip(clip.goals, content_image_loss(clip, stylizer), strict=True)
+        normalised_loss(loss, cost) for loss, cost in zip(clip.targets, content_image_loss(clip, stylizer), strict=True)
     ]
 
 
 def predictions(yardsticks: Sequence[float], costs: Sequence[float], power: float) -> list[float]:
-    """The first frame's yardstick as a goal for each frame, over that frame's own."""
+    """The first frame's yardstick as a target for each frame, over that frame's own."""
     return [yardsticks[0] * (cost / costs[0]) ** power / own for own, cost in zip(yardsticks, costs, strict=True)]
 
 
@@ -105,7 +105,7 @@ def timed(clip: Clip, stylizer: Stylizer) -> dict[str, Any]:
         seconds.append(time.perf_counter() - began)
         found.append(frame.without_pixels())
         began = time.perf_counter()
-    ratios = [f.loss / goal for f, goal in zip(found[:: clip.judged_every], clip.goals, strict=True)]
+    ratios = [f.loss / target for f, target in zip(found[:: clip.judged_every], clip.targets, strict=True)]
     return {
         "seconds": seconds[1:],
         "median_seconds": statistics.median(seconds[1:]),
@@ -124,15 +124,15 @@ def ways(clip: Clip, settings: Settings, names: Sequence[str]) -> dict[str, Any]
         return {}
     if clip.judged_every > 1:
         names = ["defaults"]
-    own = own_goals(clip, Stylizer(clip.style, settings)) if names != ["defaults"] else []
-    goals = [EQUAL_LOSS * goal for goal in own]
+    own = own_targets(clip, Stylizer(clip.style, settings)) if names != ["defaults"] else []
+    targets = [EQUAL_LOSS * target for target in own]
     # The first frame converges as it does in the product: the later ones inherit what it left.
-    carried = [*own[:1], *goals[1:]]
+    carried = [*own[:1], *targets[1:]]
     until = settings.replace(tolerance=1e-9, iterations=MOST_EVALUATIONS, min_iterations=1)
     made = {
         "defaults": lambda: Stylizer(clip.style, settings),
         "carried": lambda: Targeted(clip.style, until.replace(coherence=0.0), carried),
-        "afresh": lambda: Targeted(clip.style, until.replace(init="content"), goals),
+        "afresh": lambda: Targeted(clip.style, until.replace(init="content"), targets),
     }
     found = {}
     for name in names:
@@ -202,11 +202,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     clip = Clip(frames, style, known.get(key, [])[: len(judged)], arguments.judged_every)
     say(f"{key}; {machine().processor}, {machine().threads} threads, commit {machine().commit}")
-    results: dict[str, Any] = {"peers": {}, "ways": {}, "goals": {}}
-    if arguments.goals:
+    results: dict[str, Any] = {"peers": {}, "ways": {}, "targets": {}}
+    if arguments.targets:
         costs = content_image_loss(clip, Stylizer(clip.style, settings))
         for power in POWERS:
-            told = results["goals"][str(power)] = predictions(clip.goals, costs, power)
+            told = results["targets"][str(power)] = predictions(clip.targets, costs, power)
             say(f"power {power:g} of the untouched cost: {min(told):.3f} to {max(told):.3f} of the frames' own")
     else:
         results["ways"] = ways(clip, settings, arguments.ways)
@@ -234,7 +234,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--every", type=int, default=1, metavar="N", help="only every Nth frame of the clip")
     parser.add_argument("--judged-every", type=int, default=1, metavar="N", help="yardsticks of these alone (defaults)")
     parser.add_argument(
-        "--goals", action="store_true", help="how well one frame's loss tells the others'; times nothing"
+        "--targets", action="store_true", help="how well one frame's loss tells the others'; times nothing"
     )
     parser.add_argument("--ways", nargs="*", default=["defaults", "carried", "afresh"])
     parser.add_argument("--references", type=Path, default=Path("out/references.json"), metavar="FILE")

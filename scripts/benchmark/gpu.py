@@ -138,7 +138,7 @@ def multiplications(extractor: FeatureExtractor, width: int, height: int) -> lis
 
 
 class Bench:
-    """What all parts need: the device, what was asked for, and what was found so far."""
+    """What all parts need: the device, the arguments, and the results so far."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.arguments = arguments
@@ -179,15 +179,15 @@ class Bench:
     # -- seconds per evaluation
 
     def evaluation(self, network: str, width: int, height: int) -> dict[str, Any]:
-        """The recorded loop body with everything that a later frame brings, and its pieces."""
+        """Seconds of the recorded loop body of a later frame, and of its pieces."""
         stylizer = self.stylizer(network)
         loop = Loop(stylizer, self.frames(width, height)[:2])
         work = 2 * sum(multiplications(stylizer.extractor, width, height))
         rounds, rows = self.arguments.rounds, {}
         say(f"{network} {width}x{height}: {work / 1e9:.0f} GFLOP, {work / width / height / 1e6:.3f} a Mpx")
         bodies: dict[str, Callable[[], object]] = {
-            "evaluation and step": loop.body(part=False),
-            "the same, with a part by itself": loop.body(part=True),
+            "evaluation and step": loop.body(region=False),
+            "the same, with a region's own style loss": loop.body(region=True),
             "value and gradient": recorded(loop.value_and_gradient(prior=False), self.device),
             "convolutions alone": recorded(convolutions_alone(stylizer.extractor, loop.content), self.device),
         }
@@ -223,7 +223,7 @@ class Bench:
     # -- layer by layer
 
     def layers(self, network: str, width: int, height: int) -> list[dict[str, Any]]:
-        """Every convolution in both directions: as the trunk has it, tried out, and as cuDNN would choose untried."""
+        """Every convolution in both directions: as FeatureExtractor runs it, and as cuDNN would choose untried."""
         extractor = self.stylizer(network).extractor
         content = self.frames(width, height)[0].pixels.to(self.device)
         given = torch.nn.functional.pad(content, (1,) * 4).to(extractor.dtype, memory_format=torch.channels_last)
@@ -260,8 +260,8 @@ class Bench:
         row: dict[str, Any] = dict(zip(WAYS, map(self._many, bodies), strict=True))
         cells = (f"{row[k] * 1e6:8.1f} ({flop / row[k] / 1e12:4.0f})" for k in WAYS)
         shape = f"{output.shape[1]} x {output.shape[2]} x {output.shape[3]}"
-        fused = "" if getattr(forward, "_fuses", {}).get(given.shape, True) else "  bias and ReLU apart"
-        say(f"  {name} {shape:16} " + " ".join(cells) + fused)
+        apart = "" if forward.fused_shapes.get(given.shape, True) else "  bias and ReLU apart"
+        say(f"  {name} {shape:16} " + " ".join(cells) + apart)
         return row | {"name": name, "flop": flop}
 
     def _many(self, body: Callable[[], object], calls: int = 10) -> float:
@@ -278,7 +278,7 @@ class Bench:
     def profile(self, network: str, width: int, height: int) -> list[dict[str, Any]]:
         """Every kernel of a few replayed evaluations, by name."""
         loop = Loop(self.stylizer(network), self.frames(width, height)[:2])
-        body = loop.body(part=self.arguments.part)
+        body = loop.body(region=self.arguments.region)
         body()
         wanted = torch.profiler.ProfilerActivity
         with torch.profiler.profile(
@@ -353,7 +353,7 @@ class Bench:
             (start, "warp_history", "carried"),
             (sequence, "next_state", "after"),
             (ImageOptimiser, "objective", "content's features"),
-            (ImageOptimiser, "runner", "into the recording"),
+            (ImageOptimiser, "runner", "into the recorded loop"),
             (ImageOptimiser, "run", "run"),
             (ReplayedRunner, "history", "history out"),
             (sequence.health, "problem", "health"),
@@ -376,7 +376,7 @@ class Bench:
         return found
 
     def run(self) -> None:
-        """Part after part, whatever becomes of the others; everything found is written down after each."""
+        """Part after part, also where another one fails; all results are written after each."""
         parts = {name: getattr(self, name) for name in PARTS if name not in ("peaks", "frames")} | {
             "frames": self.paint
         }
@@ -414,42 +414,36 @@ class Loop:
         self.start = outcome.pixels
         self.style = self.optimiser.style.anchored_at(stylizer.extractor, outcome.pixels, ANCHOR_GAIN)
 
-    def objective(self, prior: bool, part: bool = False) -> Objective:
-        """``prior``: with all of a later frame; else content and style alone."""
+    def objective(self, prior: bool, region: bool = False) -> Objective:
+        """``prior``: with all of a later frame; else content and style alone. ``region``: all of it repaired too."""
         whole = torch.ones_like(self.start[:, :1])
         mean = self.start.mean((2, 3), keepdim=True)
         priors = (TemporalPrior(1e13, self.start, whole), ColourPrior(1e14, mean, mean)) if prior else ()
         style = self.style if prior else self.optimiser.style
-        task = FrameTask("warped", self.start, self.history, priors, style=style, repair_mask=whole if part else None)
+        task = FrameTask("warped", self.start, self.history, priors, style=style, repair_mask=whole if region else None)
         return self.optimiser.objective(self.content, task)[0]
 
     def value_and_gradient(self, prior: bool) -> Callable[[], object]:
         return partial(self.objective(prior).value_and_gradient, self.start)
 
-    def body(self, part: bool) -> Callable[[], None]:
+    def body(self, region: bool) -> Callable[[], None]:
         """One step of the optimiser and one evaluation, again and again."""
-        descent = OptimiserLoop(
-            self.objective(prior=True, part=part),
-            self.optimiser.stepper(self.start, self.history),
-            self.start,
-            None,
-            self.stylizer.settings.iterations,
-        )  # fmt: skip
-        recordings = CudaGraphs(record_graph if self.device.type == "cuda" else run_eagerly)
-        steps = ReplayedRunner(descent, recordings)
-        steps.advance(2)
+        objective, stepper = self.objective(True, region), self.optimiser.stepper(self.start, self.history)
+        loop = OptimiserLoop(objective, stepper, self.start, None, self.stylizer.settings.iterations)
+        runner = ReplayedRunner(loop, CudaGraphs(record_graph if self.device.type == "cuda" else run_eagerly))
+        runner.advance(2)
 
         def again() -> None:
-            steps.advance(1)
-            if steps.taken % 100 == 0:  # the losses have room for so many
-                steps.loop.count.fill_(2)
+            runner.advance(1)
+            if runner.taken % 100 == 0:  # the log has rows for so many evaluations
+                runner.loop.count.fill_(2)
 
         return again
 
 
 def untried(convolution: Any, x: torch.Tensor) -> torch.Tensor:
-    """A stage's convolution as cuDNN's rules of thumb choose it. The flag for TF32, which means nothing for bf16, keeps
-    that apart from what the trunk had it try out."""
+    """A stage's convolution as cuDNN chooses it untried. The flag for TF32, which means nothing for bf16, keeps that
+    apart from what FeatureExtractor had it try."""
     if x.device.type != "cuda":
         return convolution(x)
     padding, ones = [convolution.padding] * 2, [1, 1]
@@ -472,7 +466,7 @@ def eight_channels(convolution: Any) -> Any:
     made, weight = copy.copy(convolution), convolution.weight
     missing = (0, 5) if weight.shape[1] == 3 else (0, 0, 0, 5)
     made.weight = torch.nn.functional.pad(weight, (0, 0, 0, 0, *missing)).contiguous(memory_format=torch.channels_last)
-    made._packed_for = None
+    made.packed_for = torch.Size()  # so that it packs the new weight
     return made
 
 
@@ -544,9 +538,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--parts", nargs="+", default=["evaluation", "frames"], choices=PARTS)
     parser.add_argument("--frames", type=int, default=40, help="of the clip (default: 40)")
     parser.add_argument("--rounds", type=int, default=20, help=f"of {CALLS} evaluations (default: 20)")
-    parser.add_argument(
-        "--part", action="store_true", help="profile evaluations with a part that has a style by itself"
-    )
+    parser.add_argument("--region", action="store_true", help="profile evaluations with a region's own style loss")
     parser.add_argument("--yardstick", type=int, default=0, metavar="N", help="for every Nth frame (default: none)")
     parser.add_argument("--plain", action="store_true", help="without the kernels of our own")
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))

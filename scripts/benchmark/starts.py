@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from common import machine, say, write_json
-from frame import YARDSTICK_EVALUATIONS, Clip, own_goals, read, yardsticks
+from frame import YARDSTICK_EVALUATIONS, Clip, own_targets, read, yardsticks
 
 from videostyle.media.still import read_picture
 from videostyle.optimise.lbfgs import History
@@ -80,7 +80,7 @@ class Way:
         return settings.replace(
             optimizer=self.optimizer,
             history_size=self.pairs,
-            tolerance=1e-9,  # above 0, where a goal ends a frame; never reached
+            tolerance=1e-9,  # above 0, so that a target ends a frame; never reached itself
             iterations=MOST_EVALUATIONS,
             min_iterations=1,
         )
@@ -99,17 +99,17 @@ WAYS = (
 )
 
 
-def followed(way: Way, clip: Clip, goals: Sequence[float], stylizer: Stylizer, warps: Sequence[Warp]) -> list[int]:
+def followed(way: Way, clip: Clip, targets: Sequence[float], stylizer: Stylizer, warps: Sequence[Warp]) -> list[int]:
     """Evaluations of every frame from the second on; the first has its 60."""
     before, counts = None, list[int]()
-    for number, (frame, goal) in enumerate(zip(clip.frames, goals, strict=True)):
+    for number, (frame, target) in enumerate(zip(clip.frames, targets, strict=True)):
         if before is None:
             begin = FrameTask("content", frame.pixels, min_evaluations=YARDSTICK_EVALUATIONS, target=float("inf"))
         else:
             warp = warps[number - 1]
             history = None if before.history is None else HISTORIES[way.history](before.history, warp)
             start = begun(way.start, before, frame.pixels, warp)
-            begin = FrameTask(way.start, start, history=history, min_evaluations=1, target=goal)
+            begin = FrameTask(way.start, start, history=history, min_evaluations=1, target=target)
         outcome, history = stylizer.optimise(frame.pixels, begin)
         before = Before(frame.pixels, outcome.pixels, history)
         counts.append(outcome.evaluations)
@@ -137,7 +137,7 @@ def of_clip(path: Path, style: torch.Tensor, settings: Settings, arguments: argp
     found: dict[str, list[int]] = {}
     for way in WAYS:
         stylizer = Stylizer(style, way.settings(settings))
-        counts = found[way.name] = followed(way, clip, own_goals(clip, stylizer), stylizer, warps)
+        counts = found[way.name] = followed(way, clip, own_targets(clip, stylizer), stylizer, warps)
         missed = sum(count >= MOST_EVALUATIONS for count in counts)
         note = f", {missed} of {len(counts)} not there" if missed else ""
         say(f"  {way.name:40} {statistics.mean(counts):6.1f} (most {max(counts)}){note}")

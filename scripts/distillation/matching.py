@@ -16,8 +16,8 @@ from videostyle.losses.style import LEAST_VARIATION, StyleTarget
 from videostyle.networks.compact import LAYERS
 from videostyle.networks.feature_extractor import Activations, FeatureExtractor
 
-# How much each layer's features and Gram differences count. With nominal (Caffe) scales conv4_1 makes up over nine
-# tenths of the style loss at the content, and conv4_2 most of what is left at the end of a run.
+# Weights of each layer's features and Gram differences. At the Caffe scales conv4_1 makes up over nine tenths of the
+# style loss at the content, and conv4_2 most of what is left at the end of a run.
 FEATURES = {
     "conv1_1": 0.1,
     "conv2_1": 0.2,
@@ -39,8 +39,8 @@ DEEPEST, DEEPEST_EVERY = "conv5_1", 8
 Log = dict[str, torch.Tensor]  # scalars, read by the host only when a line is written
 
 
-class RecordedLoop(FeatureExtractor):
-    """A trunk that keeps the activations of its last forward pass."""
+class KeepingExtractor(FeatureExtractor):
+    """A FeatureExtractor that keeps the activations of its last forward pass."""
 
     last: Activations
     wanted: tuple[str, ...] | None = None
@@ -64,7 +64,7 @@ class Teaching:
 
 
 @torch.no_grad()
-def teach(teacher: RecordedLoop, batch: Batch, weights: LossWeights, parts: torch.Tensor) -> Teaching:
+def teach(teacher: KeepingExtractor, batch: Batch, weights: LossWeights, parts: torch.Tensor) -> Teaching:
     """One forward and one backward pass of VGG-19 for all walkers, each with its own targets.
 
     ``parts`` (N, 2): factors of alpha and beta for each walker.
@@ -98,7 +98,7 @@ class Match:
 
 
 def match(student: Student, batch: Batch, teaching: Teaching, weights: LossWeights, parts: torch.Tensor) -> Match:
-    """The small network on the same batch, compared with VGG-19 in nominal terms."""
+    """The small network on the same batch, its reference features compared with VGG-19's."""
     deepest = max(teaching.features)
     outputs = student(batch.x, deepest)
     of_x = student.layers(outputs, LAYERS)

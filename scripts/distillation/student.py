@@ -132,8 +132,8 @@ def gram(features: torch.Tensor) -> torch.Tensor:
     n, c, h, w = features.shape
     flat = features.permute(0, 2, 3, 1).reshape(n, h * w, c)
     slices = 16 if flat.dtype == torch.bfloat16 and h * w % 16 == 0 and h * w // 16 >= c else 1
-    parts = flat.reshape(n * slices, h * w // slices, c)
-    return torch.bmm(parts.transpose(1, 2), parts).view(n, slices, c, c).float().sum(1) / (h * w)
+    sliced = flat.reshape(n * slices, h * w // slices, c)
+    return torch.bmm(sliced.transpose(1, 2), sliced).view(n, slices, c, c).float().sum(1) / (h * w)
 
 
 def cross(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -152,7 +152,7 @@ def objective_taps(
     weights: LossWeights,
     parts: torch.Tensor,
 ) -> dict[str, torch.Tensor]:
-    """The product's objective (``perception.objective``) as gradients at the layers, differentiable.
+    """The product's objective (``losses.objective``) as gradients at the layers, differentiable.
 
     ``features``, ``content``: (N, c, h, w). ``grams``, ``style``: (N, c, c). ``parts``: (N, 2), factors of alpha and
     beta.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from distillation.descents import Descents
+from distillation.crowd import LBFGSCrowd
 from distillation.pictures import Pictures, crop, perturbed
 from videostyle.losses.content import ContentTarget
 from videostyle.losses.gram import mean_gram
@@ -94,7 +94,7 @@ class Walkers:
         self.teacher_content: dict[str, torch.Tensor] = {}
         self.teacher_style: dict[str, torch.Tensor] = {}
         self.beta = torch.ones(count, device=device)
-        self.descents = Descents(count, HISTORY, 3 * side * side, device)
+        self.crowd = LBFGSCrowd(count, HISTORY, 3 * side * side, device)
         self.age, self.life = np.zeros(count, int), np.zeros(count, int)
         self.follows_student = np.zeros(count, bool)
         self.first_loss = torch.full((count,), torch.nan, device=device)  # VGG-19's, where the walk began
@@ -124,7 +124,7 @@ class Walkers:
     def step(self, picked: np.ndarray, gradients: torch.Tensor) -> None:
         """One evaluation further, on [0, 1] like the product's own optimiser."""
         rows = self._rows(picked)
-        self.x[rows] = self.descents.step(rows, self.x[rows], gradients).clamp(0, 1)
+        self.x[rows] = self.crowd.step(rows, self.x[rows], gradients).clamp(0, 1)
         self.age[picked] += 1
 
     def run(self, picked: np.ndarray, who: np.ndarray) -> None:
@@ -174,7 +174,7 @@ class Walkers:
         self.x[rows] = torch.where(older.to(self.x.device).view(-1, 1, 1, 1), others, starts)
         self._look(rows)
         self.beta[rows] = torch.from_numpy(2 ** rng.uniform(-2, 2, len(picked))).to(self.beta)
-        self.descents.restart(rows)
+        self.crowd.restart(rows)
         self.first_loss[rows] = torch.nan
         self.follows_student[picked] = follows = rng.random(len(picked)) < STUDENTS_SHARE
         longest = np.where(follows, LONGEST_LIFE, LONGEST_TEACHERS_LIFE)

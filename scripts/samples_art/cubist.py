@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from samples_art import tools
-from samples_art.paint import _strokes, gradient
+from samples_art.paint import gradient, strokes
 from samples_art.tools import Array, blur, colour, mix, noise, sample, smoothstep
 
 
@@ -126,7 +126,7 @@ def cubist(size: int = 640) -> np.ndarray:
     unit = big / 1280
     for width, length, n in ((26, 70, 5200), (15, 44, 9500), (9, 28, 9000)):
         px, py = rng.uniform(0, big, (2, n)).astype(np.float32)
-        _strokes(rng, canvas, height, target.astype(np.float32), angle, px, py, width * unit, length * unit)
+        strokes(rng, canvas, height, target.astype(np.float32), angle, px, py, width * unit, length * unit)
     canvas = (canvas * 0.72 + target * 0.28).astype(np.float32)
     relief = blur(height - blur(height, 12), 0.9)
     gy, gx = np.gradient(relief)

@@ -127,7 +127,7 @@ def brush(size: int = 640) -> np.ndarray:
                 detail, 0.5 if width > 10 else 0.72
             ) * rng.uniform(0.4, 1.2, count)
             x, y = x[keep], y[keep]
-        _strokes(rng, canvas, height, target, angle, x, y, width * scale, length * scale)
+        strokes(rng, canvas, height, target, angle, x, y, width * scale, length * scale)
     relief = height - blur(height, 14)
     relief = blur(relief, 0.8)
     dy, dx = np.gradient(relief)
@@ -137,7 +137,7 @@ def brush(size: int = 640) -> np.ndarray:
     return tools.to_bytes(tools.shrink(lit.astype(np.float32), size, size))
 
 
-def _strokes(
+def strokes(
     rng: np.random.Generator,
     canvas: Array,
     height: Array,

@@ -31,7 +31,7 @@ def test_an_unknown_peer_is_refused(tmp_path):
         peers.Peer(f"unknown={tmp_path}", picture(16, 16), picture(16, 16), small_backbone())
 
 
-def test_a_frame_ends_at_its_own_goal():
+def test_a_frame_ends_at_its_own_target():
     # The same picture each time: another one's loss may be such a jump that the frame is painted twice.
     frames, style = [Frame(picture(32, 32), pts=i) for i in range(3)], picture(32, 32, seed=9)
     settings = Settings(tolerance=1e-9, iterations=4, min_iterations=1, precision="fp32", coherence=0.0)
@@ -50,18 +50,18 @@ def test_only_every_nth_frame_is_judged_where_that_is_asked_for():
 
 def test_ours_is_timed_by_the_same_rule():
     stylizer = frame.Targeted(picture(16, 16), Settings(precision="fp32"), [math.inf] * 8, backbone=small_backbone())
-    stylizer.goals = iter([0.0] * 2)
+    stylizer.targets = iter([0.0] * 2)
     assert frame.evaluation_seconds(stylizer, picture(32, 32), 2) > -1
-    assert next(stylizer.goals, None) is None  # a run of N and one of 2 N
+    assert next(stylizer.targets, None) is None  # a run of N and one of 2 N
 
 
 def test_a_yardstick_as_a_share_ends_the_frame_at_that_loss():
     frames, style = [Frame(picture(32, 32), pts=i) for i in range(2)], picture(32, 32, seed=9)
     settings = Settings(tolerance=1e-9, iterations=20, min_iterations=1, precision="fp32", coherence=0.0)
     plain = Stylizer(style, settings.replace(iterations=6), backbone=small_backbone())
-    goal = plain.optimise(frames[0].pixels, FrameTask("content", frames[0].pixels))[0].losses.without_priors.item()
-    clip = frame.Clip(frames, style, [goal, goal])
-    row = frame.timed(clip, frame.Targeted(style, settings, frame.own_goals(clip, plain), backbone=small_backbone()))
+    target = plain.optimise(frames[0].pixels, FrameTask("content", frames[0].pixels))[0].losses.without_priors.item()
+    clip = frame.Clip(frames, style, [target, target])
+    row = frame.timed(clip, frame.Targeted(style, settings, frame.own_targets(clip, plain), backbone=small_backbone()))
     assert row["first_evaluations"] <= 6
     assert row["first_loss_ratio"] <= 1 and row["worst_loss_ratio"] <= 1
 

@@ -3,7 +3,7 @@
 import pytest
 import starts
 import torch
-from frame import Clip, own_goals
+from frame import Clip, own_targets
 from small_networks import picture, small_backbone
 
 from videostyle.frames import Frame
@@ -49,8 +49,8 @@ def test_a_frame_ends_at_its_own_yardstick(way, monkeypatch):
     begin = starts.FrameTask("content", frames[0].pixels, min_evaluations=6, target=float("inf"))
     first, _ = stylizer.optimise(frames[0].pixels, begin)
     clip = Clip(frames, style, [1e30, first.losses.without_priors.item() * 1.0001])
-    goals = own_goals(clip, stylizer)
-    counts = starts.followed(way, clip, goals, stylizer, [still(32, 32, torch.ones(1, 1, 32, 32))])
+    targets = own_targets(clip, stylizer)
+    counts = starts.followed(way, clip, targets, stylizer, [still(32, 32, torch.ones(1, 1, 32, 32))])
     assert counts[0] == 1 if way.start != "content" else 1 < counts[0] <= 6
 
 

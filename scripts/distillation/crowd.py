@@ -5,7 +5,7 @@ import torch
 from videostyle.optimise.lbfgs import FIRST_STEP, LONGEST_STEP, PAIR_ANGLE
 
 
-class Descents:
+class LBFGSCrowd:
     """As ``LBFGS`` of the package, row by row of a crowd; by the two-loop recursion (Nocedal and Wright, alg. 7.4).
 
     ``count`` rows of ``pixels`` values each, with ``size`` pairs. Nothing is read back to the host.
