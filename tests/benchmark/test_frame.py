@@ -10,6 +10,7 @@ from small_networks import picture, small_backbone
 
 from videostyle.frames import Frame
 from videostyle.networks.backbone import CAFFE_MEAN_BGR
+from videostyle.optimise.image_optimiser import ImageOptimiser
 from videostyle.optimise.task import FrameTask
 from videostyle.settings import Settings
 from videostyle.stylise.stylizer import Stylizer
@@ -48,11 +49,20 @@ def test_only_every_nth_frame_is_judged_where_that_is_asked_for():
     assert (len(row["seconds"]), len(row["loss_ratios"])) == (4, 2)
 
 
-def test_ours_is_timed_by_the_same_rule():
-    stylizer = frame.Targeted(picture(16, 16), Settings(precision="fp32"), [math.inf] * 8, backbone=small_backbone())
-    stylizer.targets = iter([0.0] * 2)
-    assert frame.evaluation_seconds(stylizer, picture(32, 32), 2) > -1
-    assert next(stylizer.targets, None) is None  # a run of N and one of 2 N
+def test_ours_is_timed_by_the_same_rule(monkeypatch):
+    """A run of 2 N evaluations and one of N, whatever the stylizer's own settings would end them at."""
+    taken = []
+
+    class Counted(ImageOptimiser):
+        def run(self, content, task, on_evaluation=None):
+            image, history = super().run(content, task, on_evaluation)
+            taken.append(image.evaluations)
+            return image, history
+
+    monkeypatch.setattr(frame, "ImageOptimiser", Counted)
+    stylizer = Stylizer(picture(16, 16), Settings(precision="fp32"), backbone=small_backbone())
+    frame.evaluation_seconds(stylizer, picture(32, 32), 3)
+    assert taken == [6, 3]
 
 
 def test_a_yardstick_as_a_share_ends_the_frame_at_that_loss():
