@@ -66,7 +66,7 @@ class StylisedFrame(Frame):
     style_loss: float = 0.0
     optimise_seconds: float = 0.0
     wall_seconds: float = 0.0
-    problem: str = ""  # what looked wrong with it, and what was done (health.py)
+    problem: str = ""  # what looked wrong with it, and what was done (stylise/frame_check.py)
 
     def without_pixels(self) -> "StylisedFrame":
         """What the frame cost, for a record that must not keep a whole clip in memory."""

@@ -32,12 +32,12 @@ from videostyle.media.decode import decode, output_size
 from videostyle.media.probe import probe
 from videostyle.media.still import read_picture
 from videostyle.networks.weights import load_backbone
+from videostyle.optimise.frame_task import FrameTask
 from videostyle.optimise.image_optimiser import ImageOptimiser
 from videostyle.optimise.stopping import normalised_loss
-from videostyle.optimise.task import FrameTask
 from videostyle.settings import Settings
-from videostyle.stylise.pictures import fit_style
 from videostyle.stylise.sequence import stylise_frames
+from videostyle.stylise.start_images import fit_style
 from videostyle.stylise.stylizer import OnEvaluation, Stylizer
 
 YARDSTICK_EVALUATIONS = 60

@@ -31,29 +31,29 @@ from evaluation import convolutions_alone, size
 from reference import PlainObjective
 
 from videostyle.frames import Frame
-from videostyle.losses import fused
+from videostyle.losses import fused_style
 from videostyle.losses.objective import Objective
-from videostyle.losses.pixel import ColourPrior, TemporalPrior
+from videostyle.losses.pixel_losses import ColourPrior, TemporalPrior
 from videostyle.networks import feature_extractor
 from videostyle.networks.backbone import Backbone
 from videostyle.networks.feature_extractor import FeatureExtractor
 from videostyle.networks.weights import load_backbone
 from videostyle.optimise import lbfgs
 from videostyle.optimise.cuda_graph import CudaGraphs, ReplayedRunner, record_graph, run_eagerly
+from videostyle.optimise.frame_task import FrameTask
 from videostyle.optimise.image_optimiser import ImageOptimiser
 from videostyle.optimise.loop import OptimiserLoop
-from videostyle.optimise.task import FrameTask
 from videostyle.pipeline.prefetch import QUEUE_SIZE, FlowPrefetcher, Prefetcher, flow_workers
 from videostyle.settings import Settings
-from videostyle.stylise import sequence, start
-from videostyle.stylise.pictures import fit_style
+from videostyle.stylise import frame_tasks, sequence
 from videostyle.stylise.schedule import ANCHOR_GAIN
 from videostyle.stylise.sequence import stylise_frames
+from videostyle.stylise.start_images import fit_style
 from videostyle.stylise.stylizer import Stylizer
 from videostyle.temporal.flow import dis_flow
 
 # Modules that use kernels of our own where they can.
-ROOMS = (feature_extractor, fused, lbfgs)
+ROOMS = (feature_extractor, fused_style, lbfgs)
 PARTS = ("peaks", "evaluation", "layers", "profile", "frames", "stages")
 REFERENCE = "plain autograd, fp32 (convolutions TF32)"
 # Evaluations between two looks at the clock, so that starting a replay does not count.
@@ -349,14 +349,14 @@ class Bench:
         """Median seconds of each stage of a later frame, one after the other, the device waited for after each."""
         frames, stylizer, watch = self.frames(width, height), self.stylizer(network), Watch(self.device)
         patched = [
-            (start, "task_from_previous", "follow"),
-            (start, "warp_history", "carried"),
+            (frame_tasks, "task_from_previous", "follow"),
+            (frame_tasks, "warp_history", "carried"),
             (sequence, "next_state", "after"),
             (ImageOptimiser, "objective", "content's features"),
             (ImageOptimiser, "runner", "into the recorded loop"),
             (ImageOptimiser, "run", "run"),
             (ReplayedRunner, "history", "history out"),
-            (sequence.health, "problem", "health"),
+            (sequence.frame_check, "problem", "health"),
         ]
         kept = [(owner, name, getattr(owner, name)) for owner, name, _ in patched]
         for owner, name, title in patched:
@@ -523,7 +523,7 @@ def about() -> Iterator[str]:
         yield f"{torch.cuda.get_device_name()}, cuDNN {torch.backends.cudnn.version()}, CUDA {torch.version.cuda}"
         own = {
             room.__name__.rpartition(".")[2]: room.loaded_kernels() is not None
-            for room in (feature_extractor, fused, lbfgs)
+            for room in (feature_extractor, fused_style, lbfgs)
         }
         yield "kernels of our own: " + ", ".join(f"{k} {'yes' if v else 'NO'}" for k, v in own.items())
 

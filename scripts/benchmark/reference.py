@@ -7,7 +7,7 @@ written as one would write it first, without slowing it down on purpose: no weig
 import torch
 import torch.nn.functional as F
 
-from videostyle.losses.definitions import content_loss, gram, style_loss
+from videostyle.losses.formulas import content_loss, gram, style_loss
 from videostyle.losses.objective import LossWeights
 from videostyle.networks.backbone import Backbone, layer_stride
 

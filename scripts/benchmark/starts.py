@@ -21,10 +21,10 @@ from common import machine, say, write_json
 from frame import YARDSTICK_EVALUATIONS, Clip, own_targets, read, yardsticks
 
 from videostyle.media.still import read_picture
+from videostyle.optimise.frame_task import FrameTask
 from videostyle.optimise.lbfgs import History
-from videostyle.optimise.task import FrameTask
 from videostyle.settings import Settings
-from videostyle.stylise.pictures import resized
+from videostyle.stylise.start_images import resized
 from videostyle.stylise.stylizer import Stylizer
 from videostyle.temporal import colour, trust
 from videostyle.temporal.flow import flow_named

@@ -26,7 +26,7 @@ from videostyle.device import choose_machine
 from videostyle.frames import to_array
 from videostyle.losses.content import ContentTarget
 from videostyle.losses.objective import Objective
-from videostyle.losses.pixel import Prior, TemporalPrior
+from videostyle.losses.pixel_losses import Prior, TemporalPrior
 from videostyle.measure.metrics import masked_style_distance, warp_error
 from videostyle.media.still import read_picture
 from videostyle.networks.weights import load_backbone

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from distillation.student import Student, cross, gram, objective_taps
 from distillation.walkers import Batch, per_picture
 from videostyle.losses.content import ContentTarget
-from videostyle.losses.definitions import total_variation, total_variation_gradient
+from videostyle.losses.formulas import total_variation, total_variation_gradient
 from videostyle.losses.gram import mean_gram
 from videostyle.losses.objective import LossWeights, Objective
 from videostyle.losses.style import LEAST_VARIATION, StyleTarget

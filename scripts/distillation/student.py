@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from videostyle.losses.definitions import reference_positions
+from videostyle.losses.formulas import reference_positions
 from videostyle.losses.objective import LossWeights
 from videostyle.networks.backbone import IMAGENET_MEAN, VGG19_LAYERS, Backbone, Conv, LayerReference, layer_stride
 from videostyle.networks.compact import LAYERS

@@ -10,8 +10,8 @@ from small_networks import picture, small_backbone
 
 from videostyle.frames import Frame
 from videostyle.networks.backbone import CAFFE_MEAN_BGR
+from videostyle.optimise.frame_task import FrameTask
 from videostyle.optimise.image_optimiser import ImageOptimiser
-from videostyle.optimise.task import FrameTask
 from videostyle.settings import Settings
 from videostyle.stylise.stylizer import Stylizer
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from small_networks import picture
 
-from videostyle.checkpoint.log import read_log, write_log
+from videostyle.checkpoint.append_log import read_log, write_log
 from videostyle.checkpoint.run_directory import RunDirectory, directory_of, is_published
 from videostyle.checkpoint.state_store import StateKind
 from videostyle.errors import MediaError, UsageError

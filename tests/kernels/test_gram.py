@@ -5,7 +5,7 @@ import torch
 from kernel_process import passes
 from small_networks import CONTENT_LAYERS, STYLE_LAYERS, picture, small_backbone
 
-from videostyle.losses import fused
+from videostyle.losses import fused_style
 from videostyle.losses.content import ContentTarget
 from videostyle.losses.objective import LossWeights, Objective
 from videostyle.losses.style import StyleTarget
@@ -30,7 +30,7 @@ def same_style(device, dtype, tolerance):
                 seen = ContentTarget(extractor, content, content_layers)
                 made = Objective(extractor, seen, target, weights, region=own_style, dense=True)
                 found = []
-                fused.loaded_kernels = lambda: kernels
+                fused_style.loaded_kernels = lambda: kernels
                 for fuses in (False, True):
                     made.fuses = lambda x, fuses=fuses: fuses
                     found.append(made.value_and_gradient(x))
@@ -125,10 +125,10 @@ def on_a_gpu(
     ids=("one picture", "two", "on a CPU", "float32", "adapters", "no style", "a beta for each picture"),
 )
 def test_the_style_is_in_kernels_only_where_they_know_how(monkeypatch, change, pictures, fuses):
-    monkeypatch.setattr(fused, "loaded_kernels", object)
+    monkeypatch.setattr(fused_style, "loaded_kernels", object)
     assert on_a_gpu(**change).fuses(picture(*SIZE, count=pictures)) is fuses
 
 
 def test_it_is_not_where_there_are_no_kernels(monkeypatch):
-    monkeypatch.setattr(fused, "loaded_kernels", lambda: None)
+    monkeypatch.setattr(fused_style, "loaded_kernels", lambda: None)
     assert not on_a_gpu().fuses(picture(*SIZE))

@@ -7,13 +7,13 @@ import torch
 import torch.nn.functional as F
 from small_networks import CONTENT_LAYERS, STYLE_LAYERS, picture, pixel_backbone, small_backbone, smooth_picture
 
-from videostyle.losses import definitions
+from videostyle.losses import formulas
 from videostyle.losses.content import ContentTarget
 from videostyle.losses.gram import mean_gram
 from videostyle.losses.objective import LossWeights, Objective
-from videostyle.losses.pixel import ColourPrior, TemporalPrior
-from videostyle.losses.region import RegionGramLoss
+from videostyle.losses.pixel_losses import ColourPrior, TemporalPrior
 from videostyle.losses.style import StyleTarget
+from videostyle.losses.style_region import RegionGramLoss
 from videostyle.networks.backbone import layer_stride
 from videostyle.networks.feature_extractor import FeatureExtractor
 from videostyle.networks.weights import from_file
@@ -34,16 +34,16 @@ def plain_losses(backbone, x, content, style, weights, *, pooling="average", pri
     f, p, a = (backbone.features(t, wanted, pooling) for t in (x, content, style))
     content_loss = style_loss = x.new_zeros(x.shape[0])
     for n in weights.content_layers:
-        content_loss = content_loss + definitions.content_loss(f[n], p[n], layer_stride(n))
+        content_loss = content_loss + formulas.content_loss(f[n], p[n], layer_stride(n))
     for n in weights.style_layers:
-        grams = definitions.gram(f[n]), definitions.gram(a[n])
-        style_loss = style_loss + definitions.style_loss(*grams, backbone.references[n].channels) / len(
+        grams = formulas.gram(f[n]), formulas.gram(a[n])
+        style_loss = style_loss + formulas.style_loss(*grams, backbone.references[n].channels) / len(
             weights.style_layers
         )
-    total = weights.content * content_loss + weights.style * style_loss + weights.tv * definitions.total_variation(x)
+    total = weights.content * content_loss + weights.style * style_loss + weights.tv * formulas.total_variation(x)
     for prior in priors:
         if isinstance(prior, TemporalPrior):
-            wanted = definitions.temporal_loss(x, prior.target, prior.mask)
+            wanted = formulas.temporal_loss(x, prior.target, prior.mask)
         else:
             mean = x.mean((2, 3), keepdim=True)
             wanted = ((prior.low - mean).relu() + (mean - prior.high).relu()).square().mean((1, 2, 3))
@@ -130,7 +130,7 @@ def test_a_network_may_want_the_total_variation_near_the_style_picture_s(shape):
     found, gradient = objective(wanting, content, style).value_and_gradient(x)
     leaf = x.clone().requires_grad_()
     plain = plain_losses(small_backbone(), leaf, content, style, WEIGHTS)[0]
-    v, target = definitions.total_variation(leaf), definitions.total_variation(style)
+    v, target = formulas.total_variation(leaf), formulas.total_variation(style)
     assert (v > 3 * target).all()
     weight = WEIGHTS.style / len(STYLE_LAYERS) * 0.7
     total = plain + weight * (v * (v / target).log() - v + target)
@@ -192,7 +192,7 @@ def test_a_region_has_its_own_gram_matrix(adapters):
     for n in STYLE_LAYERS:
         weights = F.interpolate(mask, f[n].shape[2:], mode="area").flatten(2)
         flat = f[n].flatten(2)
-        difference = flat * weights / weights.sum() @ flat.transpose(1, 2) - definitions.gram(a[n])
+        difference = flat * weights / weights.sum() @ flat.transpose(1, 2) - formulas.gram(a[n])
         expected = expected + difference.square().sum() / (4 * backbone.references[n].channels ** 2 * len(STYLE_LAYERS))
     expected = WEIGHTS.style * 0.1 * mask.mean() * expected
     (gradient,) = torch.autograd.grad(expected, leaf)
@@ -344,7 +344,7 @@ def test_the_style_picture_may_have_another_size():
 def test_mean_gram_in_bf16_is_the_exact_gram_of_the_rounded_features(shape):
     features = torch.randn(shape, generator=torch.Generator().manual_seed(0)).relu()
     rounded = features.to(torch.bfloat16, memory_format=torch.channels_last)
-    exact = definitions.gram(rounded.double())
+    exact = formulas.gram(rounded.double())
     error = (mean_gram(rounded).double() - exact).norm() / exact.norm()
     assert error < 2**-8
     torch.testing.assert_close(mean_gram(rounded.double()), exact, rtol=1e-12, atol=1e-12)
@@ -354,7 +354,7 @@ def test_mean_gram_in_bf16_is_the_exact_gram_of_the_rounded_features(shape):
 def test_slicing_makes_a_bf16_gram_finer_than_one_product():
     features = torch.randn(1, 8, 64, 64, generator=torch.Generator().manual_seed(1)).relu()
     rounded = features.to(torch.bfloat16, memory_format=torch.channels_last)
-    exact = definitions.gram(rounded.double())
+    exact = formulas.gram(rounded.double())
     flat = rounded.permute(0, 2, 3, 1).reshape(1, -1, 8)
     one_product = (flat.transpose(1, 2) @ flat).double() / flat.shape[1]
     sliced, whole = ((g - exact).norm() / exact.norm() for g in (mean_gram(rounded).double(), one_product))

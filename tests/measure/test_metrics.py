@@ -1,4 +1,4 @@
-"""What is measured of a stylised clip: by value, and against the product's own definitions."""
+"""What is measured of a stylised clip: by value, and against the product's own formulas."""
 
 import math
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from small_networks import CONTENT_LAYERS, STYLE_LAYERS, known_warp, picture, small_backbone, smooth_picture
 
 from videostyle.frames import Frame
-from videostyle.losses import definitions
+from videostyle.losses import formulas
 from videostyle.losses.style import StyleTarget
 from videostyle.measure import metrics
 from videostyle.measure.metrics import WarpError
@@ -35,9 +35,7 @@ def test_style_distance_is_the_mean_of_the_layers_style_losses(extractor):
     x, style = picture(32, 40), smooth_picture(24, 48)
     f, a = (extractor.backbone.features(t, STYLE_LAYERS) for t in (x, style))
     expected = sum(
-        definitions.style_loss(
-            definitions.gram(f[n]), definitions.gram(a[n]), extractor.backbone.references[n].channels
-        ).item()
+        formulas.style_loss(formulas.gram(f[n]), formulas.gram(a[n]), extractor.backbone.references[n].channels).item()
         for n in STYLE_LAYERS
     ) / len(STYLE_LAYERS)
     found = metrics.style_distance(extractor, x, StyleTarget(extractor, style, STYLE_LAYERS))
@@ -48,7 +46,7 @@ def test_style_distance_is_the_mean_of_the_layers_style_losses(extractor):
 def test_content_distance_is_the_content_loss(extractor):
     x, content = picture(32, 40), smooth_picture(32, 40)
     f, p = (extractor.backbone.features(t, CONTENT_LAYERS)["conv4_2"] for t in (x, content))
-    expected = definitions.content_loss(f, p, stride=8).item()
+    expected = formulas.content_loss(f, p, stride=8).item()
     assert metrics.content_distance(extractor, x, content, CONTENT_LAYERS) == pytest.approx(expected, rel=1e-4)
     assert metrics.content_distance(extractor, x, x, CONTENT_LAYERS) == 0
 

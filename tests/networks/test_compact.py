@@ -8,7 +8,7 @@ import torch
 
 from videostyle.errors import UsageError, WeightsError
 from videostyle.losses.content import ContentTarget
-from videostyle.losses.definitions import content_loss, divergence, gram, style_loss, total_variation
+from videostyle.losses.formulas import content_loss, divergence, gram, style_loss, total_variation
 from videostyle.losses.objective import LossWeights, Objective
 from videostyle.losses.style import StyleTarget
 from videostyle.networks import compact

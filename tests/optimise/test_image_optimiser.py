@@ -6,13 +6,13 @@ from small_networks import picture, small_backbone, smooth_picture
 
 from videostyle.losses.content import ContentTarget
 from videostyle.losses.objective import LossWeights, Objective
-from videostyle.losses.pixel import TemporalPrior
+from videostyle.losses.pixel_losses import TemporalPrior
 from videostyle.losses.style import StyleTarget
 from videostyle.networks.feature_extractor import FeatureExtractor
+from videostyle.optimise.frame_task import FrameTask
 from videostyle.optimise.image_optimiser import ImageOptimiser, loss_weights
 from videostyle.optimise.lbfgs import History
 from videostyle.optimise.stopping import WINDOW, has_settled, normalised_loss
-from videostyle.optimise.task import FrameTask
 from videostyle.settings import Settings
 
 SIZE = (24, 31)

@@ -6,13 +6,13 @@ import pytest
 import torch
 from small_networks import picture, small_backbone, smooth_picture
 
-from videostyle.losses.pixel import ColourPrior, TemporalPrior
+from videostyle.losses.pixel_losses import ColourPrior, TemporalPrior
 from videostyle.losses.style import StyleTarget
 from videostyle.networks.feature_extractor import FeatureExtractor
 from videostyle.optimise.cuda_graph import CudaGraphs, record_graph, run_eagerly
+from videostyle.optimise.frame_task import FrameTask
 from videostyle.optimise.image_optimiser import CHECK_EVERY_ON_GPU, ImageOptimiser, loss_weights
 from videostyle.optimise.loop import CONTENT, STYLE, TOTAL, WARM_UP, OptimiserLoop
-from videostyle.optimise.task import FrameTask
 from videostyle.settings import Settings
 
 SIZE = (24, 31)

@@ -19,7 +19,7 @@ from videostyle import MediaSettings, RunSettings, Settings, copy_video, stylise
 from videostyle.checkpoint.run_directory import RunDirectory, directory_of
 from videostyle.errors import DeviceError, MediaError, StoppedError, UsageError, VideoStyleError
 from videostyle.frames import Frame
-from videostyle.pipeline.memory import fitting_size
+from videostyle.pipeline.memory_check import fitting_size
 from videostyle.pipeline.progress import Progress
 from videostyle.pipeline.request import Result
 from videostyle.samples import sample
@@ -267,7 +267,7 @@ def test_the_size_that_fits(size: tuple[int, int], share: float, fits: int) -> N
 
 def test_a_frame_that_looks_wrong_is_reported(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     problems = iter(["it is one flat colour", "", *[""] * 99])
-    monkeypatch.setattr("videostyle.stylise.health.problem", lambda *_: next(problems))
+    monkeypatch.setattr("videostyle.stylise.frame_check.problem", lambda *_: next(problems))
     result = stylise(clip, tmp_path / "out.mp4")
     (notice,) = [n for n in result.notices if "flat" in n]
     assert notice == "frame 0: it is one flat colour; painted again, and well"

@@ -59,7 +59,7 @@ def test_the_shots_of_a_real_clip_begin_as_if_alone(shared):
     """Cuts found in the stream; every shot's first frame is the same, to the bit, as when it is painted alone."""
     decode = pytest.importorskip("videostyle.media.decode")
     probe = pytest.importorskip("videostyle.media.probe")
-    shots = pytest.importorskip("videostyle.temporal.shots")
+    shots = pytest.importorskip("videostyle.temporal.cuts")
     info = probe.probe(shared / "clips" / "skv_bikes.mp4")
     frames = list(shots.find_shots(decode.decode(info, size=(128, 54))))
     painted = stylise_frames(iter(frames), stylizer())

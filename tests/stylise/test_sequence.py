@@ -11,15 +11,15 @@ from small_networks import known_warp, small_backbone
 
 from videostyle.errors import UsageError, WeightsError
 from videostyle.frames import Frame, StylisedFrame
-from videostyle.losses.pixel import TemporalPrior
+from videostyle.losses.pixel_losses import TemporalPrior
 from videostyle.networks.backbone import Backbone
+from videostyle.optimise.frame_task import FrameTask
 from videostyle.optimise.outcome import OptimisedImage
 from videostyle.optimise.stopping import COST_POWER, FRAMES, LossTarget, normalised_loss
-from videostyle.optimise.task import FrameTask
 from videostyle.settings import Settings
-from videostyle.stylise.pictures import fit_style, noise, resized
 from videostyle.stylise.schedule import ANCHOR_GAIN, LOOSE_GAIN, next_temporal_gain
 from videostyle.stylise.sequence import stylise_frames
+from videostyle.stylise.start_images import fit_style, noise, resized
 from videostyle.stylise.state import SequenceState
 from videostyle.stylise.stylizer import Stylizer
 from videostyle.temporal import trust

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from videostyle.checkpoint.log import read_log
+from videostyle.checkpoint.append_log import read_log
 from videostyle.frames import NO_PIXELS, StylisedFrame
 
 FORMAT = 7

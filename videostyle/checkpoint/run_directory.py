@@ -19,10 +19,10 @@ from typing import Any, Generic, Self
 
 import safetensors
 
+from videostyle.checkpoint.append_log import Log, write_log
 from videostyle.checkpoint.frame_store import FrameStore
 from videostyle.checkpoint.journal import FORMAT, Journal, StoredFrame
 from videostyle.checkpoint.lock import Lock
-from videostyle.checkpoint.log import Log, write_log
 from videostyle.checkpoint.state_store import State, StateKind, StateStore
 from videostyle.errors import MediaError, UsageError
 from videostyle.frames import NO_PIXELS, StylisedFrame

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 import safetensors.torch
 import torch
 
-from videostyle.checkpoint.snapshot import Tensors, from_plain, to_plain
+from videostyle.checkpoint.state_codec import Tensors, from_plain, to_plain
 from videostyle.files import checksum, replacing
 
 State = TypeVar("State")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from videostyle.cli.formatting import counted, duration, memory
 from videostyle.cli.progress_display import _Bar, _Json, _Lines
-from videostyle.cli.words import counted, duration, memory
 from videostyle.settings import Settings
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Console:
     def introduce(self, settings: Settings) -> Settings:
         """Say which network runs where, and why; ``auto`` may download where a terminal shows its bar."""
         from videostyle.device import choose_machine
-        from videostyle.stylise.network import choose_backbone
+        from videostyle.stylise.choose_network import choose_backbone
 
         machine = choose_machine(settings)
         if settings.backbone == "auto" and machine.accelerated and sys.stderr.isatty() and not self.quiet:

@@ -14,7 +14,7 @@ from videostyle.networks.download import DownloadProgress, fetch, torchvision_ur
 from videostyle.networks.weights import KNOWN, from_file, load_backbone, weights_are_here
 from videostyle.pipeline.job import default_size
 from videostyle.settings import Settings
-from videostyle.stylise.network import choose_backbone
+from videostyle.stylise.choose_network import choose_backbone
 from videostyle.version import __version__
 
 LIBRARIES = ("torch", "torchvision", "av", "numpy", "Pillow", "safetensors", "scenedetect", "imageio-ffmpeg")

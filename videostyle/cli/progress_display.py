@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from videostyle.cli.words import duration
+from videostyle.cli.formatting import duration
 
 if TYPE_CHECKING:
     from videostyle.pipeline.progress import Progress

@@ -23,7 +23,7 @@ from videostyle.files import write_json
 from videostyle.pipeline.progress import OnProgress
 from videostyle.pipeline.run_record import versions
 from videostyle.settings import Settings
-from videostyle.stylise.network import choose_backbone
+from videostyle.stylise.choose_network import choose_backbone
 
 SIZE = 512  # the longer side in pixels of the slides' pictures
 PICTURES = "pictures"

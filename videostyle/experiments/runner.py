@@ -20,11 +20,11 @@ from videostyle.experiments.recipes import Recipe, Variant
 from videostyle.files import write_json
 from videostyle.media.still import read_picture, write_picture
 from videostyle.networks.backbone import Backbone
+from videostyle.optimise.frame_task import FrameTask
 from videostyle.optimise.outcome import OptimisedImage
-from videostyle.optimise.task import FrameTask
 from videostyle.pipeline.progress import OnProgress, Progress
 from videostyle.settings import Settings
-from videostyle.stylise.network import load_chosen
+from videostyle.stylise.choose_network import load_chosen
 from videostyle.stylise.stylizer import OnEvaluation, Stylizer
 
 KEPT_POINTS = 300  # of a loss curve, on a logarithmic scale

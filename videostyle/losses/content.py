@@ -4,9 +4,9 @@ from functools import partial
 
 import torch
 
-from videostyle.losses.definitions import reference_positions
+from videostyle.losses.formulas import reference_positions
 from videostyle.losses.gram import dot, positions_by_channels, square
-from videostyle.losses.layer import Layer, LayerLoss, LayerValue, Weight, per_sample
+from videostyle.losses.layer_loss import Layer, LayerLoss, LayerValue, Weight, per_sample
 from videostyle.networks.backbone import layer_stride
 from videostyle.networks.feature_extractor import FeatureExtractor
 
@@ -27,7 +27,7 @@ class ContentTarget:
 
 
 class ContentLoss(LayerLoss):
-    """``definitions.content_loss`` of one layer; ``target``: P, (N, C, H, W)."""
+    """``formulas.content_loss`` of one layer; ``target``: P, (N, C, H, W)."""
 
     term = "content"
 

@@ -13,7 +13,7 @@ def positions_by_channels(features: torch.Tensor) -> torch.Tensor:
 
 
 def mean_gram(features: torch.Tensor) -> torch.Tensor:
-    """``definitions.gram`` of features in any precision, (N, C, H, W) -> (N, C, C), float32 or better."""
+    """``formulas.gram`` of features in any precision, (N, C, H, W) -> (N, C, C), float32 or better."""
     flat = positions_by_channels(features)
     return sliced_product(flat, flat) / flat.shape[1]
 

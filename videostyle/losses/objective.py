@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from videostyle.losses import fused
+from videostyle.losses import fused_style
 from videostyle.losses.content import ContentLoss, ContentTarget
 from videostyle.losses.gram import positions_by_channels
-from videostyle.losses.layer import AddGradient, Layer, LayerLoss, Weight
-from videostyle.losses.pixel import Prior, VariationLoss
-from videostyle.losses.region import RegionGramLoss
+from videostyle.losses.layer_loss import AddGradient, Layer, LayerLoss, Weight
+from videostyle.losses.pixel_losses import Prior, VariationLoss
 from videostyle.losses.style import GramLoss, StyleTarget
+from videostyle.losses.style_region import RegionGramLoss
 from videostyle.networks.feature_extractor import Activations, FeatureExtractor
 
 
@@ -129,7 +129,7 @@ class Objective:
             loss[term], minimised[term] = loss[term] + value.loss, minimised[term] + value.minimised
             taps.add(layer_loss.layer, value.add_gradient)
         if by_kernel:
-            minimised["style"], loss["style"], loss["region"], taps.through_relu = fused.style_and_region(
+            minimised["style"], loss["style"], loss["region"], taps.through_relu = fused_style.style_and_region(
                 self.layer_losses, activations
             )
         alpha, beta = self.weights.content, self.weights.style
@@ -145,7 +145,7 @@ class Objective:
 
     def fuses(self, x: torch.Tensor) -> bool:
         """Whether Triton kernels do the style of ``x``."""
-        return fused.can_fuse(self.layer_losses, x, self.extractor.device, self.extractor.dtype)
+        return fused_style.can_fuse(self.layer_losses, x, self.extractor.device, self.extractor.dtype)
 
 
 def style_losses(layers: dict[str, Layer], style: StyleTarget, weights: LossWeights) -> list[LayerLoss]:

@@ -4,12 +4,12 @@ from functools import partial
 
 import torch
 
-from videostyle.losses.definitions import total_variation
+from videostyle.losses.formulas import total_variation
 from videostyle.losses.gram import mean_gram
-from videostyle.losses.layer import Layer, LayerLoss, LayerValue, Weight, per_sample
+from videostyle.losses.layer_loss import Layer, LayerLoss, LayerValue, Weight, per_sample
 from videostyle.networks.feature_extractor import FeatureExtractor
 
-# Least total variation (`definitions.total_variation`) that counts: neighbours differ by a tenth of a level in 255.
+# Least total variation (`formulas.total_variation`) that counts: neighbours differ by a tenth of a level in 255.
 LEAST_VARIATION = 0.1
 
 
@@ -69,7 +69,7 @@ def style_factor(layer: Layer, layers: int) -> float:
 
 
 class GramLoss(LayerLoss):
-    """w_l E_l (``definitions.style_loss``) of the whole picture, anchored if ``style`` is.
+    """w_l E_l (``formulas.style_loss``) of the whole picture, anchored if ``style`` is.
 
     ``layers``: number of style layers. The gradient is w_l / (N^2 M) (G / M_x - A / M_a) F.
     """

@@ -25,9 +25,9 @@ from videostyle.media.survey import open_media
 from videostyle.networks.feature_extractor import FeatureExtractor
 from videostyle.networks.weights import load_backbone, weights_are_here
 from videostyle.settings import Settings
-from videostyle.stylise.pictures import fit_style
+from videostyle.stylise.start_images import fit_style
+from videostyle.temporal.cuts import find_shots
 from videostyle.temporal.flow import dis_flow, given_warp
-from videostyle.temporal.shots import find_shots
 from videostyle.temporal.warp import Warp
 
 DEFINITIONS = {

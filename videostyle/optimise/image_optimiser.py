@@ -12,11 +12,11 @@ from videostyle.losses.style import StyleTarget
 from videostyle.networks.feature_extractor import FeatureExtractor
 from videostyle.optimise.adam import Adam
 from videostyle.optimise.cuda_graph import CudaGraphs, ReplayedRunner, record_graph
+from videostyle.optimise.frame_task import FrameTask
 from videostyle.optimise.lbfgs import LBFGS, History
 from videostyle.optimise.loop import CONTENT, REGION, STYLE, TOTAL, WITHOUT_PRIORS, LoopRunner, OptimiserLoop, Stepper
 from videostyle.optimise.outcome import OptimisedImage
 from videostyle.optimise.stopping import has_settled, target_loss
-from videostyle.optimise.task import FrameTask
 from videostyle.settings import Settings
 
 # Evaluations between two checks of the losses on a GPU; a check waits for the device.

@@ -18,7 +18,7 @@ from videostyle.networks.download import DownloadProgress
 from videostyle.pipeline.request import Request
 from videostyle.settings import NAMED_STARTS, MediaSettings, Settings
 from videostyle.stylise.stylizer import Stylizer
-from videostyle.temporal.shots import cut_at, find_shots
+from videostyle.temporal.cuts import cut_at, find_shots
 
 DEFAULT_SIZE_CPU, DEFAULT_SIZE_ACCELERATED = 512, 960
 STORED_SHARE = 0.8  # bytes of a stored frame by those of its raw pixels: brush strokes are noise to a compressor

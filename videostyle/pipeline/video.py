@@ -20,7 +20,7 @@ from videostyle.media.encode import Encoder, rehearse
 from videostyle.media.ffmpeg import find_ffmpeg
 from videostyle.pipeline import run_record
 from videostyle.pipeline.job import Job, in_shots, open_job, open_stylizer
-from videostyle.pipeline.memory import check_memory, enough_memory
+from videostyle.pipeline.memory_check import check_memory, enough_memory
 from videostyle.pipeline.prefetch import with_flow_ahead
 from videostyle.pipeline.progress import Reporter
 from videostyle.pipeline.request import Callbacks, Request, Result

@@ -36,7 +36,7 @@ class Settings(CheckedSettings):
         metavar="N",
     )
 
-    # The objective (Gatys, Ecker and Bethge 2016; see losses/definitions.py for the formulas and their units)
+    # The objective (Gatys, Ecker and Bethge 2016; see losses/formulas.py for the formulas and their units)
     style_weight: float = setting(
         5000.0,  # alpha/beta = 2e-4: between the slides' 1e-3 and 1e-4, chosen by eye over clips and styles
         "beta, weight of the style loss: a higher value gives more of the style",

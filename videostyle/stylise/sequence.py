@@ -14,10 +14,10 @@ from videostyle.frames import Frame, StylisedFrame
 from videostyle.optimise.lbfgs import History
 from videostyle.optimise.outcome import OptimisedImage
 from videostyle.optimise.stopping import LossTarget
-from videostyle.stylise import health
+from videostyle.stylise import frame_check
 from videostyle.stylise.frame_maker import OnState
+from videostyle.stylise.frame_tasks import Start, next_task, task_from_scratch
 from videostyle.stylise.schedule import ANCHOR_GAIN, next_temporal_gain, remeasures_target
-from videostyle.stylise.start import Start, next_task, task_from_scratch
 from videostyle.stylise.state import SEQUENCE_STATE_TYPES, SequenceState, ShotState
 from videostyle.stylise.stylizer import OnEvaluation, Stylizer
 from videostyle.temporal.colour import ColourAnchor
@@ -83,7 +83,7 @@ class EveryFrame:
             else:  # neither what was carried nor what it left is to be trusted
                 words = f"{stylised.problem}; painted again: {again.problem}"
                 stylised, state = replace(stylised, problem=words), replace(state, history=None)
-        losses = (*position.losses, stylised.loss)[-health.NEIGHBOURS :] if math.isfinite(stylised.loss) else ()
+        losses = (*position.losses, stylised.loss)[-frame_check.NEIGHBOURS :] if math.isfinite(stylised.loss) else ()
         after = SequenceState(position.index + 1, position.shot, position.first, state, losses)
         return replace(stylised, index=position.index, shot=position.shot), after
 
@@ -123,7 +123,7 @@ class EveryFrame:
             style_loss=image.losses.style.item(),
             optimise_seconds=sum(image.seconds for image in made),
             wall_seconds=time.perf_counter() - began,
-            problem=health.problem(image.pixels, content, loss, image.curve, position.losses),
+            problem=frame_check.problem(image.pixels, content, loss, image.curve, position.losses),
         )
         return stylised, after
 

@@ -36,7 +36,7 @@ class SequenceState:
     """Between two frames: all that later frames need to know of earlier ones.
 
     ``index``: of the next frame. ``shot``, ``first``: number of the shot of the frame before it, and that shot's first
-    index. ``losses``: of that shot's last frames, which the next one's is compared with (`health`).
+    index. ``losses``: of that shot's last frames, which the next one's is compared with (`frame_check`).
     """
 
     index: int = 0

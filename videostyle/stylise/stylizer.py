@@ -13,14 +13,14 @@ from videostyle.networks.backbone import Backbone
 from videostyle.networks.download import DownloadProgress
 from videostyle.networks.feature_extractor import FeatureExtractor
 from videostyle.networks.weights import load_backbone
+from videostyle.optimise.frame_task import FrameTask
 from videostyle.optimise.image_optimiser import ImageOptimiser, OnEvaluation, loss_weights
 from videostyle.optimise.lbfgs import History
 from videostyle.optimise.outcome import OptimisedImage
-from videostyle.optimise.task import FrameTask
 from videostyle.settings import Settings
+from videostyle.stylise.choose_network import choose_backbone, load_chosen
 from videostyle.stylise.look import StyleImage, as_style
-from videostyle.stylise.network import choose_backbone, load_chosen
-from videostyle.stylise.pictures import fit_style, noise, resized
+from videostyle.stylise.start_images import fit_style, noise, resized
 
 
 class Stylizer:

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 
 from videostyle.errors import MissingLibraryError
 from videostyle.frames import to_array
-from videostyle.temporal.rest import static_mask
 from videostyle.temporal.scales import PATCH_PX
+from videostyle.temporal.static import static_mask
 from videostyle.temporal.warp import Warp, sample
 
 try:

@@ -47,7 +47,7 @@ def warp(previous: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
 
 
 def _static(flow: torch.Tensor) -> torch.Tensor:
-    """bool (1, 1, H, W): no displacement at all, which is what `rest.static_mask` leaves where nothing moves."""
+    """bool (1, 1, H, W): no displacement at all, which is what `static.static_mask` leaves where nothing moves."""
     return (flow == 0).all(1, keepdim=True)
 
 

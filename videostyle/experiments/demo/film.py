@@ -24,7 +24,7 @@ from videostyle.pipeline.progress import OnProgress, Progress
 from videostyle.pipeline.video import copy_video, stylise_video
 from videostyle.samples import sample
 from videostyle.settings import MediaSettings, Settings
-from videostyle.stylise.network import choose_backbone
+from videostyle.stylise.choose_network import choose_backbone
 
 STYLES = ("brush", "stained_glass", "pointillism", "woodcut", "watercolour")  # of the samples, the main one first
 SIZE, QUICK_SIZE, QUICK_ITERATIONS = 400, 256, 30

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from videostyle.losses.pixel import Prior
+from videostyle.losses.pixel_losses import Prior
 from videostyle.losses.style import StyleTarget
 from videostyle.optimise.lbfgs import History
 

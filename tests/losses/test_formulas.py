@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from videostyle.losses import definitions
+from videostyle.losses import formulas
 
 STRIDE = 64  # 512 / 64 = 8: a layer of 8 x 8 positions is at the reference size, where nothing departs from the paper
 
@@ -18,35 +18,35 @@ def test_content_loss_by_hand():
     f = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]], dtype=torch.float64)
     p = torch.tensor([[[[0.0, 2.0], [1.0, 7.0]]]], dtype=torch.float64)
     # 1/2 (1 + 0 + 4 + 9) = 7 on 2 x 2 positions, at the reference size for stride 256
-    assert definitions.content_loss(f, p, stride=256).tolist() == [7.0]
-    assert definitions.content_loss(f, p, stride=128).tolist() == [28.0]  # 4 times the positions
+    assert formulas.content_loss(f, p, stride=256).tolist() == [7.0]
+    assert formulas.content_loss(f, p, stride=128).tolist() == [28.0]  # 4 times the positions
 
 
 def test_gram_and_style_loss_by_hand():
     f = torch.tensor([[[[1.0, 2.0]], [[3.0, -1.0]]]], dtype=torch.float64)  # 2 channels, 2 positions
-    assert definitions.gram(f).tolist() == [[[2.5, 0.5], [0.5, 5.0]]]
+    assert formulas.gram(f).tolist() == [[[2.5, 0.5], [0.5, 5.0]]]
     target = torch.tensor([[[2.5, 1.5], [1.5, 3.0]]], dtype=torch.float64)
     # squared differences 0, 1, 1, 4, divided by 4 N^2 = 16
-    assert definitions.style_loss(definitions.gram(f), target, nominal_channels=2).tolist() == [6 / 16]
+    assert formulas.style_loss(formulas.gram(f), target, nominal_channels=2).tolist() == [6 / 16]
 
 
 def test_total_variation_by_hand():
     x = torch.zeros(1, 3, 2, 2, dtype=torch.float64)
     x[0, 0] = torch.tensor([[0.0, 1.0], [3.0, 3.0]])
     # across 1 + 0, down 9 + 4, times 512^2 / 4
-    assert definitions.total_variation(x).tolist() == [14 * 512**2 / 4]
+    assert formulas.total_variation(x).tolist() == [14 * 512**2 / 4]
 
 
 def test_temporal_loss_by_hand():
     x, target = torch.zeros(1, 3, 1, 2), torch.full((1, 3, 1, 2), 0.5)
     mask = torch.tensor([[[[1.0, 0.0]]]])
-    assert definitions.temporal_loss(x, target, mask).tolist() == [0.25 / 2]  # the mean runs over untrusted pixels too
+    assert formulas.temporal_loss(x, target, mask).tolist() == [0.25 / 2]  # the mean runs over untrusted pixels too
 
 
 def test_content_loss_is_the_slides_sum_at_the_reference_size():
     f, p = features(1, 5, 8, 8, seed=1), features(1, 5, 8, 8, seed=2)
     written_out = 0.5 * sum((a - b) ** 2 for a, b in zip(f.flatten().tolist(), p.flatten().tolist(), strict=True))
-    assert definitions.content_loss(f, p, STRIDE).item() == pytest.approx(written_out, rel=1e-12)
+    assert formulas.content_loss(f, p, STRIDE).item() == pytest.approx(written_out, rel=1e-12)
 
 
 def test_style_loss_is_the_slides_sum_when_both_have_m_positions():
@@ -54,13 +54,13 @@ def test_style_loss_is_the_slides_sum_when_both_have_m_positions():
     n, m = 4, 15
     big_g, big_a = (t[0].flatten(1) @ t[0].flatten(1).T for t in (f, a))
     written_out = sum((big_g[i, j] - big_a[i, j]).item() ** 2 for i in range(n) for j in range(n))
-    found = definitions.style_loss(definitions.gram(f), definitions.gram(a), n).item()
+    found = formulas.style_loss(formulas.gram(f), formulas.gram(a), n).item()
     assert found == pytest.approx(written_out / (4 * n**2 * m**2), rel=1e-12)
 
 
 def test_content_gradient_is_the_slides():
     z, p = features(1, 5, 8, 8, seed=3).requires_grad_(), features(1, 5, 8, 8, seed=4).relu()
-    (gradient,) = torch.autograd.grad(definitions.content_loss(z.relu(), p, STRIDE).sum(), z)
+    (gradient,) = torch.autograd.grad(formulas.content_loss(z.relu(), p, STRIDE).sum(), z)
     f = z.detach().relu()
     torch.testing.assert_close(gradient, torch.where(f > 0, f - p, 0.0))
 
@@ -68,7 +68,7 @@ def test_content_gradient_is_the_slides():
 def test_style_gradient_is_the_slides():
     z, a = features(1, 5, 8, 8, seed=5).requires_grad_(), features(1, 5, 8, 8, seed=6).relu()
     n, m, w = 5, 64, 0.2
-    loss = w * definitions.style_loss(definitions.gram(z.relu()), definitions.gram(a), n)
+    loss = w * formulas.style_loss(formulas.gram(z.relu()), formulas.gram(a), n)
     (gradient,) = torch.autograd.grad(loss.sum(), z)
     f = z.detach().relu()
     flat, flat_a = f[0].flatten(1), a[0].flatten(1)
@@ -78,11 +78,11 @@ def test_style_gradient_is_the_slides():
 
 FIXED = features(1, 3, 4, 5, seed=8)
 LOSSES = {
-    "content": lambda f: definitions.content_loss(f, FIXED.expand_as(f), STRIDE),
-    "style": lambda f: definitions.style_loss(definitions.gram(f), definitions.gram(FIXED), 3),
-    "tv": definitions.total_variation,
-    "divergence": lambda f: definitions.divergence(definitions.total_variation(f), definitions.total_variation(FIXED)),
-    "temporal": lambda f: definitions.temporal_loss(f, FIXED.expand_as(f), FIXED[:, :1].abs()),
+    "content": lambda f: formulas.content_loss(f, FIXED.expand_as(f), STRIDE),
+    "style": lambda f: formulas.style_loss(formulas.gram(f), formulas.gram(FIXED), 3),
+    "tv": formulas.total_variation,
+    "divergence": lambda f: formulas.divergence(formulas.total_variation(f), formulas.total_variation(FIXED)),
+    "temporal": lambda f: formulas.temporal_loss(f, FIXED.expand_as(f), FIXED[:, :1].abs()),
 }
 
 
@@ -102,18 +102,18 @@ def test_gradcheck(name):
 @settings(max_examples=25)
 @given(height=st.integers(1, 6), width=st.integers(1, 6), times=st.integers(2, 3), seed=st.integers(0, 99))
 def test_tiling_a_picture_changes_neither_content_nor_style(height, width, times, seed):
-    """Size-free: the same features repeated over a larger picture have the same definitions."""
+    """Size-free: the same features repeated over a larger picture have the same formulas."""
     f, p = features(1, 3, height, width, seed=seed), features(1, 3, height, width, seed=seed + 100)
     f_big, p_big = f.repeat(1, 1, times, times), p.repeat(1, 1, times, times)
-    torch.testing.assert_close(definitions.content_loss(f_big, p_big, 8), definitions.content_loss(f, p, 8))
-    torch.testing.assert_close(definitions.gram(f_big), definitions.gram(f))
+    torch.testing.assert_close(formulas.content_loss(f_big, p_big, 8), formulas.content_loss(f, p, 8))
+    torch.testing.assert_close(formulas.gram(f_big), formulas.gram(f))
 
 
 @settings(max_examples=50)
 @given(v=st.floats(1e-3, 1e6), target=st.floats(1e-3, 1e6))
 def test_divergence_is_least_where_both_agree(v, target):
     v, target = torch.tensor([v, target], dtype=torch.float64), torch.tensor(target, dtype=torch.float64)
-    found = definitions.divergence(v, target)
+    found = formulas.divergence(v, target)
     assert found[1].abs() <= 1e-9 * target
     assert found[0] >= -1e-9 * target
     assert found[0] > 0 or v[0].isclose(target, rtol=1e-4)
@@ -123,8 +123,8 @@ def test_divergence_is_least_where_both_agree(v, target):
 @given(shift=st.floats(-1, 1), seed=st.integers(0, 99))
 def test_total_variation_ignores_brightness(shift, seed):
     x = features(1, 3, 4, 5, seed=seed)
-    torch.testing.assert_close(definitions.total_variation(x + shift), definitions.total_variation(x))
+    torch.testing.assert_close(formulas.total_variation(x + shift), formulas.total_variation(x))
 
 
 def test_reference_positions_of_vgg():
-    assert [definitions.reference_positions(s) for s in (1, 8, 16)] == [512 * 512, 64 * 64, 32 * 32]
+    assert [formulas.reference_positions(s) for s in (1, 8, 16)] == [512 * 512, 64 * 64, 32 * 32]

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_networks import known_warp, picture, smooth_picture
 
-from videostyle.temporal import colour, coverage, rest, trust
+from videostyle.temporal import colour, coverage, trust
 from videostyle.temporal.colour import ColourAnchor
 from videostyle.temporal.coverage import EVALUATIONS_TO_COVER, Coverage
-from videostyle.temporal.rest import LONGEST_LAG, static_mask
 from videostyle.temporal.scales import NEAR_PX, NOISE
+from videostyle.temporal.static import LONGEST_LAG, static_mask, withhold_motion
 from videostyle.temporal.warp import Warp, sample
 
 SIZE = (40, 48)
@@ -41,7 +41,7 @@ def still(warp: Warp, content: torch.Tensor, source: torch.Tensor, coverage_: Co
     """As the flow says where nothing moves, and how the picture waits for a motion to come back."""
     static = static_mask(content, source, warp.flow, warp.visible)
     comparable, visible = (torch.maximum(mask, static) for mask in (warp.comparable, warp.visible))
-    return rest.withhold_motion(Warp(warp.flow * (1 - static), comparable, visible), coverage_)
+    return withhold_motion(Warp(warp.flow * (1 - static), comparable, visible), coverage_)
 
 
 def test_what_stands_still_is_left_alone_however_long_it_lasts():
@@ -315,6 +315,6 @@ def test_what_was_hidden_lags_behind_nothing(seen):
     wall, withheld_motion = torch.full((1, 3, *SIZE), 0.6), torch.zeros(1, 2, *SIZE)
     withheld_motion[:, 0] = 0.8 * LONGEST
     before = replace(Coverage.complete(wall), withheld_motion=withheld_motion, moving=torch.zeros(1, 1, *SIZE))
-    _, updated = rest.withhold_motion(standing(torch.full((1, 1, *SIZE), seen)), before)
+    _, updated = withhold_motion(standing(torch.full((1, 1, *SIZE), seen)), before)
     assert torch.equal(updated.withheld_motion, withheld_motion * seen)
     assert (updated.moving == 1 - seen).all()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from videostyle.checkpoint.log import Log, line_of, read_log, write_log
+from videostyle.checkpoint.append_log import Log, line_of, read_log, write_log
 
 ENTRIES = [{"frame": i, "words": "a\nb ż", "number": 0.1 * i, "not": float("inf")} for i in range(20)]
 

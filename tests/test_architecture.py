@@ -63,7 +63,7 @@ LIBRARIES = {
     "imageio_ffmpeg": ("media/",),
     "PIL": ("media/",),
     "cv2": ("temporal/flow.py",),
-    "scenedetect": ("temporal/shots.py",),
+    "scenedetect": ("temporal/cuts.py",),
     "tqdm": ("cli/",),
     "matplotlib": ("experiments/", "measure/report.py"),
     "triton": ("kernels/",),
@@ -109,7 +109,7 @@ def module_of(path: Path) -> str:
 
 
 def test_the_files_are_found():
-    assert {"losses/definitions.py", "media/probe.py", "settings/__init__.py"} <= {name_of(p) for p in FILES}
+    assert {"losses/formulas.py", "media/probe.py", "settings/__init__.py"} <= {name_of(p) for p in FILES}
     assert rooms_used(PACKAGE / "optimise" / "adam.py") == set()
     assert rooms_used(PACKAGE / "optimise" / "outcome.py") == {"losses"}
 

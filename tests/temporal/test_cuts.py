@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from small_networks import picture, smooth_picture
 
 from videostyle.frames import Frame
-from videostyle.temporal.shots import DETECTION_WIDTH, LOOK_AHEAD, cut_at, find_shots, thumbnail
+from videostyle.temporal.cuts import DETECTION_WIDTH, LOOK_AHEAD, cut_at, find_shots, thumbnail
 
 TICK = Fraction(1, 1000)
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from videostyle.losses.gram import positions_by_channels, sliced_product
-from videostyle.losses.layer import Layer, LayerLoss, LayerValue
+from videostyle.losses.layer_loss import Layer, LayerLoss, LayerValue
 from videostyle.losses.style import StyleTarget, style_factor
 from videostyle.networks.backbone import layer_stride
 

@@ -4,16 +4,17 @@ from functools import partial
 
 import torch
 
-from videostyle.losses.pixel import ColourPrior, Prior, TemporalPrior
+from videostyle.losses.pixel_losses import ColourPrior, Prior, TemporalPrior
+from videostyle.optimise.frame_task import FrameTask
 from videostyle.optimise.lbfgs import History
-from videostyle.optimise.task import FrameTask
 from videostyle.settings import Settings
 from videostyle.stylise.schedule import LOOSE_GAIN, min_evaluations
 from videostyle.stylise.state import ShotState
 from videostyle.stylise.stylizer import Stylizer
-from videostyle.temporal import colour, rest, trust
+from videostyle.temporal import colour, trust
 from videostyle.temporal.coverage import Coverage
 from videostyle.temporal.flow import FlowEstimator
+from videostyle.temporal.static import withhold_motion
 from videostyle.temporal.warp import Warp, sample
 
 # What is asked of a frame, and what is known of its pixels before it is optimised (None: nothing).
@@ -49,7 +50,7 @@ def task_from_previous(settings: Settings, content: torch.Tensor, state: ShotSta
         moved = warp(state.stylised).clamp(0, 1)
         return FrameTask("warped", moved, warp_history(state.history, warp)), None
     warp = trust.with_photometric_confidence(warp, content, state.source)
-    warp, coverage = rest.withhold_motion(warp, state.coverage)
+    warp, coverage = withhold_motion(warp, state.coverage)
     coverage = coverage.warped(warp)
     update_mask = coverage.update_mask(content, warp)
     repair_mask = coverage.repair_mask if coverage.unfinished.any() else None

@@ -7,9 +7,9 @@ import torch
 
 from videostyle.kernels.loader import load_tested
 from videostyle.losses.gram import positions_by_channels
-from videostyle.losses.layer import AddGradient, LayerLoss
-from videostyle.losses.region import RegionGramLoss
+from videostyle.losses.layer_loss import AddGradient, LayerLoss
 from videostyle.losses.style import GramLoss
+from videostyle.losses.style_region import RegionGramLoss
 from videostyle.networks.feature_extractor import Activations
 
 loaded_kernels = partial(load_tested, "videostyle.kernels.gram")

@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 from small_networks import picture, smooth_picture
 
-from videostyle.checkpoint.snapshot import from_plain, to_plain
+from videostyle.checkpoint.state_codec import from_plain, to_plain
 from videostyle.checkpoint.state_store import distinct
 from videostyle.frames import Frame
 from videostyle.settings import Settings

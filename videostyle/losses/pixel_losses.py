@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
-from videostyle.losses import definitions
-from videostyle.losses.layer import Weight, with_own_tensors
+from videostyle.losses import formulas
+from videostyle.losses.layer_loss import Weight, with_own_tensors
 from videostyle.losses.style import LEAST_VARIATION, StyleTarget
 
 
@@ -34,14 +34,14 @@ class Prior:
 
 @dataclass(frozen=True)
 class TemporalPrior(Prior):
-    """`definitions.temporal_loss`. ``target``: (N, 3, H, W) in [0, 1]; ``mask``: (N, 1, H, W) in [0, 1], 0 switches it
+    """`formulas.temporal_loss`. ``target``: (N, 3, H, W) in [0, 1]; ``mask``: (N, 1, H, W) in [0, 1], 0 switches it
     off."""
 
     target: torch.Tensor
     mask: torch.Tensor
 
     def value(self, x: torch.Tensor) -> torch.Tensor:
-        return definitions.temporal_loss(x, self.target, self.mask)
+        return formulas.temporal_loss(x, self.target, self.mask)
 
     def add_gradient(self, x: torch.Tensor, g: torch.Tensor) -> None:
         g.add_(self.mask * (x - self.target), alpha=2 * self.weight / x[0].numel())
@@ -49,22 +49,22 @@ class TemporalPrior(Prior):
 
 @dataclass(frozen=True)
 class ColourPrior(Prior):
-    """`definitions.colour_loss`: the mean colour should lie between ``low`` and ``high``, (N or 1, 3, 1, 1)."""
+    """`formulas.colour_loss`: the mean colour should lie between ``low`` and ``high``, (N or 1, 3, 1, 1)."""
 
     low: torch.Tensor
     high: torch.Tensor
 
     def value(self, x: torch.Tensor) -> torch.Tensor:
-        return definitions.colour_loss(x, self.low, self.high)
+        return formulas.colour_loss(x, self.low, self.high)
 
     def add_gradient(self, x: torch.Tensor, g: torch.Tensor) -> None:
-        away = definitions.outside(x.mean((2, 3), keepdim=True), self.low, self.high)
+        away = formulas.outside(x.mean((2, 3), keepdim=True), self.low, self.high)
         g.add_(away, alpha=2 * self.weight / x[0].numel())
 
 
 @dataclass(frozen=True)
 class VariationLoss:
-    """``smoothing`` V + ``weight`` D(V, style's V) of the total variation V, with D = `definitions.divergence`.
+    """``smoothing`` V + ``weight`` D(V, style's V) of the total variation V, with D = `formulas.divergence`.
 
     Where the style is anchored, k D(V, ``style.minimised_variation``) is minimised, k its ``anchor_gain``.
     """
@@ -75,16 +75,16 @@ class VariationLoss:
 
     def evaluate(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """(loss, minimised loss, slope of the latter in V), each (N,)."""
-        v, k, style = definitions.total_variation(x), self.style.anchor_gain, self.style
+        v, k, style = formulas.total_variation(x), self.style.anchor_gain, self.style
         loss = minimised = self.smoothing * v
         slope = torch.ones_like(v) * self.smoothing
         if isinstance(self.weight, torch.Tensor) or self.weight:
             rough = v.clamp_min(LEAST_VARIATION)
-            loss = loss + self.weight * definitions.divergence(rough, style.variation)
-            minimised = minimised + k * self.weight * definitions.divergence(rough, style.minimised_variation)
+            loss = loss + self.weight * formulas.divergence(rough, style.variation)
+            minimised = minimised + k * self.weight * formulas.divergence(rough, style.minimised_variation)
             slope = slope + k * self.weight * (rough / style.minimised_variation).log()
         return loss, minimised, slope
 
     @staticmethod
     def add_gradient(x: torch.Tensor, g: torch.Tensor, slope: torch.Tensor) -> None:
-        g.add_(definitions.total_variation_gradient(x) * slope.view(-1, 1, 1, 1))
+        g.add_(formulas.total_variation_gradient(x) * slope.view(-1, 1, 1, 1))
