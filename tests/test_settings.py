@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from videostyle.errors import UsageError
-from videostyle.settings import NAMED_STARTS, MediaSettings, Settings
+from videostyle.settings import NAMED_STARTS, MediaSettings, RunSettings, Settings
 
 
-@pytest.mark.parametrize("cls", [Settings, MediaSettings])
+@pytest.mark.parametrize("cls", [Settings, MediaSettings, RunSettings])
 def test_the_defaults_are_valid_and_every_setting_has_a_help_text(cls):
     made = cls()
     for f in fields(cls):
@@ -57,6 +57,11 @@ def test_settings_are_frozen_and_named():
         (MediaSettings, {"size": 15}, r"size is 15; it must be at least 16"),
         (MediaSettings, {"duration_seconds": 0.0}, r"duration-seconds is 0.0; it must be above 0"),
         (MediaSettings, {"crf": 64}, r"crf is 64; it must be at most 63"),
+        (MediaSettings, {"cuts": (1.0, float("nan"))}, r"cuts holds nan; expected times"),
+        (MediaSettings, {"cuts": (-1.0,)}, r"cuts holds -1.0; expected times"),
+        (RunSettings, {"state_seconds": -1.0}, r"state-seconds is -1.0; it must be at least 0"),
+        (RunSettings, {"restart": True, "partial": True}, r"restart throws away what partial would publish"),
+        (Settings, {"backbone": "vgg19", "polish": 3}, r"polish is for the compact network and backbone is vgg19"),
         (MediaSettings, {"audio": "mp3"}, r"audio is 'mp3'; it can be auto, copy, transcode, none"),
     ],
 )
@@ -111,7 +116,7 @@ def test_the_ends_of_the_ranges_are_allowed():
     assert MediaSettings(size=None).size is None
 
 
-@pytest.mark.parametrize("cls", [Settings, MediaSettings])
+@pytest.mark.parametrize("cls", [Settings, MediaSettings, RunSettings])
 def test_unknown_names_are_refused_with_the_known_ones(cls):
     with pytest.raises(UsageError, match=r"unknown setting sharpness, zoom; known ones are .*") as caught:
         cls.from_mapping({"zoom": 1, "sharpness": 2})

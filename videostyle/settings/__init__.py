@@ -8,12 +8,11 @@ import math
 from dataclasses import dataclass
 
 from videostyle.errors import UsageError
-from videostyle.settings.checked import CheckedSettings, setting
+from videostyle.settings.checked import CheckedSettings, rare_setting, setting
 
-# What a frame can start from without a picture being named.
-NAMED_STARTS = ("content", "noise", "previous", "warped")
-# Evaluations per frame, at least, where nobody says otherwise.
-MIN_ITERATIONS = 8
+NAMED_STARTS = ("content", "noise", "previous", "warped")  # what a frame can start from beside a picture
+MIN_ITERATIONS = 8  # evaluations per frame, at least, by default
+UNIT_RANGE = {"minimum": 0.0, "maximum": 1.0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,17 +36,15 @@ class Settings(CheckedSettings):
     )
 
     # The objective (Gatys, Ecker and Bethge 2016; see losses/formulas.py for the formulas and their units)
+    # Default: alpha/beta = 2e-4, between the slides' 1e-3 and 1e-4.
     style_weight: float = setting(
-        5000.0,  # alpha/beta = 2e-4: between the slides' 1e-3 and 1e-4, chosen by eye over clips and styles
-        "beta, weight of the style loss: a higher value gives more of the style",
-        minimum=0.0,
+        5000.0, "beta, weight of the style loss: a higher value gives more of the style", minimum=0.0
     )
-    content_weight: float = setting(1.0, "alpha, weight of the content loss", minimum=0.0, rare=True)
+    content_weight: float = rare_setting(1.0, "alpha, weight of the content loss", minimum=0.0)
     strength: float = setting(
         0.5,
         "strength of the style from 0 (a tint) to 1 (little but texture); multiplies beta by 1/100 to 100, 0.5 by 1",
-        minimum=0.0,
-        maximum=1.0,
+        **UNIT_RANGE,
     )
     style_scale: float = setting(
         1.0,
@@ -55,98 +52,81 @@ class Settings(CheckedSettings):
         above=0.0,
         maximum=8.0,
     )
-    tv_weight: float = setting(
-        0.0, "weight of the total variation loss: a higher value gives a smoother picture", minimum=0.0, rare=True
+    tv_weight: float = rare_setting(
+        0.0, "weight of the total variation loss: a higher value gives a smoother picture", minimum=0.0
     )
-    content_layers: tuple[str, ...] = setting(
-        ("conv4_2",), "layers of the content loss, separated by commas", metavar="NAMES", rare=True
+    content_layers: tuple[str, ...] = rare_setting(
+        ("conv4_2",), "layers of the content loss, separated by commas", metavar="NAMES"
     )
-    style_layers: tuple[str, ...] = setting(
+    style_layers: tuple[str, ...] = rare_setting(
         ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"),
         "layers of the style loss, separated by commas, with equal weights",
         metavar="NAMES",
-        rare=True,
     )
-    pooling: str = setting(
-        "average",
-        "pooling between the network's layers (Gatys et al. prefer average)",
-        choices=("average", "max"),
-        rare=True,
+    pooling: str = rare_setting(
+        "average", "pooling between the network's layers (Gatys et al. prefer average)", choices=("average", "max")
     )
 
     # From frame to frame (see temporal/)
     coherence: float = setting(
         0.5,
         "how closely a frame follows the previous one, from 0 to 1; 0 disables the temporal loss and drift control",
-        minimum=0.0,
-        maximum=1.0,
+        **UNIT_RANGE,
     )
-    temporal_weight: float | None = setting(
-        None, "weight of the temporal loss (default: set by --coherence)", minimum=0.0, metavar="GAMMA", rare=True
+    temporal_weight: float | None = rare_setting(
+        None, "weight of the temporal loss (default: set by --coherence)", minimum=0.0, metavar="GAMMA"
     )
-    flow: str = setting("dis", "method of optical flow", choices=("dis", "farneback"), rare=True)
-    flow_size: int | None = setting(
+    flow: str = rare_setting("dis", "method of optical flow", choices=("dis", "farneback"))
+    flow_size: int | None = rare_setting(
         None,
         "longer side, in pixels, of the frames that optical flow is computed on (default: the output's)",
         minimum=32,
-        rare=True,
     )
-    no_anchor: bool = setting(
+    no_anchor: bool = rare_setting(
         False,
         "disable drift control: neither anchor colours and style to the shot's first frame nor freeze static pixels",
-        rare=True,
     )
 
     # The optimiser
     iterations: int = setting(300, "maximum number of evaluations per frame", minimum=1, metavar="MAX")
-    min_iterations: int | None = setting(
+    min_iterations: int | None = rare_setting(
         None,
         "minimum number of evaluations per frame, fewer only for a frame that is nearly finished "
         f"(default: {MIN_ITERATIONS}, or --iterations if that is lower)",
         minimum=1,
-        rare=True,
     )
-    tolerance: float = setting(
+    tolerance: float = rare_setting(
         1e-3,
         "stop a frame when the loss falls by less than this share per evaluation; 0: never stop early",
         minimum=0.0,
-        rare=True,
     )
-    optimizer: str = setting("lbfgs", "optimiser", choices=("lbfgs", "adam"), rare=True)
-    history_size: int = setting(8, "number of curvature pairs that L-BFGS stores", minimum=1, maximum=100, rare=True)
-    learning_rate: float = setting(0.05, "step size of Adam, for pixel values in [0, 1]", above=0.0, rare=True)
-    init: str = setting(
-        "warped", f"initial image of a frame: {', '.join(NAMED_STARTS)}, or a picture", metavar="START", rare=True
+    optimizer: str = rare_setting("lbfgs", "optimiser", choices=("lbfgs", "adam"))
+    history_size: int = rare_setting(8, "number of curvature pairs that L-BFGS stores", minimum=1, maximum=100)
+    learning_rate: float = rare_setting(0.05, "step size of Adam, for pixel values in [0, 1]", above=0.0)
+    init: str = rare_setting(
+        "warped", f"initial image of a frame: {', '.join(NAMED_STARTS)}, or a picture", metavar="START"
     )
-    first_init: str = setting(
-        "content",
-        "initial image of the first frame of a shot: content, noise, or a picture",
-        metavar="START",
-        rare=True,
+    first_init: str = rare_setting(
+        "content", "initial image of the first frame of a shot: content, noise, or a picture", metavar="START"
     )
-    seed: int = setting(0, "random seed of the noise", minimum=0, rare=True)
+    seed: int = rare_setting(0, "random seed of the noise", minimum=0)
 
     # The machine
     device: str = setting("auto", "device to compute on", choices=("auto", "cpu", "cuda", "mps"))
-    precision: str = setting(
+    precision: str = rare_setting(
         "auto",
         "number format of the network; auto: bf16 where the device is fast at it, else fp32",
         choices=("auto", "bf16", "fp32"),
-        rare=True,
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.min_iterations is not None and self.min_iterations > self.iterations:
-            raise UsageError(
-                f"min-iterations is {self.min_iterations} and iterations {self.iterations}; "
-                "the floor cannot lie above the ceiling"
-            )
+            both = f"min-iterations is {self.min_iterations} and iterations {self.iterations}"
+            raise UsageError(f"{both}; the floor cannot lie above the ceiling")
         if self.temporal_weight and self.coherence == 0:
-            raise UsageError(
-                f"temporal-weight is {self.temporal_weight:g} and coherence 0, which disables the temporal loss; "
-                "leave one of them out"
-            )
+            both = f"temporal-weight is {self.temporal_weight:g} and coherence 0"
+            raise UsageError(f"{both}, which disables the temporal loss; leave one of them out")
         if self.polish and self.backbone not in ("auto", "compact"):
             raise UsageError(f"polish is for the compact network and backbone is {self.backbone}; leave one out")
         if not self.content_layers and not self.style_layers:
@@ -180,20 +160,17 @@ class MediaSettings(CheckedSettings):
     stream: int | None = setting(
         None, "index of the video stream (default: the one that the file marks as default, else the largest)", minimum=0
     )
-    no_shots: bool = setting(False, "do not search for cuts; treat the clip as one shot", rare=True)
-    cuts: tuple[float, ...] | None = setting(
-        None,
-        "times at which shots begin, in seconds, separated by commas; no search for cuts",
-        metavar="SECONDS,...",
-        rare=True,
+    no_shots: bool = rare_setting(False, "do not search for cuts; treat the clip as one shot")
+    cuts: tuple[float, ...] | None = rare_setting(
+        None, "times at which shots begin, in seconds, separated by commas; no search for cuts", metavar="SECONDS,..."
     )
     audio: str = setting(
         "auto",
         "sound of the source; auto: copied where the container takes it, else transcoded",
         choices=("auto", "copy", "transcode", "none"),
     )
-    codec: str | None = setting(
-        None, "video codec (default: by the output's extension, H.264 for .mp4)", metavar="NAME", rare=True
+    codec: str | None = rare_setting(
+        None, "video codec (default: by the output's extension, H.264 for .mp4)", metavar="NAME"
     )
     crf: int | None = setting(
         None, "quality of the encoder, lower is better (default: 18 for H.264)", minimum=0, maximum=63
@@ -203,7 +180,7 @@ class MediaSettings(CheckedSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         for time in self.cuts or ():
-            if not (math.isfinite(time) and time >= 0):
+            if not 0 <= time < math.inf:
                 raise UsageError(f"cuts holds {time}; expected times in seconds from the clip's beginning")
 
 
@@ -213,17 +190,16 @@ class RunSettings(CheckedSettings):
 
     partial: bool = setting(False, "stylise nothing more: write the frames that are finished, with their sound")
     restart: bool = setting(False, "discard what a stopped run left in OUT.videostyle, and begin again")
-    resume_anyway: bool = setting(
-        False, "resume although library versions, the number of threads or the device have changed", rare=True
+    resume_anyway: bool = rare_setting(
+        False, "resume although library versions, the number of threads or the device have changed"
     )
-    keep: bool = setting(False, "keep OUT.videostyle when the run is finished", rare=True)
-    state_seconds: float = setting(
+    keep: bool = rare_setting(False, "keep OUT.videostyle when the run is finished")
+    state_seconds: float = rare_setting(
         30.0,
         "seconds between two saved states, the most work that a crash loses; longer on a slow disk, "
         "0: save after every frame",
         minimum=0.0,
         metavar="SECONDS",
-        rare=True,
     )
 
     def __post_init__(self) -> None:

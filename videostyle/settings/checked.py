@@ -1,8 +1,10 @@
 """Settings that check themselves: types, choices and ranges from their fields, unknown names refused."""
 
 import math
+import operator
 from collections.abc import Mapping
 from dataclasses import field, fields, replace
+from functools import partial
 from numbers import Integral, Real
 from types import NoneType
 from typing import Any, Self, get_args, get_origin, get_type_hints
@@ -11,11 +13,12 @@ from videostyle.errors import UsageError
 
 
 def setting(default: Any, help: str, **metadata: Any) -> Any:
-    """A dataclass field with its help text; ``choices``, ``minimum``, ``above`` and ``maximum`` are checked.
-
-    ``rare``: an option that few people need; the command line lists it in a group of its own.
-    """
+    """A dataclass field with its help text; ``choices``, ``minimum``, ``above`` and ``maximum`` are checked."""
     return field(default=default, metadata={"help": help, **metadata})
+
+
+# For an option that few people need: the command line lists it in a group of its own.
+rare_setting = partial(setting, rare=True)
 
 
 # Values as people write them, in a recipe or in Python: a whole number is a number too, and so is a fraction.
@@ -26,6 +29,7 @@ KINDS: dict[Any, tuple[str, tuple[type, ...]]] = {
     str: ("a text", (str,)),
     NoneType: ("nothing", (NoneType,)),
 }
+LIMITS = {"minimum": (operator.ge, "at least"), "above": (operator.gt, "above"), "maximum": (operator.le, "at most")}
 
 
 def _expected(annotation: Any) -> list[Any]:
@@ -44,8 +48,7 @@ def _word(kind: Any) -> str:
 
 
 class CheckedSettings:
-    """Checks common to all settings classes: types, choices and ranges on construction, unknown names in
-    ``from_mapping``."""
+    """Checks types, choices and ranges on construction, and unknown names in ``from_mapping``."""
 
     def __post_init__(self) -> None:
         types = get_type_hints(type(self))
@@ -63,19 +66,15 @@ class CheckedSettings:
             raise UsageError(f"{option} is {value!r}; it can be {', '.join(map(str, rule['choices']))}")
         if isinstance(value, float) and not math.isfinite(value):
             raise UsageError(f"{option} is not a finite number")
-        if "minimum" in rule and value < rule["minimum"]:
-            raise UsageError(f"{option} is {value}; it must be at least {rule['minimum']}")
-        if "above" in rule and value <= rule["above"]:
-            raise UsageError(f"{option} is {value}; it must be above {rule['above']}")
-        if "maximum" in rule and value > rule["maximum"]:
-            raise UsageError(f"{option} is {value}; it must be at most {rule['maximum']}")
+        for limit, (keeps, words) in LIMITS.items():
+            if limit in rule and not keeps(value, rule[limit]):
+                raise UsageError(f"{option} is {value}; it must be {words} {rule[limit]}")
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
         """Settings from plain values (a recipe, a record); an unknown name is refused, lists become tuples."""
         known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
-        unknown = sorted(set(values) - known)
-        if unknown:
+        if unknown := sorted(set(values) - known):
             raise UsageError(f"unknown setting {', '.join(unknown)}; known ones are {', '.join(sorted(known))}")
         return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
 
