@@ -12,7 +12,6 @@ from videostyle.frames import Frame
 from videostyle.losses import formulas
 from videostyle.losses.style import StyleTarget
 from videostyle.measure import metrics
-from videostyle.measure.metrics import WarpError
 from videostyle.networks.feature_extractor import FeatureExtractor
 from videostyle.temporal.warp import Warp
 
@@ -95,61 +94,6 @@ def test_nothing_trusted_is_not_a_number():
     assert math.isnan(metrics.warp_error(x, x, moving(0.0, mask=torch.zeros(1, 1, 8, 10))))
 
 
-def plain(value: float) -> torch.Tensor:
-    return torch.full((1, 3, 8, 10), float(value))
-
-
-def test_short_and_long_term_over_a_clip_that_brightens():
-    """Stylised: 0.1 brighter every frame; source: still. Squared: 0.01 from frame to frame, 0.01 t^2 from the first."""
-    stylised = [plain(0.1 * t) for t in range(4)]
-    source = [plain(0.5)] * 4
-    warps = [moving(0.0)] * 3
-    short = list(metrics.short_term(stylised, source, warps))
-    long = list(metrics.long_term(stylised, source, warps))
-    assert [e.stylised for e in short] == pytest.approx([0.01, 0.01, 0.01])
-    assert [e.stylised for e in long] == pytest.approx([0.01, 0.04, 0.09])
-    assert [e.source for e in short + long] == [0.0] * 6
-    assert metrics.mean_excess(long) == pytest.approx(0.14 / 3)
-
-
-def test_the_sources_own_error_is_the_floor():
-    frames = [plain(v) for v in (0.2, 0.5, 0.4)]
-    errors = list(metrics.short_term(frames, frames, [moving(0.0)] * 2))
-    assert [e.source for e in errors] == pytest.approx([0.09, 0.01])
-    assert [e.excess for e in errors] == [0.0, 0.0]
-
-
-def test_frames_are_read_one_at_a_time():
-    read = []
-
-    def frames():
-        for t in range(5):
-            read.append(t)
-            yield plain(0.1 * t)
-
-    errors = metrics.short_term(frames(), [plain(0.5)] * 5, [moving(0.0)] * 4)
-    next(errors)
-    assert read == [0, 1]
-
-
-@pytest.mark.parametrize(("stylised", "source", "warps"), [(3, 4, 2), (4, 3, 2), (3, 3, 1), (3, 3, 3)])
-def test_clips_of_unequal_length_are_an_error(stylised, source, warps):
-    with pytest.raises(ValueError, match=r"argument"):
-        list(metrics.short_term([plain(0)] * stylised, [plain(0)] * source, [moving(0.0)] * warps))
-
-
-def test_an_empty_clip_and_a_single_frame():
-    assert list(metrics.short_term([], [], [])) == []
-    assert list(metrics.long_term([plain(0.1)], [plain(0.2)], [])) == []
-
-
-def test_mean_excess_leaves_out_what_cannot_be_said():
-    nan = float("nan")
-    assert metrics.mean_excess([WarpError(0.5, 0.1), WarpError(nan, nan), WarpError(0.3, 0.1)]) == pytest.approx(0.3)
-    assert math.isnan(metrics.mean_excess([WarpError(nan, nan)]))
-    assert math.isnan(metrics.mean_excess([]))
-
-
 # --- over a clip
 
 
@@ -200,6 +144,43 @@ def test_flicker_and_drift_of_a_still_source(extractor):
     assert [f.short is None for f in found.frames] == [True] + [False] * 11
     assert [f.long is None for f in found.frames] == [True] * 10 + [False] * 2
     assert found.frames[11].long.stylised == pytest.approx(0.01, rel=1e-3)  # ten frames later, 0.1 brighter
+
+
+def test_short_and_long_term_by_value(extractor):
+    """Stylised: 0.01 brighter every frame; source: still. Squared: 1e-4 from frame to frame, 0.01 over ten frames."""
+    found = clip_measures(extractor, [torch.full((1, 3, 32, 40), 0.3 + 0.01 * t) for t in range(12)], still_source(12))
+    assert [f.short.stylised for f in found.frames[1:]] == pytest.approx([1e-4] * 11, rel=1e-3)
+    assert [f.long.stylised for f in found.frames[10:]] == pytest.approx([0.01] * 2, rel=1e-3)
+    assert [f.short.source for f in found.frames[1:]] == [0.0] * 11
+
+
+def test_the_sources_own_error_is_the_floor(extractor):
+    source = [Frame(torch.full((1, 3, 32, 40), v), pts=t) for t, v in enumerate((0.2, 0.5, 0.4))]
+    errors = [f.short for f in clip_measures(extractor, [f.pixels for f in source], source).frames[1:]]
+    assert [e.source for e in errors] == pytest.approx([0.09, 0.01], rel=1e-4)
+    assert [e.excess for e in errors] == [0.0, 0.0]
+
+
+def test_each_frame_is_warped_to_the_one_before_it_and_to_the_tenth(extractor):
+    """``flow`` gets the later frame first, and its number for neighbours only."""
+    asked = []
+
+    def flow(current, previous, index):
+        asked.append((round(current.mean().item() * 100), round(previous.mean().item() * 100), index))
+        return moving(0.0, current.shape[2:])
+
+    source = [Frame(torch.full((1, 3, 32, 40), t / 100), pts=t) for t in range(11)]
+    style = StyleTarget(extractor, picture(32, 32, seed=3), STYLE_LAYERS)
+    measures = metrics.ClipMeasures(extractor, style, CONTENT_LAYERS, flow)
+    for one in source:
+        measures.add(one.pixels, one)
+    assert asked == [*((t, t - 1, t) for t in range(1, 11)), (10, 0, None)]
+
+
+def test_an_empty_clip_and_a_single_frame(extractor):
+    assert clip_measures(extractor, [], []).shots == []
+    single = clip_measures(extractor, [torch.full((1, 3, 32, 40), 0.1)], still_source(1))
+    assert (single.frames[0].short, single.frames[0].long, len(single.shots)) == (None, None, 1)
 
 
 def test_nothing_is_compared_across_a_cut(extractor):

@@ -12,6 +12,7 @@ from small_networks import known_warp
 from videostyle.cli.main import main
 from videostyle.errors import UsageError
 from videostyle.measure import report
+from videostyle.measure.metrics import ClipMeasures, FrameMeasures, ShotMeasures, WarpError
 from videostyle.samples import sample
 from videostyle.temporal.flow import given_warp
 
@@ -57,6 +58,15 @@ def test_a_file_without_a_record_has_none(tmp_path):
     assert report.read_record(tmp_path / "nothing.mp4") == {}
 
 
+def test_known_flow_takes_the_place_of_the_estimate_between_neighbours(made, tmp_path):
+    """The flow given is of the frame that its number names: 2 of the 5 frames, not the others."""
+    np.savez(tmp_path / "2.npz", flow=np.full((36, 64, 2), 20, np.float16))
+    source, style = sample("clip.mp4"), sample("styles/brush.jpg")
+    estimated, given = (report.measure_files(source, made, style, flow=f).measures for f in (None, tmp_path))
+    differ = [a.short != b.short for a, b in zip(estimated.frames, given.frames, strict=True)]
+    assert differ == [False, False, True, False, False]
+
+
 def test_flow_files_are_told_by_their_numbers(tmp_path):
     with pytest.raises(UsageError, match="no folder"):
         report.flow_files(tmp_path / "nowhere")
@@ -80,5 +90,40 @@ def test_known_flow_is_scaled_and_trusted_where_it_is_known(tmp_path):
     assert found.visible[..., 12:, 12:37].all()
 
 
+def judged(*frames: FrameMeasures, shots: tuple[ShotMeasures, ...] = ()) -> report.Report:
+    measures = ClipMeasures(None, None, (), None)  # type: ignore[arg-type]
+    measures.frames, measures.shots = list(frames), list(shots)
+    return report.Report("small", (64, 36), {}, {}, measures)
+
+
+def frame(index: int, short: WarpError | None) -> FrameMeasures:
+    return FrameMeasures(index, 0, index / 25, 1.0 + index, 2.0, short, None, (0.5, 0.0, 0.0))
+
+
+def shot(number: int, frames: int, flicker: float, drift: float) -> ShotMeasures:
+    return ShotMeasures(number, frames, 0.5, flicker, flicker, (drift, 0.0, 0.0), (0.0, 0.0, 0.0))
+
+
 def test_json_holds_no_nan(tmp_path):
-    assert report._plain({"a": math.nan, "b": (1.0, [math.nan])}) == {"a": None, "b": [1.0, [None]]}
+    nothing = WarpError(math.nan, math.nan)
+    report.write_json(
+        tmp_path / "m.json", judged(frame(0, None), frame(1, nothing), shots=(shot(0, 2, math.nan, 0.1),))
+    )
+    text = (tmp_path / "m.json").read_text()
+    found = json.loads(text)
+    assert "NaN" not in text
+    assert found["frames"][1]["short"] == {"stylised": None, "source": None}
+    assert found["shots"][0]["flicker"] is None and found["shots"][0]["drift"] == [0.1, 0.0, 0.0]
+
+
+def test_the_summary_leaves_out_what_cannot_be_said():
+    errors = (None, WarpError(0.5, 0.1), WarpError(math.nan, math.nan), WarpError(0.3, 0.1))
+    shots = (shot(0, 1, 0.4, -0.3), shot(1, 3, 0.2, 0.1), shot(2, 5, math.nan, 0.2))
+    found = report.summary(judged(*(frame(i, e) for i, e in enumerate(errors)), shots=shots).measures)
+    assert (found["frames"], found["shots"], found["style"], found["content"]) == (4, 3, 2.5, 2.0)
+    assert found["short"] == pytest.approx(0.4) and found["short_source"] == pytest.approx(0.1)
+    assert found["short_excess"] == pytest.approx(0.3)
+    assert found["long"] is found["long_source"] is found["long_excess"] is None
+    assert found["flicker"] == pytest.approx(0.25)  # weighted by frames
+    assert found["drift_luma"] == -0.3  # the largest, with its sign
+    assert report.summary(judged(frame(0, WarpError(math.nan, math.nan))).measures)["short_excess"] is None

@@ -6,7 +6,7 @@ blurred or unstylised clip has the smallest): read it beside the style distance,
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -19,18 +19,14 @@ from videostyle.losses.style import StyleTarget
 from videostyle.networks.feature_extractor import FeatureExtractor
 from videostyle.temporal.warp import Warp
 
-# The scale of BT.709's Cb and Cr.
-CB, CR = 1.8556, 1.5748
-# How far back the long-term warp error looks, in frames.
-LONG_TERM_FRAMES = 10
-# A pixel of the source stands still if its luma's standard deviation over the shot is below this (of 1).
-STILL = 3 / 255
+CB, CR = 1.8556, 1.5748  # the scale of BT.709's Cb and Cr
+LONG_TERM_FRAMES = 10  # how far back the long-term warp error looks
+STILL = 3 / 255  # a pixel of the source stands still if its luma's standard deviation over the shot (of 1) is below
 
 
 def style_distance(extractor: FeatureExtractor, picture: torch.Tensor, style: StyleTarget) -> float:
     """The style loss of ``picture``: mean of E_l over the layers of ``style``, as the objective has it, unweighted."""
-    layers = tuple(style.grams)
-    return _losses(extractor, picture, picture, style, (), layers).style.item()
+    return _losses(extractor, picture, picture, style, ()).style.item()
 
 
 @torch.no_grad()
@@ -58,8 +54,7 @@ def content_distance(
     extractor: FeatureExtractor, picture: torch.Tensor, content: torch.Tensor, layers: tuple[str, ...]
 ) -> float:
     """The content loss of ``picture`` against ``content`` (same size) at ``layers``, unweighted."""
-    nothing = StyleTarget(extractor, content, ())
-    return _losses(extractor, picture, content, nothing, layers, ()).content.item()
+    return _losses(extractor, picture, content, StyleTarget(extractor, content, ()), layers).content.item()
 
 
 def _losses(
@@ -67,11 +62,10 @@ def _losses(
     picture: torch.Tensor,
     content: torch.Tensor,
     style: StyleTarget,
-    content_layers: tuple[str, ...],
-    style_layers: tuple[str, ...],
+    layers: tuple[str, ...],
 ) -> Losses:
-    weights = LossWeights(1.0, 1.0, 0.0, content_layers, style_layers)
-    return Objective(extractor, ContentTarget(extractor, content, content_layers), style, weights).value(picture)
+    weights = LossWeights(1.0, 1.0, 0.0, layers, tuple(style.grams))
+    return Objective(extractor, ContentTarget(extractor, content, layers), style, weights).value(picture)
 
 
 def warp_error(current: torch.Tensor, previous: torch.Tensor, warp: Warp) -> float:
@@ -94,42 +88,8 @@ class WarpError:
 
     @property
     def excess(self) -> float:
-        """What the stylisation added; the floor holds noise, changing light and the flow's own mistakes."""
+        """What the stylisation added; the floor holds noise, changing light and errors of the flow."""
         return self.stylised - self.source
-
-
-def short_term(
-    stylised: Iterable[torch.Tensor], source: Iterable[torch.Tensor], warps: Iterable[Warp]
-) -> Iterator[WarpError]:
-    """Each frame from the second on against the one before. ``warps``: from frame t to t-1, for t = 1, 2, ..."""
-    return _against(stylised, source, warps, follow=True)
-
-
-def long_term(
-    stylised: Iterable[torch.Tensor], source: Iterable[torch.Tensor], warps: Iterable[Warp]
-) -> Iterator[WarpError]:
-    """Each frame from the second on against the first. ``warps``: from frame t to frame 0, for t = 1, 2, ..."""
-    return _against(stylised, source, warps, follow=False)
-
-
-def _against(
-    stylised: Iterable[torch.Tensor], source: Iterable[torch.Tensor], warps: Iterable[Warp], follow: bool
-) -> Iterator[WarpError]:
-    """Frames are read one at a time; the frame compared with moves along (``follow``) or stays the first."""
-    pairs = zip(stylised, source, strict=True)
-    anchor = next(pairs, None)
-    if anchor is None:
-        return
-    for frame, warp in zip(pairs, warps, strict=True):
-        yield WarpError(warp_error(frame[0], anchor[0], warp), warp_error(frame[1], anchor[1], warp))
-        if follow:
-            anchor = frame
-
-
-def mean_excess(errors: Iterable[WarpError]) -> float:
-    """Mean over frames of what the stylisation added; frames without a trusted pixel do not count. NaN if none do."""
-    found = [e.excess for e in errors if e.excess == e.excess]
-    return sum(found) / len(found) if found else float("nan")
 
 
 def mean_colour(picture: torch.Tensor) -> tuple[float, float, float]:
@@ -181,24 +141,20 @@ class FrameMeasures:
 
 @dataclass(frozen=True)
 class ShotMeasures:
-    """One shot: flicker where the source stands still, and drift, each with the source's own beside it.
-
-    ``flicker``: median over still pixels of the standard deviation of luma over time, NaN without still pixels.
-    ``still``: share of still pixels. ``drift``: how far the fitted line of mean luma, Cb and Cr runs over the shot.
-    """
+    """One shot: flicker where the source stands still, and drift, each with the source's own beside it."""
 
     shot: int
     frames: int
-    still: float
-    flicker: float
+    still: float  # share of still pixels
+    flicker: float  # median over still pixels of the standard deviation of luma over time, NaN without still pixels
     source_flicker: float
-    drift: tuple[float, float, float]
+    drift: tuple[float, float, float]  # how far the fitted line of mean luma, Cb and Cr runs over the shot
     source_drift: tuple[float, float, float]
 
 
 @dataclass
 class _Shot:
-    """What is kept of a shot while it is measured: LONG_TERM_FRAMES frames and a few planes."""
+    """What is kept of a shot while it is measured: LONG_TERM_FRAMES frames and six planes."""
 
     pairs: deque[tuple[torch.Tensor, torch.Tensor]] = field(default_factory=lambda: deque(maxlen=LONG_TERM_FRAMES))
     stylised: Variation = field(default_factory=Variation)
@@ -215,15 +171,9 @@ class _Shot:
 
     def measures(self, shot: int) -> ShotMeasures:
         still = self.source.deviation < STILL
-        return ShotMeasures(
-            shot,
-            len(self.colours),
-            still.float().mean().item(),
-            _median(self.stylised.deviation[still]),
-            _median(self.source.deviation[still]),
-            _drift(self.colours),
-            _drift(self.source_colours),
-        )
+        flicker, floor = (_median(clip.deviation[still]) for clip in (self.stylised, self.source))
+        drifts = _drift(self.colours), _drift(self.source_colours)
+        return ShotMeasures(shot, len(self.colours), still.float().mean().item(), flicker, floor, *drifts)
 
 
 def _median(values: torch.Tensor) -> float:
@@ -236,11 +186,10 @@ def _drift(colours: list[tuple[float, float, float]]) -> tuple[float, float, flo
 
 
 class ClipMeasures:
-    """Everything that is measured of a clip, frame by frame; memory does not grow with it but for a few numbers.
+    """Everything that is measured of a clip, frame by frame; of a frame a few numbers stay in memory.
 
     ``extractor``, ``style``, ``content_layers``: the judging network and what it compares. ``flow(current, previous,
-    index)``: the warp between two source frames, the later one the ``index``-th of the clip; ``index`` is None for
-    frames that are not neighbours.
+    index)``: the warp from source frame ``index`` to the one before it; None: between frames that are no neighbours.
     """
 
     def __init__(
@@ -259,8 +208,7 @@ class ClipMeasures:
         """The next frame of both clips; a cut is one of the source's."""
         if source.cut and self._shot.colours:
             self.finish()
-        pairs = self._shot.pairs
-        index = len(self.frames)
+        pairs, index = self._shot.pairs, len(self.frames)
         found = FrameMeasures(
             index,
             len(self.shots),
@@ -276,7 +224,7 @@ class ClipMeasures:
         return found
 
     def finish(self) -> None:
-        """The shot is over."""
+        """End the shot."""
         if self._shot.colours:
             self.shots.append(self._shot.measures(len(self.shots)))
         self._shot = _Shot()

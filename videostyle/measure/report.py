@@ -1,12 +1,10 @@
-"""``videostyle measure``: a stylised file against its source, as numbers, JSON and a plot.
-
-Definitions are those of ``measure.py``, after Lai et al. 2018; they are stated again in the JSON (``DEFINITIONS``).
-"""
+"""``videostyle measure``: a stylised file against its source, as numbers, JSON and a plot."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +28,7 @@ from videostyle.temporal.cuts import find_shots
 from videostyle.temporal.flow import dis_flow, given_warp
 from videostyle.temporal.warp import Warp
 
-DEFINITIONS = {
+DEFINITIONS = {  # those of `metrics`, after Lai et al. 2018
     "style": "mean over layers of E_l of Gatys et al. 2016, Grams divided by the positions, without its weight",
     "content": "content loss of Gatys et al. 2016 at a reference of 512 x 512, without its weight",
     "short": "mean over trusted pixels and channels of |x_t - warp(x_t-1)|^2, pixels in [0, 1], squared, no root "
@@ -42,8 +40,7 @@ DEFINITIONS = {
     "deviation of stylised luma over time, in [0, 1]",
     "drift": "how far the least-squares line of a frame's mean luma, Cb and Cr (BT.709) runs over the shot, in [0, 1]",
 }
-# Settings of the record that decide what is compared; nothing else of it is used.
-COMPARED = ("style_layers", "content_layers", "pooling", "style_scale")
+COMPARED = ("style_layers", "content_layers", "pooling", "style_scale")  # the settings of the record that are used
 
 
 @dataclass(frozen=True)
@@ -57,16 +54,9 @@ class Report:
     measures: ClipMeasures
 
     def as_json(self) -> dict[str, Any]:
-        return {
-            "network": self.network,
-            "size": self.size,
-            "compared": self.settings,
-            "record": self.record,
-            "definitions": DEFINITIONS,
-            "summary": summary(self.measures),
-            "shots": [asdict(s) for s in self.measures.shots],
-            "frames": [asdict(f) for f in self.measures.frames],
-        }
+        head = {"network": self.network, "size": self.size, "compared": self.settings, "record": self.record}
+        shots, frames = ([asdict(part) for part in parts] for parts in (self.measures.shots, self.measures.frames))
+        return head | {"definitions": DEFINITIONS, "summary": summary(self.measures), "shots": shots, "frames": frames}
 
 
 def measure_files(
@@ -85,8 +75,7 @@ def measure_files(
     ``flow``: a folder of ``*N.npz`` (N: a frame's number counted from 0) with the flow from frame N to frame N-1.
     Raises VideoStyleError; UsageError where the clips differ in length.
     """
-    record = read_record(stylised)
-    painted = probe(stylised)
+    record, painted = read_record(stylised), probe(stylised)
     compared = {name: v for name, v in record.get("settings", {}).items() if name in COMPARED}
     settings = Settings.from_mapping(compared | {"weights": weights})
     machine = choose_machine(settings)
@@ -114,9 +103,8 @@ def _pairs(stylised: Iterator[Frame], source: Iterator[Frame]) -> Iterator[tuple
     for index, (one, other) in enumerate(zip_longest(stylised, source)):
         if one is None or other is None:
             short, long = ("stylised clip", "source") if one is None else ("source", "stylised clip")
-            raise UsageError(
-                f"the {short} ends after {index} frames and the {long} goes on; give the clip's own source"
-            )
+            words = f"the {short} ends after {index} frames and the {long} goes on; give the clip's own source"
+            raise UsageError(words)
         yield one, other
 
 
@@ -142,14 +130,11 @@ def flow_of(folder: str | Path | None) -> Callable[[torch.Tensor, torch.Tensor, 
 
 
 def flow_files(folder: Path) -> dict[int, Path]:
-    """The .npz files of a folder by the number that their names end in."""
+    """The .npz files of a folder by the number that their names end in. Raises UsageError where there is none."""
     if not folder.is_dir():
         raise UsageError(f"flow is {folder}, which is no folder; expected one with files like flow0001.npz")
-    found = {}
-    for file in sorted(folder.glob("*.npz")):
-        digits = file.stem[len(file.stem.rstrip("0123456789")) :]
-        if digits:
-            found[int(digits)] = file
+    numbered = ((re.search(r"[0-9]+$", file.stem), file) for file in sorted(folder.glob("*.npz")))
+    found = {int(number[0]): file for number, file in numbered if number}
     if not found:
         raise UsageError(f"flow is {folder}, where no file is named like flow0001.npz")
     return found
@@ -174,12 +159,8 @@ def summary(measures: ClipMeasures) -> dict[str, float | None]:
 
 
 def _errors(name: str, found: list[WarpError | None]) -> dict[str, float | None]:
-    there = [e for e in found if e is not None]
-    return {
-        name: _mean([e.stylised for e in there]),
-        f"{name}_source": _mean([e.source for e in there]),
-        f"{name}_excess": _mean([e.excess for e in there]),
-    }
+    parts = {name: "stylised", f"{name}_source": "source", f"{name}_excess": "excess"}
+    return {key: _mean([getattr(e, part) for e in found if e is not None]) for key, part in parts.items()}
 
 
 def _mean(values: list[float]) -> float | None:
@@ -188,17 +169,12 @@ def _mean(values: list[float]) -> float | None:
 
 
 def write_json(path: str | Path, judgement: Report) -> None:
-    """Every number with its definition; what could not be said is null. Raises MediaError."""
-    files.write_json(Path(path), _plain(judgement.as_json()))
+    """Every number with its definition; NaN, which JSON does not know, is null. Raises MediaError."""
+    files.write_json(Path(path), json.loads(json.dumps(judgement.as_json()), parse_constant=_null_for_nan))
 
 
-def _plain(value: Any) -> Any:
-    """JSON knows no NaN."""
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    return None if isinstance(value, float) and value != value else value
+def _null_for_nan(constant: str) -> float | None:
+    return None if constant == "NaN" else float(constant)
 
 
 def table(judgement: Report) -> list[str]:
@@ -212,13 +188,11 @@ def table(judgement: Report) -> list[str]:
 
 def plot(judgement: Report, path: str | Path) -> None:
     """Distances, warp errors and mean colour over time, as a picture."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     frames = judgement.measures.frames
     times = [f.seconds for f in frames]
     figure = Figure(figsize=(9, 9), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots(4, 1, sharex=True)
     axes[0].plot(times, [f.style for f in frames], label="style distance")
     axes[1].plot(times, [f.content for f in frames], label="content distance")
@@ -228,15 +202,14 @@ def plot(judgement: Report, path: str | Path) -> None:
         axes[2].plot([t for t, _ in there], [e.source for _, e in there], "--", label=f"{name}, source's own")
     for channel, name in enumerate(("luma", "Cb", "Cr")):
         axes[3].plot(times, [f.colour[channel] for f in frames], label=f"mean {name}")
+    cuts = [frame.seconds for before, frame in pairwise(frames) if frame.shot != before.shot]
     for axis in axes:
         axis.legend(loc="upper right")
-        for frame in frames[1:]:
-            if frame.shot != frames[frame.index - 1].shot:
-                axis.axvline(frame.seconds, color="grey", linewidth=0.5)
+        for seconds in cuts:
+            axis.axvline(seconds, color="grey", linewidth=0.5)
     axes[3].set_xlabel("seconds")
     try:
         figure.savefig(path)
     except (OSError, ValueError) as e:
-        raise UsageError(
-            f"the plot cannot go to {path} ({e}); name a .png, .svg or .pdf in a folder that exists"
-        ) from e
+        words = f"the plot cannot go to {path} ({e}); name a .png, .svg or .pdf in a folder that exists"
+        raise UsageError(words) from e
