@@ -8,13 +8,13 @@ import pytest
 import torch
 from small_networks import small_backbone, smooth_picture
 
-from videostyle.experiments import runner as running
 from videostyle.experiments.inputs import Inputs
 from videostyle.experiments.runner import Runner
 from videostyle.losses.objective import Losses
 from videostyle.media.still import write_picture
 from videostyle.optimise.outcome import OptimisedImage
 from videostyle.settings import Settings
+from videostyle.stylise.stylizer import Stylizer
 
 
 @pytest.fixture
@@ -41,15 +41,15 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     """The settings of every picture that was painted; a stub paints, a mixture of start and content."""
     seen: list[Settings] = []
 
-    def paint(stylizer, content, start, report=None):
+    def paint(stylizer, content, task, report=None):
         seen.append(stylizer.settings)
         zero = torch.zeros(1)
         count = stylizer.settings.iterations
         curve = torch.stack([1e6 / torch.arange(1, count + 1)] * 3, 1)
         if report:
             report(count, 1.0)
-        pixels = 0.5 * (start + content)
-        return OptimisedImage(pixels, Losses(*[zero] * len(fields(Losses))), count, 0.01, curve, 0.0, snapshot=pixels)
+        pixels, losses = 0.5 * (task.start + content), Losses(*[zero] * len(fields(Losses)))
+        return OptimisedImage(pixels, losses, count, 0.01, curve, 0.0, snapshot=pixels), None
 
-    monkeypatch.setattr(running, "_paint", paint)
+    monkeypatch.setattr(Stylizer, "optimise", paint)
     return seen

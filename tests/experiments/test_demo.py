@@ -1,20 +1,23 @@
 """The demo video: what goes into it, and what comes out, with a stub in the painter's place."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import pytest
-from small_networks import smooth_picture
+from small_networks import small_backbone, smooth_picture
 
 from videostyle.errors import StalledError, UsageError
 from videostyle.experiments.demo import film, montage
 from videostyle.experiments.demo.film import make_demo
 from videostyle.experiments.demo.lettering import caption, cropped, end_card
-from videostyle.media.still import read_picture
+from videostyle.media.still import read_picture, write_picture
+from videostyle.networks import compact
 from videostyle.pipeline.video import copy_video
 from videostyle.samples import sample
-from videostyle.settings import Settings
+from videostyle.settings import MediaSettings, Settings
+from videostyle.stylise import stylizer
 
 SECONDS = 0.25
 
@@ -61,6 +64,73 @@ def test_the_demo_has_every_scene_sound_and_an_animation(tmp_path, stub, monkeyp
     assert len(stub) == 3  # what was painted is kept
 
 
+@pytest.fixture
+def painted(tmp_path, stub, monkeypatch):
+    """Makes a demo of a short clip and one style; the number of clips painted so far."""
+    monkeypatch.setattr(film, "compose", lambda *_: None)
+    monkeypatch.setattr(film, "animate", lambda *_: tmp_path / "demo.webp")
+    clip, style = tmp_path / "in.mp4", tmp_path / "style.png"
+    copy_video(sample("clip.mp4"), clip, media=MediaSettings(size=64, duration_seconds=0.5))
+    write_picture(style, smooth_picture(40, 60, seed=1), overwrite=False)
+
+    def make(**changes) -> int:
+        make_demo(tmp_path / "demo", clip, [style], Settings(backbone="compact").replace(**changes), size=32)
+        return len(stub)
+
+    return make
+
+
+def test_a_demo_is_painted_again_for_other_content_and_not_for_the_same(tmp_path, painted):
+    assert painted() == painted() == 1
+    write_picture(tmp_path / "style.png", smooth_picture(40, 60, seed=2), overwrite=True)
+    assert painted() == painted() == 2
+    media = MediaSettings(size=64, duration_seconds=0.5, start_seconds=1.0, overwrite=True)
+    copy_video(sample("clip.mp4"), tmp_path / "in.mp4", media=media)
+    assert painted() == painted() == 3
+    assert painted(seed=1) == 4
+    write_picture(tmp_path / "start.png", smooth_picture(40, 60, seed=1), overwrite=False)
+    start = {"first_init": str(tmp_path / "start.png")}
+    assert painted(**start) == painted(**start) == 5
+    write_picture(tmp_path / "start.png", smooth_picture(40, 60, seed=2), overwrite=True)
+    assert painted(**start) == 6
+
+
+@pytest.mark.parametrize(
+    ("options", "size", "iterations"),
+    [({"quick": True}, 256, 30), ({"size": 32}, 32, 99), ({"quick": True, "size": 48}, 48, 30), ({}, 400, 99)],
+)
+def test_size_and_quick_reach_the_painter(tmp_path, stub, monkeypatch, options, size, iterations):
+    seen = []
+
+    def copy(clip, style, output, settings, media, **_):
+        seen.append((media.size, settings.iterations))
+        return copy_video(clip, output, settings, media)
+
+    monkeypatch.setattr(film, "stylise_video", copy)
+    monkeypatch.setattr(film, "compose", lambda *_: None)
+    monkeypatch.setattr(film, "animate", lambda *_: tmp_path / "demo.webp")
+    settings = Settings(backbone="compact", device="cpu", iterations=99)
+    make_demo(tmp_path / "demo", styles=[sample("styles/brush.jpg")], settings=settings, **options)
+    assert seen == [(size, iterations)]
+
+
+def test_a_demo_is_painted_again_by_another_network(painted, monkeypatch):
+    assert painted() == 1
+    network = compact.load()
+    monkeypatch.setattr(compact, "load", lambda: replace(network, sha256="other"))
+    assert painted() == painted() == 2
+
+
+def test_the_network_that_polishes_a_demo_has_a_say(painted, monkeypatch):
+    def polisher(sha256):
+        monkeypatch.setattr(stylizer, "load_backbone", lambda *_, **__: replace(small_backbone(), sha256=sha256))
+
+    polisher("one")
+    assert painted(polish=3) == painted(polish=3) == 1
+    polisher("two")
+    assert painted(polish=3) == 2
+
+
 def test_a_clip_without_sound_that_is_square_and_one_style(tmp_path, stub):
     graph = montage.Canvas((64, 64), Fraction(24))
     silent = tmp_path / "a silent 'clip'.mp4"
@@ -99,7 +169,7 @@ def test_composing_is_tried_once_more_when_ffmpeg_hangs(tmp_path, monkeypatch):
     canvas = montage.Canvas((64, 36), Fraction(24))
     montage.compose([montage.Scene(6, (montage.Part(sample("clip.mp4"), 6),))], canvas, clip)
     assert streams(clip)["frames"] == 6
-    assert len(ways) == 3 and ways[0] < montage.TIME_LIMIT  # twice the scene, then the joining
+    assert len(ways) == 3 and ways[0] < 60  # twice the scene, then the joining
 
 
 def test_a_place_that_cannot_be_is_refused(tmp_path):
@@ -125,11 +195,25 @@ def test_a_style_picture_is_cut_to_its_place():
     assert cropped(smooth_picture(60, 30), 2.0).shape == (1, 3, 15, 30)
 
 
-def test_the_end_names_the_command_that_makes_the_demo():
-    assert film._command(None, (), None, False) == "videostyle demo"
-    clip, styles = Path("films/my holiday.mov"), ["a/one.jpg", "b/two.png"]
-    asked = "videostyle demo --clip 'my holiday.mov' --style one.jpg two.png --size 640 --quick"
-    assert film._command(clip, styles, 640, True) == asked
+@pytest.mark.parametrize("given", [False, True])
+def test_the_end_names_the_command_that_makes_the_demo(tmp_path, stub, monkeypatch, given):
+    commands = []
+
+    def card(size, stills, command, lines):
+        commands.append(command)
+        return end_card(size, stills, command, lines)
+
+    monkeypatch.setattr(film, "compose", lambda *_: None)
+    monkeypatch.setattr(film, "animate", lambda *_: tmp_path / "demo.webp")
+    monkeypatch.setattr(film.lettering, "end_card", card)
+    monkeypatch.setattr(film, "STYLES", ("brush",))
+    clip, style = tmp_path / "my holiday.mp4", tmp_path / "one.jpg"
+    clip.write_bytes(sample("clip.mp4").read_bytes())
+    style.write_bytes(sample("styles/brush.jpg").read_bytes())
+    options = {"clip": clip, "styles": [style], "size": 32, "quick": True} if given else {}
+    make_demo(tmp_path / "demo", settings=Settings(backbone="compact", device="cpu"), **options)
+    asked = " --clip 'my holiday.mp4' --style one.jpg --size 32 --quick" if given else ""
+    assert commands == [f"videostyle demo{asked}"]
 
 
 @pytest.mark.parametrize("count", [2, 3, 6, 11])

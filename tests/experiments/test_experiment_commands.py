@@ -1,5 +1,6 @@
 """The two commands, from the command line to the library."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from videostyle.cli.console import Console
 from videostyle.cli.main import main
 from videostyle.experiments import figures
 from videostyle.experiments.demo import film
-from videostyle.experiments.recipes import recipe_names
+from videostyle.experiments.recipes import load_recipes
 from videostyle.pipeline.progress import Progress
 
 QUICK = ["--quick", "--size", "64", "--backbone", "compact"]
@@ -18,7 +19,7 @@ QUICK = ["--quick", "--size", "64", "--backbone", "compact"]
 def test_the_experiments_are_listed(capsys):
     assert main(["experiments", "--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == recipe_names()
+    assert [line.split()[0] for line in lines] == [recipe.name for recipe in load_recipes()]
 
 
 def test_experiments_go_to_their_folder_and_are_kept(tmp_path, pictures, calls, capsys, monkeypatch):
@@ -38,7 +39,8 @@ def test_experiments_go_to_their_folder_and_are_kept(tmp_path, pictures, calls, 
     captured = capsys.readouterr()
     assert captured.out.splitlines()[-1] == str(folder / "index.html")
     assert "1 picture of 64 pixels, 150 evaluations: about" in captured.err
-    assert len(list((folder / "pictures").glob("*.png"))) == 1
+    (kept,) = (folder / "pictures").glob("*.json")
+    assert json.loads(kept.read_text())["content"] == "content.png"
     painted = len(calls)
     assert main([*command, "--quiet"]) == 0
     assert capsys.readouterr().out == "" and len(calls) == painted

@@ -1,7 +1,6 @@
 """The gallery: whole and without the network as text, and alive in a real browser."""
 
 import re
-import time
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -154,7 +153,7 @@ def check_players(browser: Browser) -> None:
     browser.key("Enter", 13)
     browser.do("document.querySelector('.play').click()") if browser.do(f"{videos}[0].paused") else None
     browser.wait(f"{videos}.every(v => !v.paused && v.currentTime > 0)")
-    time.sleep(0.3)
+    browser.wait(f"{videos}.every(v => v.currentTime > 0.3)")
     browser.do("document.querySelector('.play').click()")
     assert browser.do(f"{videos}.every(v => v.paused)")
     assert browser.do(f"Math.abs({videos}[0].currentTime - {videos}[1].currentTime)") < 0.1

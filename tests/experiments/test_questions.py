@@ -9,6 +9,7 @@ from videostyle.experiments.questions import MEASURES, Looks, power
 from videostyle.experiments.recipes import load_recipes
 from videostyle.experiments.runner import Curve, Made
 from videostyle.experiments.sheet import Sheet
+from videostyle.networks.backbone import Backbone
 
 
 def made(pixels: torch.Tensor, loss: float = 1.0) -> Made:
@@ -28,6 +29,22 @@ def test_distances_vanish_for_one_picture_and_style_ignores_places():
         assert looks.distance(measure, a, b) > 0
     moved = a.roll(16, 3)
     assert looks.distance("style", a, moved) < 0.5 * looks.distance("style", a, b)
+
+
+def test_a_picture_is_looked_at_once(monkeypatch):
+    network, seen = small_backbone(), []
+    real = Backbone.features
+
+    def features(self, pixels, layers):
+        seen.append(pixels)
+        return real(self, pixels, layers)
+
+    monkeypatch.setattr(Backbone, "features", features)
+    looks = Looks(network)
+    a, b = smooth_picture(64, 64, seed=1), smooth_picture(64, 64, seed=2)
+    for measure in MEASURES:
+        looks.distance(measure, a, b)
+    assert len(seen) == 2 and seen[0] is a and seen[1] is b
 
 
 def test_seeds_that_differ_less_than_styles(make_runner):

@@ -4,14 +4,7 @@ import pytest
 
 from videostyle.errors import UsageError
 from videostyle.experiments.inputs import check_input
-from videostyle.experiments.recipes import (
-    QUICK_EVALUATIONS,
-    load_recipes,
-    parse_recipe,
-    recipe_names,
-    scaled,
-    slides_settings,
-)
+from videostyle.experiments.recipes import QUICK_EVALUATIONS, load_recipes, parse_recipe, scaled, slides_settings
 from videostyle.networks.compact import LAYERS
 
 RECIPES = load_recipes()
@@ -20,7 +13,7 @@ HEAD = 'order = 1\ntitle = "T"\nslide = "S"\ncaption = "C"\n'
 
 def test_all_figures_of_the_slides_are_there():
     wanted = ["method", "trade-off", "content-layer", "style-layers", "feature-maps", "initialisation", "seeds"]
-    assert recipe_names()[:9] == [*wanted, "photo-realistic", "video"]
+    assert [recipe.name for recipe in load_recipes()][:9] == [*wanted, "photo-realistic", "video"]
     assert sum(recipe.question for recipe in RECIPES) == 3
 
 

@@ -1,16 +1,18 @@
 """The runner: every recipe goes through it, shared pictures are made once, an interrupted run goes on."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
-from small_networks import picture
+from small_networks import picture, small_backbone
 
 from videostyle.experiments.inputs import checkerboard
-from videostyle.experiments.layouts import ENLARGED, liveliest_maps, smoothest
+from videostyle.experiments.layouts import liveliest_maps, smoothest
 from videostyle.experiments.present import Presentation, PresentationRequest
 from videostyle.experiments.recipes import QUICK_EVALUATIONS, load_recipes, scaled
-from videostyle.experiments.runner import KEPT_POINTS, thinned
+from videostyle.experiments.runner import thinned
+from videostyle.media.still import read_picture
 
 RECIPES = [scaled(recipe, QUICK_EVALUATIONS) for recipe in load_recipes()]
 
@@ -48,8 +50,14 @@ def test_other_inputs_and_settings_are_other_pictures(make_runner, pictures):
     other = make_runner()
     other.inputs.given = pictures | {"content": pictures["dark"]}
     assert other.key(variant) != key
-    (changed,) = RECIPES[2].variants[:1]
-    assert make_runner().key(changed) != key
+    for change in ({"seed": 5}, {"iterations": 7}, {"style_weight": 3.0}, {"init": "content"}, {"pooling": "max"}):
+        assert make_runner().key(replace(variant, settings=variant.settings.replace(**change))) != key, change
+    assert make_runner().key(replace(variant, style="dark")) != key
+    assert make_runner().key(replace(variant, settings=variant.settings.replace(weights="w.pth", download=True))) == key
+    for network in (replace(small_backbone(), sha256="a"), replace(small_backbone(), name="other")):
+        changed = make_runner()
+        changed.backbone = network
+        assert changed.key(variant) != key
 
 
 def test_a_real_picture_keeps_its_curve(make_runner):
@@ -74,7 +82,7 @@ def test_a_real_picture_keeps_its_curve(make_runner):
 def test_a_long_curve_is_thinned_evenly_over_the_logarithm():
     curve = torch.arange(1, 10001).float().view(-1, 1).expand(-1, 3)
     kept = thinned(curve)
-    assert len(kept.evaluation) <= KEPT_POINTS + 20
+    assert len(kept.evaluation) <= 320
     assert kept.evaluation[:20] == list(range(1, 21)) and kept.evaluation[-1] == 10000
     assert kept.total == [pytest.approx(e) for e in kept.evaluation]
 
@@ -99,13 +107,13 @@ def test_a_detail_is_taken_where_the_picture_is_smoothest():
     busy = picture(40, 60)
     busy[:, :, 24:38, 30:50] = 0.5
     rows, columns = smoothest(busy)
-    assert (rows.stop - rows.start, columns.stop - columns.start) == (40 // ENLARGED, 60 // ENLARGED)
+    assert (rows.stop - rows.start, columns.stop - columns.start) == (10, 15)
     assert busy[:, :, rows, columns].var() == 0
 
 
 def test_a_folder_gets_figures_records_and_a_page(tmp_path, pictures, calls):
     names = ("method", "feature-maps")
-    request = PresentationRequest(tmp_path / "out", names, pictures, size=64, quick=True, evaluations=30)
+    request = PresentationRequest(tmp_path / "out", names, pictures, size=48, quick=True, evaluations=30)
     presentation = Presentation(request)
     estimate = presentation.estimate(measure=False)
     assert estimate.pictures == len(presentation.plan) and estimate.seconds is None
@@ -115,9 +123,11 @@ def test_a_folder_gets_figures_records_and_a_page(tmp_path, pictures, calls):
         folder = tmp_path / "out" / name
         assert {f"{name}.png", f"{name}.pdf", "run.json"} <= {p.name for p in folder.iterdir()}
         record = json.loads((folder / "run.json").read_text())
+        assert record["size"] == 48
         assert record["quick"] and record["evaluations_for_3000"] == 30 and record["backbone"]["name"] == "compact"
         for run in record["runs"]:
             assert run["evaluations"] == 30
-            assert (tmp_path / "out" / "pictures" / run["picture"]).is_file()
+            assert read_picture(tmp_path / "out" / "pictures" / run["picture"]).shape[2:] == (32, 48)
+            assert (run["content"], run["style"]) == ("content.png", "style.png")
             assert len(run["curve"]["total"]) == len(run["curve"]["evaluation"])
     assert not Presentation(request).plan

@@ -24,32 +24,22 @@ RECORD = "video.json"
 def add_video(sheet: Sheet, runner: Runner, folder: Path) -> Sheet:
     """The sheet with stills of both clips; the clips lie in ``folder`` as source.mp4 and stylised.mp4."""
     clip = Path(runner.inputs.given.get("clip", sample("clip.mp4")))
-    settings = replace(
-        Settings(), **{k: getattr(runner.settings, k) for k in ("weights", "backbone", "device", "precision")}
-    )
+    settings = Settings(**{k: getattr(runner.settings, k) for k in ("weights", "backbone", "device", "precision")})
     folder.mkdir(parents=True, exist_ok=True)
     record = make_clips(clip, runner.inputs.path("style"), folder, settings, runner)
-    rows = tuple(
-        Row(tuple(Panel(when, still) for when, still in stills(folder / name)), label)
-        for name, label in (("source.mp4", "Source"), ("stylised.mp4", "Stylised"))
-    )
+    names = {"Source": "source.mp4", "Stylised": "stylised.mp4"}
+    rows = tuple(Row(tuple(Panel(*still) for still in stills(folder / name)), label) for label, name in names.items())
     ratio = power(settings.content_weight / settings.style_weight)
-    size = min(runner.inputs.size, LONGEST)
-    words = (("α/β", ratio), ("start", settings.init), ("size", f"{size} px"), *sheet.settings[-1:])
+    size = f"{min(runner.inputs.size, LONGEST)} px"
+    words = (("α/β", ratio), ("start", settings.init), ("size", size), *sheet.settings[-1:])
     return replace(sheet, rows=rows, drawings=(), settings=words, runs=(record,))
 
 
 def make_clips(clip: Path, style: Path, folder: Path, settings: Settings, runner: Runner) -> dict[str, Any]:
     """Both clips; what is there from the same request stays. Returns what made the stylised one."""
     size = min(runner.inputs.size, LONGEST)
-    request = {
-        "clip": clip.name,
-        "style": style.name,
-        "size": size,
-        "settings": asdict(settings),
-        "sha": runner.backbone.sha256,
-    }
-    request = json.loads(json.dumps(request))  # as it is read again: lists, not tuples
+    names = {"clip": clip.name, "style": style.name, "size": size, "sha": runner.backbone.sha256}
+    request = json.loads(json.dumps(names | {"settings": asdict(settings)}))  # as it is read again: lists, not tuples
     here = folder / RECORD
     made = here.is_file() and here.read_text(encoding="utf-8")
     media = MediaSettings(size=size, overwrite=True, crf=20)

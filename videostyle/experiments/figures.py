@@ -20,11 +20,7 @@ DPI = 160
 STYLE: Any = {  # matplotlib types its names one by one
     "font.family": "DejaVu Sans",
     "font.size": 9.5,
-    "text.color": plots.INK,
-    "axes.edgecolor": plots.INK,
-    "axes.labelcolor": plots.INK,
-    "xtick.color": plots.INK,
-    "ytick.color": plots.INK,
+    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), plots.INK),
     "axes.linewidth": 0.8,
     "svg.fonttype": "none",
     "pdf.fonttype": 42,
@@ -35,8 +31,7 @@ def write_figure(sheet: Sheet, folder: Path) -> None:
     """``NAME.png`` and ``NAME.pdf`` with the pictures, ``losses.png`` and ``losses.pdf`` with the curves, if any."""
     with matplotlib.rc_context(STYLE):
         _save(_Poster(sheet).figure, folder / sheet.recipe.name)
-        curves = [d for d in sheet.drawings if d.name.startswith("loss-")]
-        if curves:
+        if curves := [d for d in sheet.drawings if d.name.startswith("loss-")]:
             _save(_side_by_side(curves), folder / "losses")
 
 
@@ -64,24 +59,18 @@ class _Poster:
         self.drawings = [d for d in sheet.drawings if not d.name.startswith("loss-")]
         self.caption = textwrap.wrap(sheet.answer or sheet.recipe.caption, 165)
         self.settings = textwrap.wrap("  ·  ".join(f"{k} {v}" for k, v in sheet.settings), 170)
-        self.figure = Figure(figsize=(WIDTH, self._height()))
-        self.top = self._height()
+        self.cell_width = (WIDTH - 2 * MARGIN - (self.columns - 1) * GAP) / max(self.columns, 3)
+        self.height = self.top = self._height()
+        self.figure = Figure(figsize=(WIDTH, self.height))
         self._draw()
-
-    def _cell_width(self) -> float:
-        return (WIDTH - 2 * MARGIN - (self.columns - 1) * GAP) / max(self.columns, 3)
 
     def _row_height(self, row: Row) -> float:
         labels = LABEL if any(p.label for p in row.panels) else GAP
-        return _tallness(row) * self._cell_width() + labels + (ROW_LABEL if row.label else 0)
-
-    def _drawing_height(self, drawing: Drawing) -> float:
-        return min((WIDTH - 2 * MARGIN) / drawing.aspect, 3.6) + ABOVE + BELOW
+        return _tallness(row) * self.cell_width + labels + (ROW_LABEL if row.label else 0)
 
     def _height(self) -> float:
         words = (len(self.caption) + len(self.settings)) * LINE + 0.3
-        below = sum(self._drawing_height(d) for d in self.drawings)
-        return HEAD + MARGIN + sum(map(self._row_height, self.rows)) + below + words
+        return HEAD + MARGIN + sum(map(self._row_height, self.rows)) + sum(map(_drawing_height, self.drawings)) + words
 
     def _draw(self) -> None:
         self._write(self.sheet.recipe.title, HEAD, fontsize=16, fontweight="bold")
@@ -97,40 +86,42 @@ class _Poster:
             self._write(line, LINE, fontsize=8, alpha=0.65)
 
     def _write(self, words: str, height: float, left: float = MARGIN, **how: Any) -> None:
-        self.figure.text(left / WIDTH, (self.top - height * 0.75) / self._height(), words, va="baseline", **how)
+        self.figure.text(left / WIDTH, (self.top - height * 0.75) / self.height, words, va="baseline", **how)
         self.top -= height
 
     def _draw_row(self, row: Row) -> None:
         bottom = self.top - self._row_height(row)
-        lefts = [MARGIN + i * (self._cell_width() + GAP) for i in range(len(row.panels))]
+        lefts = [MARGIN + i * (self.cell_width + GAP) for i in range(len(row.panels))]
         if row.label:
             first = sum(p.is_input for p in row.panels) % len(row.panels)
             self._write(row.label, ROW_LABEL, left=lefts[first], fontweight="bold", fontsize=10.5)
         for panel, left in zip(row.panels, lefts, strict=True):
             if panel.label or not panel.is_input:  # else it only keeps a place free
-                self._draw_panel(panel, left, _tallness(row) * self._cell_width())
+                self._draw_panel(panel, left, _tallness(row) * self.cell_width)
         self.top = bottom
 
     def _draw_panel(self, panel: Panel, left: float, height: float) -> None:
         """A picture in its cell; one of another shape is fitted into it."""
-        width, whole = self._cell_width(), self._height()
+        width, whole = self.cell_width, self.height
         box = (left / WIDTH, (self.top - height) / whole, width / WIDTH, height / whole)
         axes = self.figure.add_axes(box, anchor="C")
         axes.imshow(to_array(panel.pixels), interpolation="antialiased")
         axes.set_axis_off()
-        style = "italic" if panel.is_input else "normal"
-        axes.annotate(
-            panel.label, (0.5, 0), (0, -4), "axes fraction", "offset points", ha="center", va="top", style=style
-        )
+        how: dict[str, Any] = {"ha": "center", "va": "top", "style": "italic" if panel.is_input else "normal"}
+        axes.annotate(panel.label, (0.5, 0), (0, -4), "axes fraction", "offset points", **how)
 
     def _draw_drawing(self, drawing: Drawing) -> None:
-        height, whole = self._drawing_height(drawing), self._height()
+        height, whole = _drawing_height(drawing), self.height
         inner = height - ABOVE - BELOW
         width = min(WIDTH - 2 * MARGIN, inner * drawing.aspect)
         left = MARGIN + (0.6 if drawing.aspect < 3 else 0)
         box = (left / WIDTH, (self.top - ABOVE - inner) / whole, width / WIDTH, inner / whole)
         drawing.draw(self.figure.add_axes(box))
         self.top -= height
+
+
+def _drawing_height(drawing: Drawing) -> float:
+    return min((WIDTH - 2 * MARGIN) / drawing.aspect, 3.6) + ABOVE + BELOW
 
 
 def _tallness(row: Row) -> float:
@@ -141,9 +132,7 @@ def _tallness(row: Row) -> float:
 
 def _broken(row: Row) -> list[Row]:
     """A row that is too long for the page as several of even length."""
-    lines = -(-len(row.panels) // MOST_COLUMNS)
-    if lines < 2:
-        return [row]
-    width = -(-len(row.panels) // lines)
-    parts = [row.panels[i : i + width] for i in range(0, len(row.panels), width)]
-    return [Row(part, row.label if i == 0 else "") for i, part in enumerate(parts)]
+    lines = max(1, -(-len(row.panels) // MOST_COLUMNS))
+    width = max(1, -(-len(row.panels) // lines))
+    starts = range(0, max(1, len(row.panels)), width)
+    return [Row(row.panels[i : i + width], "" if i else row.label) for i in starts]

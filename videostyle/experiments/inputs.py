@@ -1,5 +1,6 @@
 """The pictures that recipes speak of: the user's own, the samples, and the pathological start that is made by code."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,16 +26,12 @@ class Inputs:
 
     size: int
     given: Mapping[str, Path] = field(default_factory=dict)
-    _read: dict[str, torch.Tensor] = field(default_factory=dict)
 
-    def picture(self, name: str) -> torch.Tensor:
-        """(1, 3, H, W) float32 in [0, 1], no longer than ``size``."""
-        if name not in self._read:
-            self._read[name] = self._load(name)
-        return self._read[name]
+    def __post_init__(self) -> None:
+        self.picture = functools.cache(self._picture)
 
     def style(self, name: str) -> torch.Tensor:
-        """The same at its own size: the painter fits a style to what it paints."""
+        """The picture at its own size: the painter fits a style to what it paints."""
         return read_picture(self.path(name))
 
     def path(self, name: str) -> Path:
@@ -43,11 +40,11 @@ class Inputs:
 
     def words(self, name: str) -> str:
         """The file's name, or what was made by code."""
-        if name == "pathological" and name not in self.given:
-            return "saturated checkerboard"
-        return "clip.mp4" if name == "clip" and name not in self.given else self.path(name).name
+        made = {"pathological": "saturated checkerboard", "clip": "clip.mp4"}
+        return made[name] if name in made and name not in self.given else self.path(name).name
 
-    def _load(self, name: str) -> torch.Tensor:
+    def _picture(self, name: str) -> torch.Tensor:
+        """(1, 3, H, W) float32 in [0, 1], no longer than ``size``."""
         if name not in self.given and name == "pathological":
             return checkerboard(*self.picture("content").shape[2:])
         if name == "clip":
@@ -58,6 +55,14 @@ class Inputs:
 def given_inputs(options: Mapping[str, object]) -> dict[str, Path]:
     """The inputs that a user named, out of the command line's options."""
     return {name: Path(str(options[name])) for name in (*SAMPLES, *MADE) if options.get(name) is not None}
+
+
+def check_folder(folder: Path, of: str) -> None:
+    """Refuse a folder that is a file or that cannot be made. Raises UsageError."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file; expected a folder for {of}")
+    if not folder.absolute().parent.is_dir():
+        raise UsageError(f"{folder} cannot be made: the folder above it does not exist; create it first")
 
 
 def check_input(name: str) -> None:

@@ -11,8 +11,7 @@ from videostyle.experiments import clips, plots, questions
 from videostyle.experiments.inputs import Inputs
 from videostyle.experiments.recipes import Recipe, Variant
 from videostyle.experiments.runner import Made, Runner, plain
-from videostyle.experiments.sheet import Drawing, Panel, Row, Sheet
-from videostyle.settings import Settings
+from videostyle.experiments.sheet import Panel, Row, Sheet
 
 ENLARGED = 4  # how many times a detail is
 SMALLEST_MAP = 96  # pixels on the longer side a feature map is shown at; below, its cells are drawn larger
@@ -20,10 +19,7 @@ INPUT_LABELS = {"content": "Content", "style": "Style", "dark": "Dark photograph
 
 
 def lay_out(recipe: Recipe, runner: Runner, folder: Path) -> Sheet:
-    """The sheet of a recipe, its pictures taken from the runner (and made if they are not there yet).
-
-    ``folder``: where a layout may leave files of its own (clips).
-    """
+    """The sheet of a recipe; missing pictures are made. ``folder``: where a layout leaves files of its own (clips)."""
     made = [runner.made(variant) for variant in recipe.variants]
     sheet = Sheet(
         recipe,
@@ -35,30 +31,21 @@ def lay_out(recipe: Recipe, runner: Runner, folder: Path) -> Sheet:
     if recipe.layout == "video":
         return clips.add_video(sheet, runner, folder)
     if recipe.layout == "method":
-        return replace(sheet, drawings=(_network(recipe, runner), *sheet.drawings))
+        settings, layers = recipe.variants[0].settings, {c.name: len(c.weight) for c in runner.backbone.convs}
+        drawn = plots.architecture(layers, settings.content_layers, settings.style_layers, runner.backbone.name)
+        return replace(sheet, drawings=(drawn, *sheet.drawings))
     return questions.answer(sheet, runner, made) if recipe.question else sheet
 
 
 def _rows(recipe: Recipe, runner: Runner, made: Sequence[Made]) -> tuple[Row, ...]:
-    arrange: dict[str, Callable[[Recipe, Runner, Sequence[Made]], Iterable[Row]]] = {
-        "starts": _starts,
-        "maps": _maps,
-        "recognition": _first_content,
-    }
-    return tuple(arrange.get(recipe.layout, _grid)(recipe, runner, made))
-
-
-def _network(recipe: Recipe, runner: Runner) -> Drawing:
-    settings = recipe.variants[0].settings
-    layers = {conv.name: conv.weight.shape[0] for conv in runner.backbone.convs}
-    return plots.architecture(layers, settings.content_layers, settings.style_layers, runner.backbone.name)
+    arrange = {"starts": _starts, "maps": _maps, "recognition": _first_content}.get(recipe.layout, _grid)
+    return tuple(arrange(recipe, runner, made))
 
 
 def input_panels(recipe: Recipe, inputs: Inputs) -> tuple[Panel, ...]:
     """The inputs that a figure shows beside its pictures."""
-    return tuple(
-        Panel(INPUT_LABELS.get(n, n), inputs.picture(n), inputs.words(n), is_input=True) for n in recipe.inputs
-    )
+    names = recipe.inputs
+    return tuple(Panel(INPUT_LABELS.get(n, n), inputs.picture(n), inputs.words(n), is_input=True) for n in names)
 
 
 def _grid(recipe: Recipe, runner: Runner, made: Sequence[Made]) -> Iterable[Row]:
@@ -73,9 +60,10 @@ def _grid(recipe: Recipe, runner: Runner, made: Sequence[Made]) -> Iterable[Row]
 def _starts(recipe: Recipe, runner: Runner, made: Sequence[Made]) -> Iterable[Row]:
     yield Row(tuple(Panel(v.label, m.start) for v, m in zip(recipe.variants, made, strict=True)), "Start")
     yield Row(tuple(Panel(f"n = {m.evaluations}", m.pixels) for m in made), "OptimisedImage")
-    window = smoothest(runner.inputs.picture(recipe.variants[0].content))
-    details = ((m.pixels[:, :, window[0], window[1]], questions.trace(m.pixels, m.start)) for m in made)
-    labelled = tuple(Panel(f"trace of the start {left:.2f}", _enlarged(cut, ENLARGED)) for cut, left in details)
+    rows, columns = smoothest(runner.inputs.picture(recipe.variants[0].content))
+    details = [F.interpolate(m.pixels[:, :, rows, columns], scale_factor=ENLARGED, mode="nearest") for m in made]
+    labels = [f"trace of the start {questions.trace(m.pixels, m.start):.2f}" for m in made]
+    labelled = tuple(map(Panel, labels, details))
     yield Row(labelled, "A detail of it, where the picture is smoothest")
 
 
@@ -89,8 +77,7 @@ def smoothest(picture: torch.Tensor) -> tuple[slice, slice]:
 
 def _first_content(recipe: Recipe, runner: Runner, made: Sequence[Made]) -> Iterable[Row]:
     """Of a question that is asked of several photographs, the first one's pictures."""
-    shown = recipe.contents[0]
-    chosen = [(v, m) for v, m in zip(recipe.variants, made, strict=True) if v.content == shown]
+    chosen = [(v, m) for v, m in zip(recipe.variants, made, strict=True) if v.content == recipe.contents[0]]
     yield Row(tuple(Panel(v.label, m.pixels) for v, m in chosen), "α/β")
 
 
@@ -100,10 +87,9 @@ def _maps(recipe: Recipe, runner: Runner, made: Sequence[Made]) -> Iterable[Row]
         features = runner.backbone.features(content, recipe.layers)
     yield Row(input_panels(recipe, runner.inputs))
     for layer in recipe.layers:
-        height, width = features[layer].shape[2:]
-        note = f"{features[layer].shape[1]} maps of {width} x {height}"
+        count, height, width = features[layer].shape[1:]
         panels = tuple(Panel("", m) for m in liveliest_maps(features[layer], recipe.maps))
-        yield Row(panels, f"{layer}: {recipe.maps} of {note}")
+        yield Row(panels, f"{layer}: {recipe.maps} of {count} maps of {width} x {height}")
 
 
 def liveliest_maps(features: torch.Tensor, count: int) -> list[torch.Tensor]:
@@ -120,38 +106,29 @@ def _grey(one: torch.Tensor) -> torch.Tensor:
     """A map (h, w) stretched to [0, 1]; outliers do not darken the rest."""
     low, high = one.quantile(0.01), one.quantile(0.99)
     stretched = ((one - low) / (high - low).clamp_min(1e-12)).clamp(0, 1)
-    return _enlarged(stretched[None, None], max(1, -(-SMALLEST_MAP // max(one.shape)))).expand(1, 3, -1, -1)
-
-
-def _enlarged(picture: torch.Tensor, times: int) -> torch.Tensor:
-    """Every pixel as a square of so many."""
-    return F.interpolate(picture, scale_factor=times, mode="nearest")
+    times = max(1, -(-SMALLEST_MAP // max(one.shape)))
+    return F.interpolate(stretched[None, None], scale_factor=times, mode="nearest").expand(1, 3, -1, -1)
 
 
 def _by_label(recipe: Recipe, made: Sequence[Made]) -> dict[str, Made]:
     """Pictures by a label that is theirs alone."""
     found: dict[str, Made] = {}
     for variant, one in zip(recipe.variants, made, strict=True):
-        label = variant.label
-        if label in found:
-            label = f"{label}, n = {one.evaluations}"
-        if label in found:
-            label = f"{variant.label}, {variant.row.lower()}"
-        found[label] = one
+        longer = f"{variant.label}, {variant.row.lower()}"
+        labels = (variant.label, f"{variant.label}, n = {one.evaluations}")
+        found[next((label for label in labels if label not in found), longer)] = one
     return found
 
 
 def _run(variant: Variant, made: Made, inputs: Inputs) -> dict[str, object]:
-    """One picture's line of the figure's record."""
+    pictures = {"content": inputs.words(variant.content), "style": inputs.words(variant.style)}
+    cost = {"picture": made.path.name, "evaluations": made.evaluations, "seconds": made.seconds}
     return {
         "label": variant.label,
         "row": variant.row,
-        "content": inputs.words(variant.content),
-        "style": inputs.words(variant.style),
+        **pictures,
         "settings": plain(variant.settings),
-        "picture": made.path.name,
-        "evaluations": made.evaluations,
-        "seconds": made.seconds,
+        **cost,
         "losses": {"total": made.loss, "content": made.curve.content[-1], "style": made.curve.style[-1]},
         "curve": made.curve._asdict(),
     }
@@ -159,9 +136,8 @@ def _run(variant: Variant, made: Made, inputs: Inputs) -> dict[str, object]:
 
 def settings_in_words(recipe: Recipe, runner: Runner) -> tuple[tuple[str, str], ...]:
     """(name, value) of what the pictures of a figure have in common, and what varies."""
-    variants = recipe.variants or (Variant("", settings=Settings()),)
-    found = [(name, [say(v) for v in variants]) for name, say in WORDS.items() if recipe.variants]
-    words = [(name, values[0] if len(set(values)) == 1 else "varies") for name, values in found]
+    found = {name: {say(v) for v in recipe.variants} for name, say in WORDS.items() if recipe.variants}
+    words = [(name, values.pop() if len(values) == 1 else "varies") for name, values in found.items()]
     return (*words, ("size", f"{runner.inputs.size} px"), ("network", runner.backbone.name))
 
 

@@ -1,7 +1,6 @@
-"""The gallery: every figure on one page that needs no network and nothing beside it.
+"""The gallery: every figure on one page that needs no network.
 
-Pictures, clips and plots are in the page itself; plots are drawn in the colours of its theme. Only the links to the
-files of each figure lead out of it, into the same folder.
+Pictures, clips and plots are in the page itself; only the links to each figure's files lead out, into the same folder.
 """
 
 import base64
@@ -27,6 +26,7 @@ from videostyle.frames import to_array
 QUALITY = 82
 MOST_COLUMNS = 5
 MOST_ENLARGED = 2.6  # screen pixels for one of a picture: small ones are not blown up over the whole page
+EMPTY = '<span class="empty"></span>'  # keeps a place free, so that rows stand in line
 PLOT_WIDTH = 4.6  # inches at the size of matplotlib's letters
 _ids = count()
 
@@ -38,7 +38,10 @@ def write_page(path: Path, sheets: Sequence[Sheet], folder: Path) -> Path:
         "script": _asset("page.js"),
         "facts": _facts(sheets),
         "hero": _hero(sheets),
-        "index": "".join(_entry(i, sheet) for i, sheet in enumerate(sheets, 1)),
+        "index": "".join(
+            f'<li><a href="#{recipe.name}"><span>{i}</span> {escape(recipe.title)}</a></li>'
+            for i, recipe in enumerate((sheet.recipe for sheet in sheets), 1)
+        ),
         "figures": "".join(_section(i, sheet, folder) for i, sheet in enumerate(sheets, 1)),
     }
     write_text(path, Template(_asset("page.html")).substitute(parts))
@@ -56,20 +59,12 @@ def _facts(sheets: Sequence[Sheet]) -> str:
     return " · ".join(f"{escape(k)} {escape(v)}" for k, v in kept)
 
 
-def _entry(number: int, sheet: Sheet) -> str:
-    return f'<li><a href="#{sheet.recipe.name}"><span>{number}</span> {escape(sheet.recipe.title)}</a></li>'
-
-
 def _hero(sheets: Sequence[Sheet]) -> str:
     """A slider between the content picture and its first result, where the method is among the figures."""
     method = next((s for s in sheets if s.recipe.layout == "method"), None)
     if method is None:
         return ""
-    panels = method.rows[0].panels
-    return _slider(panels[0], panels[-1])
-
-
-def _slider(before: Panel, after: Panel) -> str:
+    before, *_, after = method.rows[0].panels
     height, width = after.pixels.shape[2:]
     return (
         f'<div class="slider" style="--ratio:{width}/{height};--most:{MOST_ENLARGED * width:.0f}px">'
@@ -84,26 +79,27 @@ def _slider(before: Panel, after: Panel) -> str:
 def _section(number: int, sheet: Sheet, folder: Path) -> str:
     recipe = sheet.recipe
     curves = [d for d in sheet.drawings if d.name.startswith("loss-")]
-    others = [d for d in sheet.drawings if not d.name.startswith("loss-")]
+    others = [_plot(d, wide=True) for d in sheet.drawings if not d.name.startswith("loss-")]
+    settings = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in sheet.settings)
+    curve_plots = "".join(map(_plot, curves))
     kind = "Question" if recipe.question else "Figure"
     columns = columns_of(sheet)
-    return "".join(
-        (
-            f'<section id="{recipe.name}" aria-labelledby="{recipe.name}-title">',
-            f'<p class="eyebrow">{kind} {number} <span>{escape(recipe.slide)}</span></p>',
-            f'<h2 id="{recipe.name}-title">{escape(recipe.title)}</h2>',
-            f'<p class="answer">{escape(sheet.answer)}</p>' if sheet.answer else "",
-            f'<p class="caption">{escape(recipe.caption)}</p>',
-            f'<p class="caption"><b>The slides say:</b> {escape(recipe.claim)}</p>' if recipe.claim else "",
-            _players(folder / recipe.name) if recipe.layout == "video" else "",
-            *(_row(row, recipe.layout, columns) for row in sheet.rows),
-            *(_plot(d, wide=True) for d in others),
-            _details("Loss curves", f'<div class="curves">{"".join(_plot(d) for d in curves)}</div>') if curves else "",
-            _settings(sheet),
-            _files(sheet, folder),
-            "</section>",
-        )
+    parts = (
+        f'<section id="{recipe.name}" aria-labelledby="{recipe.name}-title">',
+        f'<p class="eyebrow">{kind} {number} <span>{escape(recipe.slide)}</span></p>',
+        f'<h2 id="{recipe.name}-title">{escape(recipe.title)}</h2>',
+        f'<p class="answer">{escape(sheet.answer)}</p>' if sheet.answer else "",
+        f'<p class="caption">{escape(recipe.caption)}</p>',
+        f'<p class="caption"><b>The slides say:</b> {escape(recipe.claim)}</p>' if recipe.claim else "",
+        _players(folder / recipe.name) if recipe.layout == "video" else "",
+        *(_row(row, recipe.layout, columns) for row in sheet.rows),
+        *others,
+        f'<details><summary>Loss curves</summary><div class="curves">{curve_plots}</div></details>' if curves else "",
+        f'<dl class="settings">{settings}</dl>',
+        _files(sheet, folder),
+        "</section>",
     )
+    return "".join(parts)
 
 
 def columns_of(sheet: Sheet) -> int:
@@ -120,9 +116,6 @@ def _row(row: Row, layout: str, columns: int) -> str:
     ratio = min(p.pixels.shape[3] / p.pixels.shape[2] for p in made)
     panels = "".join(_panel(p, ratio) if p.label or not p.is_input else EMPTY for p in row.panels)
     return f'{label}<div class="row{crisp}" style="--n:{columns}">{panels}</div>'
-
-
-EMPTY = '<span class="empty"></span>'  # keeps a place free, so that rows stand in line
 
 
 def _panel(panel: Panel, ratio: float) -> str:
@@ -156,9 +149,8 @@ def _plot(drawing: Drawing, wide: bool = False) -> str:
     broad = drawing.aspect > 3
     kind = "plot broad" if broad else "plot wide" if wide else "plot"
     title = "" if broad else f"<figcaption>{escape(drawing.title)}</figcaption>"
-    return (
-        f'<figure class="{kind}" role="img" aria-label="{escape(drawing.words)}">{title}{svg(drawing, wide)}</figure>'
-    )
+    words = escape(drawing.words)
+    return f'<figure class="{kind}" role="img" aria-label="{words}">{title}{svg(drawing, wide)}</figure>'
 
 
 def svg(drawing: Drawing, wide: bool = False) -> str:
@@ -172,17 +164,11 @@ def svg(drawing: Drawing, wide: bool = False) -> str:
         drawing.draw(axes)
         file = io.StringIO()
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    text = file.getvalue()
-    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
+    text = re.sub(r"<metadata>.*?</metadata>", "", "<svg" + file.getvalue().partition("<svg")[2], flags=re.DOTALL)
     text = re.sub(r' id="(?:figure|axes|patch|matplotlib|xtick|ytick|line2d|text|legend|Path)[^"]*"', "", text)
     text = re.sub(r'<svg ([^>]*?)width="[^"]*"', r'<svg aria-hidden="true" \1', text, count=1)
     text = re.sub(r' height="[^"]*pt"', "", text, count=1)
     return text.replace(plots.INK, "var(--ink)").replace(plots.RULE, "var(--rule)")
-
-
-def _settings(sheet: Sheet) -> str:
-    pairs = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in sheet.settings)
-    return f'<dl class="settings">{pairs}</dl>'
 
 
 def _files(sheet: Sheet, folder: Path) -> str:
@@ -190,10 +176,6 @@ def _files(sheet: Sheet, folder: Path) -> str:
     there = [f for f in (f"{name}.png", f"{name}.pdf", "losses.pdf", "run.json") if (folder / name / f).is_file()]
     links = " ".join(f'<a href="{name}/{file}">{file}</a>' for file in there)
     return f'<p class="files">{links}</p>'
-
-
-def _details(summary: str, content: str) -> str:
-    return f"<details><summary>{summary}</summary>{content}</details>"
 
 
 def picture(panel: Panel) -> str:

@@ -1,10 +1,11 @@
-"""Drawings on a matplotlib axes: loss curves, distances, retrieval, the network. Colours are named once, here.
+"""Drawings on a matplotlib axes: loss curves, distances, retrieval, the network.
 
-Every function returns a ``Drawing``; nothing is drawn until somebody has an axes. The page turns INK and RULE into the
-colours of its theme, so everything that is neither picture nor series is drawn in these two.
+The page turns INK and RULE into the colours of its theme: what is neither picture nor series is drawn in these two.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
@@ -18,7 +19,6 @@ LOSSES = {"total": "Total loss", "content": "Content loss", "style": "Style loss
 
 
 def dress(axes: Axes, x: str, y: str) -> None:
-    """Labels, and no more lines than are needed."""
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.spines[["top", "right"]].set_visible(False)
@@ -33,7 +33,7 @@ def losses(made: Mapping[str, Made]) -> tuple[Drawing, ...]:
 
 def _loss(kind: str, title: str, made: Mapping[str, Made]) -> Drawing:
     def draw(axes: Axes) -> None:
-        for colour, (label, one) in zip(_colours(len(made)), made.items(), strict=True):
+        for colour, (label, one) in zip(cycle(SERIES), made.items(), strict=False):
             axes.plot(one.curve.evaluation, getattr(one.curve, kind), color=colour, linewidth=1.4, label=label)
         axes.set_xscale("log")
         if all(min(getattr(one.curve, kind)) > 0 for one in made.values()):
@@ -46,15 +46,8 @@ def _loss(kind: str, title: str, made: Mapping[str, Made]) -> Drawing:
     return Drawing(f"loss-{kind}", title, draw, words=f"{title} against evaluations, at the end {ends}")
 
 
-def _colours(count: int) -> list[str]:
-    return [SERIES[i % len(SERIES)] for i in range(count)]
-
-
 def distances(groups: Mapping[str, Mapping[str, Sequence[float]]]) -> Drawing:
-    """Pairwise distances by measure and group, one dot a pair and a bar at the mean; each measure in its own unit.
-
-    ``groups``: group -> measure -> distances, in units of the last group's mean.
-    """
+    """Pairwise distances, ``groups``: group -> measure -> distances, each in units of the last group's mean."""
 
     def draw(axes: Axes) -> None:
         measures = list(next(iter(groups.values())))
@@ -72,9 +65,8 @@ def distances(groups: Mapping[str, Mapping[str, Sequence[float]]]) -> Drawing:
         axes.margins(y=0.12)
         axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2)
 
-    words = "; ".join(
-        f"{g}: " + ", ".join(f"{m} {sum(v) / len(v):.2f}" for m, v in f.items()) for g, f in groups.items()
-    )
+    means = {g: ", ".join(f"{m} {sum(v) / len(v):.2f}" for m, v in found.items()) for g, found in groups.items()}
+    words = "; ".join(f"{group}: {found}" for group, found in means.items())
     return Drawing("distances", "Distances between outcomes", draw, words=words)
 
 
@@ -107,8 +99,8 @@ def architecture(layers: Mapping[str, int], content: Sequence[str], style: Seque
             if name[4] != last:
                 axes.annotate("pool", (x - 0.04, -0.05), ha="center", fontsize="x-small", color=INK, alpha=0.6)
                 x, last = x + 0.55, name[4]
-            height = 2.6 - 0.38 * int(name[4])
-            _block(axes, x, height, name, channels, _mark(name, content, style))
+            colour = SERIES[1] if name in content else SERIES[0] if name in style else ""
+            _block(axes, x, 2.6 - 0.38 * int(name[4]), name, channels, colour)
             x += 0.62
         axes.set_xlim(-0.6, x)
         axes.set_ylim(-2.0, 2.1)
@@ -122,15 +114,12 @@ def architecture(layers: Mapping[str, int], content: Sequence[str], style: Seque
 
 
 def _block(axes: Axes, x: float, height: float, name: str, channels: int, colour: str) -> None:
-    box = "round,pad=0,rounding_size=0.06"
-    face = colour or "none"
-    axes.add_patch(
-        FancyBboxPatch((x - 0.18, -height / 2), 0.36, height, boxstyle=box, facecolor=face, edgecolor=colour or INK)
-    )
+    look: dict[str, Any] = {
+        "boxstyle": "round,pad=0,rounding_size=0.06",
+        "facecolor": colour or "none",
+        "edgecolor": colour or INK,
+    }
+    axes.add_patch(FancyBboxPatch((x - 0.18, -height / 2), 0.36, height, **look))
     weight = "bold" if colour else "normal"
     axes.annotate(name, (x, -height / 2 - 0.1), ha="center", va="top", rotation=90, fontsize="small", fontweight=weight)
     axes.annotate(str(channels), (x, height / 2 + 0.06), ha="center", fontsize="x-small", color=INK)
-
-
-def _mark(name: str, content: Sequence[str], style: Sequence[str]) -> str:
-    return SERIES[1] if name in content else SERIES[0] if name in style else ""

@@ -7,16 +7,9 @@ from typing import Any
 
 from videostyle.device import choose_machine
 from videostyle.errors import UsageError
-from videostyle.experiments.inputs import Inputs
-from videostyle.experiments.recipes import (
-    QUICK_EVALUATIONS,
-    QUICK_SIZE,
-    Recipe,
-    Variant,
-    load_recipes,
-    scaled,
-    slides_settings,
-)
+from videostyle.experiments import recipes
+from videostyle.experiments.inputs import Inputs, check_folder
+from videostyle.experiments.recipes import Recipe, Variant
 from videostyle.experiments.runner import Runner
 from videostyle.experiments.sheet import Sheet
 from videostyle.files import write_json
@@ -31,18 +24,15 @@ PICTURES = "pictures"
 
 @dataclass(frozen=True)
 class PresentationRequest:
-    """Which experiments, on which pictures, where to. ``settings``: the machine's part of them (network, device).
-
-    ``evaluations``: where the slides make 3000, others in proportion; by default the slides' own or ``quick``'s.
-    """
+    """Which experiments, on which pictures, where to."""
 
     folder: Path
     names: tuple[str, ...] = ()
     given: Mapping[str, Path] = field(default_factory=dict)
     size: int | None = None
     quick: bool = False
-    evaluations: int | None = None
-    settings: Settings = field(default_factory=Settings)
+    evaluations: int | None = None  # where the slides make 3000, others in proportion; None: 3000 or ``quick``'s
+    settings: Settings = field(default_factory=Settings)  # the machine's part: network, device
 
 
 @dataclass(frozen=True)
@@ -61,12 +51,14 @@ class Presentation:
     def __init__(
         self, request: PresentationRequest, on_progress: OnProgress | None = None, on_download: Callable | None = None
     ):
-        _check(request)
+        if request.evaluations is not None and request.evaluations < 1:
+            raise UsageError(f"evaluations is {request.evaluations}; it must be at least 1")
+        check_folder(request.folder, "the figures")
         self.request = request
-        usual = slides_settings()["iterations"]
-        self.evaluations = request.evaluations or (QUICK_EVALUATIONS if request.quick else usual)
-        self.recipes = [scaled(recipe, self.evaluations) for recipe in load_recipes(request.names)]
-        inputs = Inputs(request.size or (QUICK_SIZE if request.quick else SIZE), request.given)
+        usual = recipes.QUICK_EVALUATIONS if request.quick else recipes.slides_settings()["iterations"]
+        self.evaluations = request.evaluations or usual
+        self.recipes = [recipes.scaled(recipe, self.evaluations) for recipe in recipes.load_recipes(request.names)]
+        inputs = Inputs(request.size or (recipes.QUICK_SIZE if request.quick else SIZE), request.given)
         for name in request.given:
             inputs.path(name) if name == "clip" else inputs.picture(name)  # refused before any work
         self.runner = Runner.open(request.folder / PICTURES, inputs, request.settings, on_download)
@@ -74,7 +66,7 @@ class Presentation:
         self.plan: dict[str, Variant] = self.runner.plan(self.recipes)
 
     def estimate(self, measure: bool = True) -> Estimate:
-        """What is to be done; measured on two evaluations."""
+        """What is to be done; ``measure``: and how long it takes, from three evaluations."""
         evaluations = sum(v.settings.iterations for v in self.plan.values())
         each = self.runner.seconds_per_evaluation(self.plan) if measure else None
         seconds = None if each is None else evaluations * each
@@ -82,17 +74,16 @@ class Presentation:
 
     def make(self) -> list[Path]:
         """Make what is missing, then every figure, its record and the page; the files that were written."""
-        from videostyle.experiments.layouts import lay_out
         from videostyle.experiments.page import write_page
 
         self.runner.run(self.plan)
         folder = self.request.folder
-        sheets = [self._figure(recipe, lay_out) for recipe in self.recipes]
-        page = write_page(folder / "index.html", sheets, folder)
+        page = write_page(folder / "index.html", [self._figure(recipe) for recipe in self.recipes], folder)
         return [*(folder / r.name / f"{r.name}.png" for r in self.recipes), page]
 
-    def _figure(self, recipe: Recipe, lay_out: Callable[[Recipe, Runner, Path], Sheet]) -> Sheet:
+    def _figure(self, recipe: Recipe) -> Sheet:
         from videostyle.experiments.figures import write_figure
+        from videostyle.experiments.layouts import lay_out
 
         place = self.request.folder / recipe.name
         place.mkdir(parents=True, exist_ok=True)
@@ -103,30 +94,15 @@ class Presentation:
 
     def _record(self, sheet: Sheet) -> dict[str, Any]:
         backbone, machine = self.runner.backbone, choose_machine(self.request.settings)
-        return {
-            "figure": sheet.recipe.name,
-            "slide": sheet.recipe.slide,
-            "quick": self.request.quick,
+        because = choose_backbone(self.request.settings, machine)[1]
+        figure = {"figure": sheet.recipe.name, "slide": sheet.recipe.slide, "quick": self.request.quick}
+        return figure | {
             "evaluations_for_3000": self.evaluations,
             "size": self.runner.inputs.size,
-            "backbone": {
-                "name": backbone.name,
-                "sha256": backbone.sha256,
-                "because": choose_backbone(self.request.settings, machine)[1],
-            },
+            "backbone": {"name": backbone.name, "sha256": backbone.sha256, "because": because},
             "device": {"name": machine.name, "precision": machine.precision},
             "versions": versions(),
             "answer": sheet.answer,
             "findings": dict(sheet.findings),
             "runs": [dict(run) for run in sheet.runs],
         }
-
-
-def _check(request: PresentationRequest) -> None:
-    folder = request.folder
-    if request.evaluations is not None and request.evaluations < 1:
-        raise UsageError(f"evaluations is {request.evaluations}; it must be at least 1")
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file; expected a folder for the figures")
-    if not folder.absolute().parent.is_dir():
-        raise UsageError(f"{folder} cannot be made: the folder above it does not exist; create it first")

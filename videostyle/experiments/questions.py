@@ -4,10 +4,11 @@ Distances are root mean squares: between pixels in [0, 1], between nominal featu
 matrices of all style layers, each layer's scaled to length one so that every layer counts alike.
 """
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import combinations, product
+from itertools import combinations
 
 import torch
 import torch.nn.functional as F
@@ -27,15 +28,15 @@ class Looks:
 
     def __init__(self, backbone: Backbone) -> None:
         self.backbone = backbone
-        self._seen: dict[int, tuple[torch.Tensor, dict[str, torch.Tensor]]] = {}
+        self._look = functools.cache(self._features)  # tensors are hashed by identity
 
     def content(self, pixels: torch.Tensor) -> torch.Tensor:
         """Features at conv4_2, (1, c, h, w)."""
-        return self._look(pixels)[1][CONTENT_LAYER]
+        return self._look(pixels)[CONTENT_LAYER]
 
     def style(self, pixels: torch.Tensor) -> torch.Tensor:
         """All layers' Gram matrices in one vector, each scaled to length one."""
-        features = self._look(pixels)[1]
+        features = self._look(pixels)
         grams = [torch.einsum("nchw,ndhw->cd", f, f) / f[0, 0].numel() for f in (features[k] for k in STYLE_LAYERS)]
         return torch.cat([(g / g.norm()).flatten() for g in grams])
 
@@ -44,9 +45,9 @@ class Looks:
         seen = {"pixels": lambda p: p, "content": self.content, "style": self.style}[measure]
         return (seen(a) - seen(b)).square().mean().sqrt().item()
 
-    def _look(self, pixels: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def _features(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
         with torch.no_grad():
-            return pixels, self.backbone.features(pixels, (CONTENT_LAYER, *STYLE_LAYERS))
+            return self.backbone.features(pixels, (CONTENT_LAYER, *STYLE_LAYERS))
 
 
 def answer(sheet: Sheet, runner: Runner, made: Sequence[Made]) -> Sheet:
@@ -93,30 +94,25 @@ def _meeting(sheet: Sheet, runner: Runner, made: Sequence[Made]) -> Sheet:
         f"fine detail and the outcome's, is {left['pathological']:.2f} ({left['noise']:.2f} from noise instead): "
         + ("the eye finds it." if left["pathological"] > 0.1 + left["noise"] else "the eye does not find it either.")
     )
-    findings = {
-        "loss_excess": excess,
-        "distance_in_noise_seeds": apart,
-        "losses": [m.loss for m in made],
-        "trace": left,
-    }
+    losses = [m.loss for m in made]
+    findings = {"loss_excess": excess, "distance_in_noise_seeds": apart, "losses": losses, "trace": left}
     total, _, _ = plots.losses({v.label: m for v, m in zip(sheet.recipe.variants, made, strict=True)})
     drawn = replace(total, name="meeting")  # not among the curves that are folded away
     return replace(sheet, drawings=(drawn, *sheet.drawings), findings=findings, answer=words)
 
 
 def trace(outcome: torch.Tensor, start: torch.Tensor) -> float:
-    """How much of a start is left in what became of it: the cosine between the fine detail of both, 0 to 1.
-
-    Fine detail is what a 3 x 3 mean takes away. ``outcome`` and ``start``: (1, 3, H, W).
-    """
-    return _cosine(
-        *(picture - F.avg_pool2d(F.pad(picture, (1, 1, 1, 1), mode="replicate"), 3, 1) for picture in (outcome, start))
-    )
+    """What is left of a start: the cosine, 0 to 1, of what a 3 x 3 mean takes from both pictures (1, 3, H, W)."""
+    padded = ((picture, F.pad(picture, (1, 1, 1, 1), mode="replicate")) for picture in (outcome, start))
+    return _cosine(*(picture - F.avg_pool2d(wide, 3, 1) for picture, wide in padded))
 
 
 def _recognition(sheet: Sheet, runner: Runner, made: Sequence[Made]) -> Sheet:
     recipe, looks = sheet.recipe, Looks(runner.backbone)
-    album = _album({name: runner.inputs.picture(name) for name in recipe.contents}, looks)
+    # every photograph and its mirror image, which has the same things in other places
+    photographs = {(name, False): runner.inputs.picture(name) for name in recipe.contents}
+    mirrored = {(name, True): picture.flip(3) for (name, _), picture in photographs.items()}
+    album = {key: looks.content(picture) for key, picture in (photographs | mirrored).items()}
     by_ratio: dict[float, list[tuple[float, float]]] = {}
     for variant, one in zip(recipe.variants, made, strict=True):
         by_ratio.setdefault(variant.ratio, []).append(_retrieve(looks.content(one.pixels), variant.content, album))
@@ -134,12 +130,6 @@ def _recognition(sheet: Sheet, runner: Runner, made: Sequence[Made]) -> Sheet:
     findings = {"ratios": ratios, "cosine_right": right, "cosine_wrong": wrong, "retrieved": share, "lost_at": lost}
     drawn = plots.recognition(ratios, right, wrong, share)
     return replace(sheet, drawings=(drawn,), findings=findings, answer=words)
-
-
-def _album(photographs: Mapping[str, torch.Tensor], looks: Looks) -> dict[tuple[str, bool], torch.Tensor]:
-    """Features of every photograph and its mirror image, which has the same things in other places."""
-    pairs = product(photographs, (False, True))
-    return {(n, m): looks.content(photographs[n].flip(3) if m else photographs[n]) for n, m in pairs}
 
 
 def _retrieve(features: torch.Tensor, name: str, album: Mapping[tuple[str, bool], torch.Tensor]) -> tuple[float, float]:

@@ -1,7 +1,7 @@
-"""Recipes: what each figure of the presentation shows, as data. One TOML file per figure, checked when it is read.
+"""Recipes: what each figure of the presentation shows, one TOML file per figure. Unknown keys and settings are refused.
 
 A recipe's ``variants`` are the pictures it needs: an input to paint, an input to take the style of, and settings that
-differ from the slides' own (``data/recipes/_slides.toml``). Unknown keys, inputs and settings are refused.
+differ from the slides' own (``data/recipes/_slides.toml``).
 """
 
 import tomllib
@@ -35,11 +35,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One figure: its words, the inputs it shows beside the pictures, its layout and its variants.
-
-    ``claim``: what the slides say it shows. ``question``: the talk left it open. ``contents``: every variant is made
-    for each of these inputs. ``layers`` and ``maps``: the layers whose feature maps are shown, and how many of each.
-    """
+    """One figure: its words, the inputs it shows beside the pictures, its layout and its variants."""
 
     name: str
     title: str
@@ -47,32 +43,24 @@ class Recipe:
     caption: str
     order: int
     layout: str = "grid"
-    claim: str = ""
-    question: bool = False
+    claim: str = ""  # what the slides say it shows
+    question: bool = False  # the talk left it open
     inputs: tuple[str, ...] = ()
-    contents: tuple[str, ...] = ()
-    layers: tuple[str, ...] = ()
-    maps: int = 0
+    contents: tuple[str, ...] = ()  # every variant is made for each of these inputs
+    layers: tuple[str, ...] = ()  # whose feature maps are shown
+    maps: int = 0  # how many of each layer
     variants: tuple[Variant, ...] = ()
 
     def rows(self) -> dict[str, list[Variant]]:
         """Variants by the label of their row, in order."""
-        found: dict[str, list[Variant]] = {}
-        for variant in self.variants:
-            found.setdefault(variant.row, []).append(variant)
-        return found
-
-
-def recipe_names() -> list[str]:
-    """Names of all recipes, in the order of the slides."""
-    return [recipe.name for recipe in load_recipes()]
+        labels = dict.fromkeys(variant.row for variant in self.variants)
+        return {label: [variant for variant in self.variants if variant.row == label] for label in labels}
 
 
 def load_recipes(names: tuple[str, ...] = (), settings: Mapping[str, Any] | None = None) -> list[Recipe]:
     """The named recipes (all by default) in the slides' order, with ``settings`` laid over every variant's own."""
     texts = _texts()
-    unknown = [name for name in names if name not in texts]
-    if unknown:
+    if unknown := [name for name in names if name not in texts]:
         raise UsageError(f"there is no experiment called {', '.join(unknown)}; there are {', '.join(sorted(texts))}")
     chosen = [parse_recipe(name, texts[name], settings) for name in (names or texts)]
     return sorted(chosen, key=lambda recipe: recipe.order)
@@ -81,13 +69,11 @@ def load_recipes(names: tuple[str, ...] = (), settings: Mapping[str, Any] | None
 def parse_recipe(name: str, text: str, settings: Mapping[str, Any] | None = None) -> Recipe:
     """A recipe from TOML. Raises UsageError for what it does not know."""
     values = tomllib.loads(text)
-    _refuse_unknown(name, values, Recipe, without={"name"})
+    _refuse_unknown(name, values, Recipe)
     common = slides_settings() | dict(settings or {})
-    given = values.pop("variants", [])
-    variants = tuple(_variant(name, v, common) for v in given)
-    contents = values.get("contents", [])
-    if contents:
-        variants = tuple(_about(v, content) for content in contents for v in variants)
+    variants = tuple(_variant(name, v, common) for v in values.pop("variants", []))
+    if contents := values.get("contents"):
+        variants = tuple(replace(v, content=content, row=content) for content in contents for v in variants)
     plain: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
     recipe = Recipe(name=name, variants=variants, **plain)
     if recipe.layout not in LAYOUTS:
@@ -103,12 +89,8 @@ def slides_settings() -> dict[str, Any]:
 def scaled(recipe: Recipe, evaluations: int) -> Recipe:
     """The same recipe with ``evaluations`` where the slides make their usual 3000, others in proportion."""
     share = evaluations / slides_settings()["iterations"]
-    return replace(recipe, variants=tuple(_scaled_variant(v, share) for v in recipe.variants))
-
-
-def _scaled_variant(variant: Variant, share: float) -> Variant:
-    settings = variant.settings
-    return replace(variant, settings=settings.replace(iterations=max(1, round(settings.iterations * share))))
+    fewer = ((v, max(1, round(v.settings.iterations * share))) for v in recipe.variants)
+    return replace(recipe, variants=tuple(replace(v, settings=v.settings.replace(iterations=n)) for v, n in fewer))
 
 
 def _variant(name: str, values: dict[str, Any], common: Mapping[str, Any]) -> Variant:
@@ -120,14 +102,9 @@ def _variant(name: str, values: dict[str, Any], common: Mapping[str, Any]) -> Va
     return Variant(settings=settings, **values)
 
 
-def _about(variant: Variant, content: str) -> Variant:
-    return replace(variant, content=content, row=content)
-
-
-def _refuse_unknown(name: str, values: Mapping[str, Any], cls: type, without: set[str] | None = None) -> None:
-    known = {f.name for f in fields(cls)} - (without or set())
-    unknown = sorted(set(values) - known)
-    if unknown:
+def _refuse_unknown(name: str, values: Mapping[str, Any], cls: type) -> None:
+    known = {f.name for f in fields(cls)} - {"name"}  # a recipe's name is its file's
+    if unknown := sorted(set(values) - known):
         raise UsageError(f"recipe {name}: unknown key {', '.join(unknown)}; known ones are {', '.join(sorted(known))}")
 
 

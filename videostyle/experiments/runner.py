@@ -1,14 +1,14 @@
-"""Makes the pictures that recipes need, each once, and keeps them: a run that was interrupted goes on where it stopped.
+"""Makes the pictures that recipes need, each once, and keeps them: an interrupted run continues where it stopped.
 
-A picture's key is a hash of everything that its pixels depend on, so pictures that several figures share are one file,
-and one made with other inputs, settings or weights is another.
+A picture's key is a hash of everything that its pixels depend on: pictures that several figures share are one file.
 """
 
+import functools
 import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,7 +69,9 @@ class Runner:
     on_progress: OnProgress | None = None
     done: int = 0
     total: int = 0
-    _keys: dict[tuple[Any, ...], str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.key = functools.cache(self._key)
 
     @classmethod
     def open(cls, folder: Path, inputs: Inputs, settings: Settings, on_download: Callable | None = None) -> "Runner":
@@ -103,39 +105,36 @@ class Runner:
         """What a variant's picture is started from, (1, 3, H, W)."""
         return self._painter(variant).start(variant.settings.init, self.inputs.picture(variant.content)).clamp(0, 1)
 
-    def key(self, variant: Variant) -> str:
+    def _key(self, variant: Variant) -> str:
         """A hash of the inputs' pixels, the settings, the network and its precision."""
-        asked = (variant.content, variant.style, variant.settings)
-        if asked not in self._keys:
-            named = variant.settings.init not in ("content", "noise")
-            pictures = [self.inputs.picture(variant.content), self.inputs.style(variant.style)]
-            pictures += [self.inputs.picture(variant.settings.init)] if named else []
-            kept = {k: v for k, v in asdict(variant.settings).items() if k not in NOT_IN_KEY}
-            network = [FORMAT, self.backbone.sha256 or self.backbone.name, choose_machine(self.settings).precision]
-            words = json.dumps([kept, network, [_digest(p) for p in pictures]], sort_keys=True)
-            self._keys[asked] = hashlib.sha256(words.encode()).hexdigest()[:20]
-        return self._keys[asked]
+        content, style = self.inputs.picture(variant.content), self.inputs.style(variant.style)
+        pictures = [_digest(picture) for picture in (content, style, *self._starts(variant).values())]
+        network = [FORMAT, self.backbone.sha256 or self.backbone.name, choose_machine(self.settings).precision]
+        words = json.dumps([plain(variant.settings), network, pictures], sort_keys=True)
+        return hashlib.sha256(words.encode()).hexdigest()[:20]
+
+    def _starts(self, variant: Variant) -> dict[str, torch.Tensor]:
+        """The picture that a variant starts from, by its name; none for the content and noise."""
+        init = variant.settings.init
+        return {} if init in ("content", "noise") else {init: self.inputs.picture(init)}
 
     def seconds_per_evaluation(self, plan: Mapping[str, Variant]) -> float:
         """Measured on the first picture of a plan, thrown away; 0 where nothing is left to do."""
-        for variant in plan.values():
-            stylizer = self._painter(variant, iterations=3)
-            content = self.inputs.picture(variant.content)
-            _paint(stylizer, content, content)  # the first time pays for setting up
-            return _paint(stylizer, content, content).seconds / 3
-        return 0.0
+        if not plan:
+            return 0.0
+        variant = next(iter(plan.values()))
+        stylizer, content = self._painter(variant, iterations=3), self.inputs.picture(variant.content)
+        _paint(stylizer, content, content)  # the first time pays for setting up
+        return _paint(stylizer, content, content).seconds / 3
 
     def _make(self, key: str, variant: Variant) -> None:
-        began = time.perf_counter()
-        stylizer = self._painter(variant)
+        began, stylizer = time.perf_counter(), self._painter(variant)
         content = self.inputs.picture(variant.content).to(stylizer.machine.device)
-        start = stylizer.start(variant.settings.init, content)
-        outcome = _paint(stylizer, content, start, self._report)
+        outcome = _paint(stylizer, content, stylizer.start(variant.settings.init, content), self._report)
         self.folder.mkdir(parents=True, exist_ok=True)
         write_picture(self.folder / f"{key}.png", outcome.pixels, overwrite=True)
         record = {
-            "content": self.inputs.words(variant.content),
-            "style": self.inputs.words(variant.style),
+            **{name: self.inputs.words(getattr(variant, name)) for name in ("content", "style")},
             "settings": plain(variant.settings),
             "evaluations": outcome.evaluations,
             "seconds": round(time.perf_counter() - began, 3),
@@ -145,10 +144,9 @@ class Runner:
 
     def _painter(self, variant: Variant, **changes: Any) -> Stylizer:
         machine = {name: getattr(self.settings, name) for name in NOT_IN_KEY}
-        init = variant.settings.init
-        starts = {} if init in ("content", "noise") else {init: self.inputs.picture(init)}
         settings = variant.settings.replace(**machine, **changes)
-        return Stylizer(self.inputs.style(variant.style), settings, backbone=self.backbone, starts=starts)
+        style, starts = self.inputs.style(variant.style), self._starts(variant)
+        return Stylizer(style, settings, backbone=self.backbone, starts=starts)
 
     def _report(self, evaluation: int, loss: float) -> None:
         if self.on_progress:

@@ -32,16 +32,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Drawing:
-    """Something drawn with matplotlib on an axes of its own. ``words`` say it to a person who does not see it.
-
-    ``aspect``: width over height.
-    """
+    """Something drawn with matplotlib on an axes of its own. ``words`` say it to a person who does not see it."""
 
     name: str
     title: str
     draw: Callable[["Axes"], None]
     words: str = ""
-    aspect: float = 1.6
+    aspect: float = 1.6  # width over height
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from videostyle.frames import to_array
 PAPER, INK, SOFT = "#141311", "#f1ece3", "#a89f90"
 SERIF, SANS, MONO = "STIXGeneral", "DejaVu Sans", "DejaVu Sans Mono"
 DPI = 100.0  # a point is DPI / 72 pixels
+Box = tuple[int, int, int, int]  # x, y, width, height
 
 
 class Sheet:
@@ -47,16 +48,12 @@ class Sheet:
 
     def place(self, picture: torch.Tensor, x: float, y: float, width: float, height: float, frame: float = 0) -> None:
         """A picture (1, 3, H, W) cut to fill a box, with a light frame ``frame`` pixels wide."""
-        corner = (x - frame, y - frame)
-        self.axes.add_patch(
-            Rectangle(corner, width + 2 * frame, height + 2 * frame, facecolor=INK, linewidth=0, zorder=0)
-        )
+        corner, wide, tall = (x - frame, y - frame), width + 2 * frame, height + 2 * frame
+        self.axes.add_patch(Rectangle(corner, wide, tall, facecolor=INK, linewidth=0, zorder=0))
         self._show(to_array(cropped(picture, width / height)), x, y, width, height)
 
     def _show(self, pixels: np.ndarray, x: float, y: float, width: float, height: float) -> None:
         self.axes.imshow(pixels, extent=(x, x + width, y + height, y), interpolation="lanczos")
-        self.axes.set_xlim(0, self.size[0])
-        self.axes.set_ylim(self.size[1], 0)
 
     def save(self, path: Path) -> Path:
         self.figure.savefig(path, dpi=DPI, transparent=self.transparent)
@@ -115,20 +112,14 @@ def end_card(
 def caption(size: tuple[int, int], words: str, style: torch.Tensor | None = None) -> Sheet:
     """Words at the lower left over a moving picture, and the style picture at the lower right."""
     sheet = Sheet(size)
-    box = {"facecolor": PAPER, "alpha": 0.72, "linewidth": 0, "pad": 11}
-    sheet.write(52, size[1] - 58, words, 28, bbox=box)
+    sheet.write(52, size[1] - 58, words, 28, bbox={"facecolor": PAPER, "alpha": 0.72, "linewidth": 0, "pad": 11})
     if style is not None:
         sheet.place(style, size[0] - 36 - 176, size[1] - 36 - 176, 176, 176, frame=4)
     return sheet
 
 
 def beside(
-    size: tuple[int, int],
-    boxes: Sequence[tuple[int, int, int, int]],
-    style: torch.Tensor,
-    name: str,
-    clip: str,
-    lines: Sequence[str],
+    size: tuple[int, int], boxes: Sequence[Box], style: torch.Tensor, name: str, clip: str, lines: Sequence[str]
 ) -> Sheet:
     """The page that two clips play on: ``boxes`` (x, y, width, height) of both clips, words and style below."""
     page = Sheet(size, PAPER)

@@ -1,7 +1,4 @@
-"""The demo video by FFmpeg: scenes of exact length, one after the other, with the clip's sound.
-
-Every scene is a video stream of the canvas's size and rate and, where there is sound, a sound stream of its length.
-"""
+"""The demo video by FFmpeg: scenes of the canvas's size and rate and of exact length, with the clip's sound."""
 
 import contextlib
 import itertools
@@ -47,25 +44,21 @@ class Part:
 
 @dataclass(frozen=True)
 class Scene:
-    """``parts`` in turn or, with boxes, side by side; or a wipe between two. ``under``, ``over``: PNGs of the canvas.
-
-    ``overs``: for parts in turn, a PNG each. ``sound``: whether the clip's sound plays from its beginning.
-    """
+    """``parts`` in turn or, with boxes, side by side; or a wipe between two. ``under``, ``over``: PNGs of its size."""
 
     frames: int
     parts: tuple[Part, ...] = ()
     under: Path | None = None
     over: Path | None = None
-    overs: tuple[Path, ...] = ()
+    overs: tuple[Path, ...] = ()  # for parts in turn, a PNG each
     wipe: bool = False
-    sound: bool = True
+    sound: bool = True  # the clip's, from its beginning
 
 
 def compose(scenes: Sequence[Scene], canvas: Canvas, output: Path) -> None:
     """Write all scenes to an mp4 that browsers and slides play. Raises MediaError with FFmpeg's words.
 
-    Each scene by itself, then joined without encoding the pictures again: FFmpeg 9 waits for itself for ever in half of
-    all runs of a graph with as many inputs as the whole has.
+    Each scene by itself, then joined without encoding the pictures again: one graph of all inputs can hang FFmpeg.
     """
     with tempfile.TemporaryDirectory(dir=output.absolute().parent) as name:
         folder = Path(name)
@@ -76,27 +69,18 @@ def compose(scenes: Sequence[Scene], canvas: Canvas, output: Path) -> None:
         quoted = (file_argument(folder / f"{n}.mov").replace("'", r"'\''") for n in range(len(scenes)))
         listed.write_text("".join(f"file '{name}'\n" for name in quoted), encoding="utf-8")
         joined = ffmpeg.input(file_argument(listed), format="concat", safe=0)
-        sound = {"acodec": "aac", "audio_bitrate": "160k"} if canvas.sound else {}
-        _execute(
-            ffmpeg.output(joined, file_argument(output), format="mp4", vcodec="copy", movflags="+faststart", **sound)
-        )
+        options = {"format": "mp4", "vcodec": "copy", "movflags": "+faststart"}
+        options |= {"acodec": "aac", "audio_bitrate": "160k"} if canvas.sound else {}
+        _execute(ffmpeg.output(joined, file_argument(output), **options))
 
 
 def _compose_scene(scene: Scene, canvas: Canvas, output: Path) -> None:
-    options = {
-        "vcodec": "libx264",
-        "crf": 19,
-        "preset": "medium",
-        "r": str(canvas.rate),
-        "colorspace": "bt709",
-        "color_primaries": "bt709",
-        "color_trc": "bt709",
-        "color_range": "tv",
-    }
+    options: dict[str, Any] = {"vcodec": "libx264", "crf": 19, "preset": "medium", "r": str(canvas.rate)}
+    options |= dict.fromkeys(("colorspace", "color_primaries", "color_trc"), "bt709") | {"color_range": "tv"}
     if canvas.sound:
         options |= {"acodec": "pcm_s16le", "ar": SAMPLE_RATE}
     graph = ffmpeg.output(*_streams(scene, canvas), file_argument(output), format="mov", pix_fmt="yuv420p", **options)
-    # It may also just be busy, on a slow machine: its time grows from try to try.
+    # FFmpeg may hang or be busy on a slow machine: its time grows from try to try.
     patience = PATIENCE + PATIENCE_PER_FRAME * scene.frames
     for longer in PATIENCES:
         with contextlib.suppress(StalledError):
@@ -144,21 +128,17 @@ def _wiped(scene: Scene, canvas: Canvas) -> Any:
     below, above = (_fitted(_clip(part, canvas), canvas) for part in scene.parts)
     seconds = float(scene.frames / canvas.rate)
     edge = f"{width}*(0.5-0.5*cos(2*PI*t/{seconds:.6f}))"
-    shared = {"s": f"{width}x{height}", "r": str(canvas.rate), "d": seconds + 1}
-    black, white = (_open(_colour(c, shared), format="lavfi") for c in ("black", "white"))
+    timing = f"r={canvas.rate}:d={seconds + 1}"
+    black, white = (_open(f"color=c={c}:s={width}x{height}:{timing}", format="lavfi") for c in ("black", "white"))
     mask = black.overlay(white, x=f"{edge}-{width}", y=0, format="yuv444").filter("format", "gray")
     shown = below.overlay(ffmpeg.filter([above.filter("format", "yuva420p"), mask], "alphamerge"), format="yuv420")
-    line = _open(_colour("white", shared | {"s": f"{LINE}x{height}"}), format="lavfi")
+    line = _open(f"color=c=white:s={LINE}x{height}:{timing}", format="lavfi")
     return shown.overlay(line, x=f"{edge}-{LINE // 2}", y=0, format="yuv420")
 
 
 def _open(name: str, **options: Any) -> Any:
     """An input of its own: ffmpeg-python takes two that are alike for one, which can be used only once."""
     return ffmpeg.input(name, thread_queue_size=next(_numbers), **options)
-
-
-def _colour(name: str, options: dict[str, Any]) -> str:
-    return f"color=c={name}:" + ":".join(f"{k}={v}" for k, v in options.items())
 
 
 def _clip(part: Part, canvas: Canvas) -> Any:
@@ -175,9 +155,8 @@ def _still(path: Path | None, frames: int, canvas: Canvas) -> Any:
     """A PNG as a stream, in the colours of the clips."""
     assert path is not None
     read = _open(file_argument(path), loop=1, framerate=str(canvas.rate), t=float(frames / canvas.rate) + 0.5)
-    return (
-        read.filter("scale", out_color_matrix="bt709", out_range="tv").filter("format", "yuva420p").filter("setsar", 1)
-    )
+    scaled = read.filter("scale", out_color_matrix="bt709", out_range="tv")
+    return scaled.filter("format", "yuva420p").filter("setsar", 1)
 
 
 def _exactly(picture: Any, frames: int, canvas: Canvas) -> Any:
