@@ -21,10 +21,10 @@ from videostyle.frames import VideoInfo
 from videostyle.media.probe import probe
 from videostyle.media.still import read_picture
 from videostyle.pipeline.progress import OnProgress, Progress
-from videostyle.pipeline.run_record import fingerprint, is_file
+from videostyle.pipeline.run_record import fingerprint
 from videostyle.pipeline.video import copy_video, stylise_video
 from videostyle.samples import sample
-from videostyle.settings import MediaSettings, Settings
+from videostyle.settings import NAMED_STARTS, MediaSettings, Settings
 from videostyle.stylise.choose_network import choose_backbone
 from videostyle.stylise.stylizer import Stylizer
 
@@ -104,7 +104,7 @@ class _Studio:
         )
         callbacks: dict[str, Any] = {"on_progress": self._report, "on_download": self.on_download}
         make = functools.partial(stylise_video, self.clip, style.path, settings=self.settings, media=media, **callbacks)
-        starts = [Path(name) for name in (self.settings.init, self.settings.first_init) if is_file(name)]
+        starts = [Path(name) for name in (self.settings.init, self.settings.first_init) if name not in NAMED_STARTS]
         pictures = [fingerprint(path) for path in (style.path, *starts) if path.is_file()]
         request = self._request(media, pictures, self.networks)
         made = self._once(f"{style.path.stem}-{first}.mp4", request, make)
