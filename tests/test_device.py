@@ -18,11 +18,11 @@ def test_available_memory(tmp_path: Path) -> None:
 
 
 def test_a_containers_limit(tmp_path: Path) -> None:
-    (tmp_path / "memory_check.max").write_text("1000\n")
-    (tmp_path / "memory_check.current").write_text("900\n")
-    (tmp_path / "memory_check.stat").write_text("anon 1\ninactive_file 300\n")
+    (tmp_path / "memory.max").write_text("1000\n")
+    (tmp_path / "memory.current").write_text("900\n")
+    (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 300\n")
     assert device.left_in_group(tmp_path) == 400
-    (tmp_path / "memory_check.max").write_text("max\n")
+    (tmp_path / "memory.max").write_text("max\n")
     assert device.left_in_group(tmp_path) is None
     assert device.left_in_group(tmp_path / "none") is None
 
@@ -35,7 +35,7 @@ def test_this_machine_has_some() -> None:
 
 def test_frames_too_large_for_the_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     here = device.Machine(torch.device("cpu"), torch.float32)
-    stylizer = SimpleNamespace(machine=here, networks=(SimpleNamespace(name="vgg19-caffe"),))
+    stylizer = SimpleNamespace(machine=here, networks=(SimpleNamespace(bytes_per_pixel={"fp32": 4500}),))
     monkeypatch.setattr(memory_check, "free_memory_bytes", lambda _: 2**30)
     memory_check.check_memory(stylizer, (320, 240))  # type: ignore[arg-type]
     with pytest.raises(DeviceError, match=r"frames of 1920x1080 need about 8\.7 GiB and cpu has 1\.0 GiB free"):

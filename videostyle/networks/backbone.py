@@ -5,7 +5,7 @@ its weights is folded into the first convolution, which is exact because the bor
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -82,6 +82,8 @@ class Backbone:
     centre: tuple[float, float, float] = (0.485, 0.456, 0.406)
     poolings: tuple[str, ...] = POOLINGS
     target_evaluations: int = 60  # from the content; their loss is the target of a shot's later frames
+    # Memory per pixel of a frame, by precision, in bytes: features, gradients, curvature pairs; measured on a CPU.
+    bytes_per_pixel: Mapping[str, int] = field(default_factory=lambda: {"fp32": 4500, "bf16": 2600})
     embedded: bool = False  # shipped in the package, with a fixed list of layers
 
     def check(self, layers: Collection[str], pooling: str) -> None:

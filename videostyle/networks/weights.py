@@ -72,7 +72,7 @@ def load_backbone(
     """
     if weights is not None:
         return from_file(Path(weights), name)
-    if name == "compact":
+    if name == compact.NAME:
         return compact.load()
     if name not in KNOWN:
         raise UsageError(f"no backbone is called {name!r}; there are {', '.join((*KNOWN, 'compact'))}")
@@ -91,13 +91,13 @@ def load_backbone(
 
 def weights_are_here(name: str) -> bool:
     """Whether a backbone can be loaded without a download."""
-    return name == "compact" or KNOWN[name].path.is_file()
+    return name == compact.NAME or KNOWN[name].path.is_file()
 
 
 def from_file(path: Path, name: str = "auto") -> Backbone:
     """The backbone that a .pth, .safetensors or .npz file holds, calibrated to the original's activation scale."""
     file = read_file(path)
-    if name == "compact":
+    if name == compact.NAME:
         raise UsageError(f"--weights {path.name} was given with --backbone compact, which has its own; leave one out")
     _check_shapes(file)
     preprocessing = identify(file)

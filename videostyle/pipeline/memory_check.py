@@ -10,9 +10,6 @@ from videostyle.device import free_memory_bytes
 from videostyle.errors import DeviceError
 from videostyle.stylise.stylizer import Stylizer
 
-# Bytes a pixel of a frame for features, gradients and curvature pairs, measured on a CPU; compact's with 17 % to spare.
-BYTES_PER_PIXEL = {"compact": {"fp32": 2400, "bf16": 2100}, "vgg19": {"fp32": 4500, "bf16": 2600}}
-
 
 def check_memory(stylizer: Stylizer, size: tuple[int, int]) -> None:
     """Raises DeviceError where the frames need more memory, by estimate, than the device has free."""
@@ -24,8 +21,7 @@ def check_memory(stylizer: Stylizer, size: tuple[int, int]) -> None:
 
 
 def _needed_bytes(stylizer: Stylizer, size: tuple[int, int]) -> float:
-    kind = "compact" if {network.name for network in stylizer.networks} == {"compact"} else "vgg19"
-    return size[0] * size[1] * BYTES_PER_PIXEL[kind][stylizer.machine.precision]
+    return size[0] * size[1] * max(n.bytes_per_pixel[stylizer.machine.precision] for n in stylizer.networks)
 
 
 def fitting_size(size: tuple[int, int], share: float) -> int:
