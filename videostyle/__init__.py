@@ -14,7 +14,7 @@ from videostyle.version import __version__
 
 _NAMES = {
     "frames": ("Frame", "StylisedFrame", "VideoInfo"),
-    "stylise.look": ("StyleImage",),
+    "stylise.style_images": ("StyleImage",),
     "settings": ("Settings", "MediaSettings", "RunSettings"),
     "errors": ("VideoStyleError",),
     "stylise.stylizer": ("Stylizer",),

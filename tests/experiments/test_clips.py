@@ -2,10 +2,13 @@
 
 from types import SimpleNamespace
 
+import torch
+
 from videostyle.experiments import clips
 from videostyle.experiments.clips import add_video, stills
 from videostyle.experiments.recipes import load_recipes
 from videostyle.experiments.sheet import Sheet
+from videostyle.media.still import write_picture
 from videostyle.pipeline.video import copy_video
 from videostyle.samples import sample
 
@@ -29,6 +32,11 @@ def test_both_clips_are_made_once_and_again_for_another_request(tmp_path, make_r
     runner.inputs.size = 32
     add_video(empty, runner, tmp_path / "video")
     assert len(painted) == 2
+    runner.inputs.given = dict(runner.inputs.given, style=tmp_path / "style.png")
+    for count, value in ((3, 0.25), (4, 0.75)):  # one file name, other paint
+        write_picture(tmp_path / "style.png", torch.full((1, 3, 16, 16), value), overwrite=True)
+        add_video(empty, runner, tmp_path / "video")
+        assert len(painted) == count
 
 
 def test_stills_are_spread_over_the_clip():

@@ -188,7 +188,7 @@ def test_nothing_stays_after_a_failed_write(tmp_path: Path, monkeypatch: pytest.
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("videostyle.media.publish._sync", fail)
+    monkeypatch.setattr("videostyle.media.publish.sync_file", fail)
     with pytest.raises(MediaError, match="No space left"):
         write_picture(tmp_path / "a.png", torch.rand(1, 3, 4, 4), overwrite=False)
     assert not os.listdir(tmp_path)

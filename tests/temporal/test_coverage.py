@@ -12,7 +12,7 @@ from videostyle.temporal import colour, coverage, trust
 from videostyle.temporal.colour import ColourAnchor
 from videostyle.temporal.coverage import EVALUATIONS_TO_COVER, Coverage
 from videostyle.temporal.scales import NEAR_PX, NOISE
-from videostyle.temporal.static import LONGEST_LAG, static_mask, withhold_motion
+from videostyle.temporal.still_pixels import LONGEST_LAG, static_mask, withhold_motion
 from videostyle.temporal.warp import Warp, sample
 
 SIZE = (40, 48)

@@ -13,6 +13,7 @@ from videostyle.experiments.sheet import Panel, Row, Sheet
 from videostyle.files import write_json
 from videostyle.media.decode import Decoder, output_size
 from videostyle.media.probe import probe
+from videostyle.pipeline.run_record import fingerprint
 from videostyle.pipeline.video import copy_video, stylise_video
 from videostyle.samples import sample
 from videostyle.settings import MediaSettings, Settings
@@ -38,7 +39,8 @@ def add_video(sheet: Sheet, runner: Runner, folder: Path) -> Sheet:
 def make_clips(clip: Path, style: Path, folder: Path, settings: Settings, runner: Runner) -> dict[str, Any]:
     """Both clips; what is there from the same request stays. Returns what made the stylised one."""
     size = min(runner.inputs.size, LONGEST)
-    names = {"clip": clip.name, "style": style.name, "size": size, "sha": runner.backbone.sha256}
+    pictures = [fingerprint(path) for path in (clip, style)]
+    names = {"pictures": pictures, "size": size, "sha": runner.backbone.sha256}
     request = json.loads(json.dumps(names | {"settings": asdict(settings)}))  # as it is read again: lists, not tuples
     here = folder / RECORD
     made = here.is_file() and here.read_text(encoding="utf-8")

@@ -10,6 +10,7 @@ import zlib
 from pathlib import Path
 
 from videostyle.errors import MediaError, UsageError
+from videostyle.files import sync_file, sync_folder
 
 TIMESTAMPS = "timestamps.json"
 OURS = re.compile(rf"\d{{6,}}\.png|{re.escape(TIMESTAMPS)}")
@@ -90,32 +91,22 @@ def publish(part: Path, output: Path, *, overwrite: bool) -> None:
         if part.is_dir():
             _publish_folder(part, output)
         else:
-            _sync(part)
+            sync_file(part)
             os.replace(part, output)
-        _sync(output.absolute().parent)
+        sync_folder(output.absolute().parent)
     except OSError as error:
         raise MediaError(f"{output} could not be written: {error.strerror or error}") from error
 
 
 def _publish_folder(part: Path, output: Path) -> None:
     for entry in part.iterdir():
-        _sync(entry)
-    _sync(part)
+        sync_file(entry)
+    sync_folder(part)
     old = part_name(output)
     if output.exists():
         os.rename(output, old)
     os.rename(part, output)
     remove(old)
-
-
-def _sync(path: Path) -> None:
-    """Flush a file or a folder to the disk; folders cannot be flushed everywhere."""
-    with contextlib.suppress(PermissionError) if path.is_dir() else contextlib.nullcontext():
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def remove(part: Path) -> None:

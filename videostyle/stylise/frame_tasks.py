@@ -14,7 +14,7 @@ from videostyle.stylise.stylizer import Stylizer
 from videostyle.temporal import colour, trust
 from videostyle.temporal.coverage import Coverage
 from videostyle.temporal.flow import FlowEstimator
-from videostyle.temporal.static import withhold_motion
+from videostyle.temporal.still_pixels import withhold_motion
 from videostyle.temporal.warp import Warp, sample
 
 # What is asked of a frame, and what is known of its pixels before it is optimised (None: nothing).

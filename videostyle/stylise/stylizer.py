@@ -19,8 +19,8 @@ from videostyle.optimise.lbfgs import History
 from videostyle.optimise.outcome import OptimisedImage
 from videostyle.settings import Settings
 from videostyle.stylise.choose_network import choose_backbone, load_chosen
-from videostyle.stylise.look import StyleImage, as_style
 from videostyle.stylise.start_images import fit_style, noise, resized
+from videostyle.stylise.style_images import StyleImage, as_style
 
 
 class Stylizer:

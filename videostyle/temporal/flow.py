@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from videostyle.errors import MissingLibraryError
 from videostyle.frames import to_array
 from videostyle.temporal.scales import PATCH_PX
-from videostyle.temporal.static import static_mask
+from videostyle.temporal.still_pixels import static_mask
 from videostyle.temporal.warp import Warp, sample
 
 try:
