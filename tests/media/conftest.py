@@ -46,7 +46,7 @@ def each_ffmpeg(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     """The ffmpeg on PATH and the one inside imageio-ffmpeg; skipped where both are the same."""
     found = ffmpeg.find_ffmpeg()
     if request.param == "bundled":
-        bundled = ffmpeg._bundled()
+        bundled = ffmpeg.bundled()
         if bundled is None or bundled == found.path:
             pytest.skip("no second ffmpeg on this machine")
         monkeypatch.setenv(ffmpeg.OVERRIDE, bundled)

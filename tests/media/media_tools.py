@@ -1,6 +1,9 @@
 """What the media tests share: running the whole path, and reading results without the code under test."""
 
+import contextlib
 import json
+import os
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -8,6 +11,7 @@ from typing import Any
 
 import av
 import numpy as np
+import pytest
 
 from videostyle.frames import VideoInfo
 from videostyle.media.decode import Decoder, output_size
@@ -18,6 +22,19 @@ from videostyle.settings import MediaSettings
 
 MakeClip = Callable[..., Path]
 PICTURES = ("-f", "lavfi", "-i", "testsrc2=size=96x64:rate=25:duration=1")
+
+
+def running_ffmpegs() -> list[int]:
+    """Process numbers of this process's FFmpeg children, ended but not collected ones too; skips where no /proc is."""
+    found = []
+    if not Path("/proc/self/stat").is_file():
+        pytest.skip("needs /proc")
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it may end meanwhile
+            number, name, rest = re.fullmatch(r"(\d+) \((.*)\) (.*)", stat.read_text(), re.DOTALL).groups()
+            if name.startswith("ffmpeg") and int(rest.split()[1]) == os.getpid():
+                found.append(int(number))
+    return found
 
 
 def passthrough(

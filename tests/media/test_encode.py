@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from fractions import Fraction
@@ -13,7 +14,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from media_tools import PICTURES, MakeClip, info_of, kinds, passthrough, read_frames, read_json, times
+from media_tools import PICTURES, MakeClip, info_of, kinds, passthrough, read_frames, read_json, running_ffmpegs, times
 
 from videostyle.errors import MediaError, UsageError
 from videostyle.frames import Frame, StreamInfo, to_array
@@ -297,19 +298,20 @@ def test_nothing_stays_after_an_exception(name: str, error: type[BaseException],
             encoder.write(frame)
             if encoder.frames == 5:
                 raise error
-    assert not os.listdir(tmp_path) and not ffmpeg._living
+    assert not os.listdir(tmp_path) and not running_ffmpegs()
 
 
 def test_a_dead_encoder_is_an_error_with_its_words(silent: Path, tmp_path: Path) -> None:
     info = probe(silent)
+    frames = list(decode(info)) * 50
     with pytest.raises(MediaError, match="FFmpeg could not write the mp4: it ended with status"), Encoder(
         OutputFormat.of(tmp_path / "out.mp4"), info, size=(96, 64), time_base=Fraction(1, 90_000)
     ) as encoder:  # fmt: skip
-        for _ in range(50):
-            for frame in decode(info):
-                encoder.write(Frame(frame.pixels, encoder.frames * 3600, frame.time_base))
-                if encoder.frames == 5:
-                    encoder._sink._child.process.kill()
+        for frame in frames:
+            encoder.write(Frame(frame.pixels, encoder.frames * 3600, frame.time_base))
+            if encoder.frames == 5:
+                (writer,) = running_ffmpegs()
+                os.kill(writer, signal.SIGKILL)
     assert not os.listdir(tmp_path)
 
 
@@ -359,9 +361,12 @@ def test_no_child_outlives_the_interpreter(silent: Path, tmp_path: Path) -> None
     """An owner that closes nothing: the decoder's FFmpeg ends with the process all the same."""
     code = (
         "import sys; from videostyle.media.decode import Decoder; from videostyle.media.probe import probe\n"
-        "d = Decoder(probe(sys.argv[1])); next(iter(d)); print(d._child.process.pid, flush=True)"
+        "from media_tools import running_ffmpegs\n"
+        "d = Decoder(probe(sys.argv[1])); next(iter(d)); print(*running_ffmpegs(), flush=True)"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(silent)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(silent)], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 0, done.stderr
     with pytest.raises(ProcessLookupError):
         os.kill(int(done.stdout), 0)
@@ -371,7 +376,7 @@ def test_what_a_killed_run_left_is_taken_away(silent: Path, tmp_path: Path) -> N
     """A part of a process that is gone goes at the next run on that output; another's and a living one's stay."""
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    host = publish._host()
+    host = publish.host()
     names = [
         f".out.mkv.{host}-{ended.pid}-0123abcd.part",
         f".out.mkv.{host}-{os.getpid()}-0123abcd.part",

@@ -30,15 +30,15 @@ def test_an_old_one_on_path_is_passed_over(tmp_path: Path, monkeypatch: pytest.M
     script(tmp_path / "ffmpeg", "echo ffmpeg version 4.4.2 Copyright")
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.delenv(ffmpeg.OVERRIDE, raising=False)
-    if ffmpeg._bundled() is None:
+    if ffmpeg.bundled() is None:
         pytest.skip("needs imageio-ffmpeg's binary")
-    assert find_ffmpeg().path == ffmpeg._bundled()
+    assert find_ffmpeg().path == ffmpeg.bundled()
 
 
 def test_none_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv(ffmpeg.OVERRIDE, raising=False)
-    monkeypatch.setattr(ffmpeg, "_bundled", lambda: None)
+    monkeypatch.setattr(ffmpeg, "bundled", lambda: None)
     with pytest.raises(MediaError, match="pip install imageio-ffmpeg"):
         find_ffmpeg()
     monkeypatch.setenv(ffmpeg.OVERRIDE, str(tmp_path / "nothing"))
@@ -67,7 +67,7 @@ def test_deadline_and_close() -> None:
     assert time.monotonic() - begin < 20
     child.close()
     child.close()
-    assert child not in ffmpeg._living
+    assert child.process.poll() is not None
 
 
 def test_run_is_bounded() -> None:

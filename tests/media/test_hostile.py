@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from media_tools import PICTURES, MakeClip
+from media_tools import PICTURES, MakeClip, running_ffmpegs
 from test_still import mutated
 
 from videostyle.errors import VideoStyleError
@@ -102,7 +102,7 @@ def read_mutated(clip: Path, folder: Path, count: int) -> list[int | None]:
         path = folder / f"mutated{clip.suffix}"
         path.write_bytes(mutated(content, generator))
         outcomes.append(read_all(path))
-        assert not ffmpeg._living
+        assert not running_ffmpegs()
     return outcomes
 
 

@@ -36,6 +36,6 @@ def test_the_mean_of_ones_is_one_to_the_bit():
 def test_pooling_along_the_sides_is_the_same(height, width, radius):
     """What other devices do."""
     x = picture(height, width).double()
-    mean = box_filter._pooled(x, radius, partial(F.avg_pool2d, count_include_pad=False))
+    mean = box_filter.pooled(x, radius, partial(F.avg_pool2d, count_include_pad=False))
     torch.testing.assert_close(mean, box_filter.mean(x, radius))
-    assert torch.equal(box_filter._pooled(x, radius, F.max_pool2d), box_filter.maximum(x, radius))
+    assert torch.equal(box_filter.pooled(x, radius, F.max_pool2d), box_filter.maximum(x, radius))

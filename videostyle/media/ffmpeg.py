@@ -55,14 +55,14 @@ def _find(override: str | None, path: str | None) -> Ffmpeg:
         if found is None or found.number < OLDEST:
             raise MediaError(f"{OVERRIDE} is {override}, which is not an ffmpeg of version 5.1 or newer")
         return found
-    for candidate in (shutil.which("ffmpeg", path=path), _bundled()):
+    for candidate in (shutil.which("ffmpeg", path=path), bundled()):
         found = _examine(candidate) if candidate else None
         if found and found.number >= OLDEST:
             return found
     raise MediaError("no ffmpeg of version 5.1 or newer was found; install FFmpeg, or `pip install imageio-ffmpeg`")
 
 
-def _bundled() -> str | None:
+def bundled() -> str | None:
     try:
         import imageio_ffmpeg
 

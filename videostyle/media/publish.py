@@ -43,17 +43,17 @@ def _check_folder(output: Path, overwrite: bool) -> None:
 
 def part_name(output: Path) -> Path:
     """A hidden name beside the output, on the same disk, that no other run uses; it says whose it is."""
-    return output.absolute().parent / f".{output.name}.{_host()}-{os.getpid()}-{secrets.token_hex(4)}.part"
+    return output.absolute().parent / f".{output.name}.{host()}-{os.getpid()}-{secrets.token_hex(4)}.part"
 
 
-def _host() -> str:
+def host() -> str:
     """This machine, in eight digits: a process number means nothing on another one that shares the disk."""
     return f"{zlib.crc32(platform.node().encode()):08x}"
 
 
 def remove_stale(output: Path) -> None:
     """Take away what runs for the same output left here when they were killed outright."""
-    ours = re.compile(rf"\.{re.escape(output.name)}\.{_host()}-(\d+)-[0-9a-f]{{8}}\.part")
+    ours = re.compile(rf"\.{re.escape(output.name)}\.{host()}-(\d+)-[0-9a-f]{{8}}\.part")
     for entry in output.absolute().parent.iterdir():
         found = ours.fullmatch(entry.name)
         if found and not _runs(int(found[1])):

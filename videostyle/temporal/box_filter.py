@@ -14,7 +14,7 @@ import torch.nn.functional as F
 def mean(x: torch.Tensor, radius: int) -> torch.Tensor:
     """Mean over a window of 2 radius + 1 pixels a side, (N, C, H, W) floats -> the same."""
     if x.device.type != "cpu":
-        return _pooled(x, radius, partial(F.avg_pool2d, count_include_pad=False))
+        return pooled(x, radius, partial(F.avg_pool2d, count_include_pad=False))
     for dim in (3, 2):
         total, size = x.clone(), x.shape[dim]
         for shift in _shifts(radius, size):
@@ -29,7 +29,7 @@ def mean(x: torch.Tensor, radius: int) -> torch.Tensor:
 def maximum(x: torch.Tensor, radius: int) -> torch.Tensor:
     """Maximum over a window of 2 radius + 1 pixels a side, (N, C, H, W) -> the same."""
     if x.device.type != "cpu":
-        return _pooled(x, radius, F.max_pool2d)
+        return pooled(x, radius, F.max_pool2d)
     for dim in (3, 2):
         highest, size = x.clone(), x.shape[dim]
         for shift in _shifts(radius, size):
@@ -44,7 +44,7 @@ def _shifts(radius: int, size: int) -> range:
     return range(1, min(radius, size - 1) + 1)
 
 
-def _pooled(x: torch.Tensor, radius: int, pool: Callable[..., torch.Tensor]) -> torch.Tensor:
+def pooled(x: torch.Tensor, radius: int, pool: Callable[..., torch.Tensor]) -> torch.Tensor:
     """The same by a pooling along each side in turn."""
     side = 2 * radius + 1
     across = pool(x, (1, side), stride=1, padding=(0, radius))
