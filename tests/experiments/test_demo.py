@@ -9,7 +9,7 @@ import pytest
 from small_networks import small_backbone, smooth_picture
 
 from videostyle.errors import StalledError, UsageError
-from videostyle.experiments.demo import film, montage
+from videostyle.experiments.demo import film, lettering, montage
 from videostyle.experiments.demo.film import make_demo
 from videostyle.experiments.demo.lettering import caption, cropped, end_card
 from videostyle.media.still import read_picture, write_picture
@@ -47,6 +47,7 @@ def streams(path: Path) -> dict[str, float]:
         return {"frames": frames, "seconds": float(made.duration or 0) / 1e6, "size": size, "sound": sound}  # type: ignore[dict-item]
 
 
+@pytest.mark.slow
 def test_the_demo_has_every_scene_sound_and_an_animation(tmp_path, stub, monkeypatch):
     styles = [sample(f"styles/{name}.jpg") for name in ("brush", "cubist", "woodcut")]
     folder = tmp_path / "demo"
@@ -66,11 +67,12 @@ def test_the_demo_has_every_scene_sound_and_an_animation(tmp_path, stub, monkeyp
 
 @pytest.fixture
 def painted(tmp_path, stub, monkeypatch):
-    """Makes a demo of a short clip and one style; the number of clips painted so far."""
+    """Makes a demo of a short clip and one style, its cards not drawn; the number of clips painted so far."""
+    monkeypatch.setattr(lettering.Sheet, "save", lambda _, path: path)
     monkeypatch.setattr(film, "compose", lambda *_: None)
     monkeypatch.setattr(film, "animate", lambda *_: tmp_path / "demo.webp")
     clip, style = tmp_path / "in.mp4", tmp_path / "style.png"
-    copy_video(sample("clip.mp4"), clip, media=MediaSettings(size=64, duration_seconds=0.5))
+    copy_video(sample("clip.mp4"), clip, media=MediaSettings(size=64, duration_seconds=0.25))
     write_picture(style, smooth_picture(40, 60, seed=1), overwrite=False)
 
     def make(**changes) -> int:
@@ -84,7 +86,7 @@ def test_a_demo_is_painted_again_for_other_content_and_not_for_the_same(tmp_path
     assert painted() == painted() == 1
     write_picture(tmp_path / "style.png", smooth_picture(40, 60, seed=2), overwrite=True)
     assert painted() == painted() == 2
-    media = MediaSettings(size=64, duration_seconds=0.5, start_seconds=1.0, overwrite=True)
+    media = MediaSettings(size=64, duration_seconds=0.25, start_seconds=1.0, overwrite=True)
     copy_video(sample("clip.mp4"), tmp_path / "in.mp4", media=media)
     assert painted() == painted() == 3
     assert painted(seed=1) == 4
@@ -109,6 +111,7 @@ def test_size_and_quick_reach_the_painter(tmp_path, stub, monkeypatch, options, 
     monkeypatch.setattr(film, "stylise_video", copy)
     monkeypatch.setattr(film, "compose", lambda *_: None)
     monkeypatch.setattr(film, "animate", lambda *_: tmp_path / "demo.webp")
+    monkeypatch.setattr(lettering.Sheet, "save", lambda _, path: path)
     settings = Settings(backbone="compact", device="cpu", iterations=99)
     make_demo(tmp_path / "demo", styles=[sample("styles/brush.jpg")], settings=settings, **options)
     assert seen == [(size, iterations)]
@@ -206,6 +209,7 @@ def test_the_end_names_the_command_that_makes_the_demo(tmp_path, stub, monkeypat
     monkeypatch.setattr(film, "compose", lambda *_: None)
     monkeypatch.setattr(film, "animate", lambda *_: tmp_path / "demo.webp")
     monkeypatch.setattr(film.lettering, "end_card", card)
+    monkeypatch.setattr(lettering.Sheet, "save", lambda _, path: path)
     monkeypatch.setattr(film, "STYLES", ("brush",))
     clip, style = tmp_path / "my holiday.mp4", tmp_path / "one.jpg"
     clip.write_bytes(sample("clip.mp4").read_bytes())
