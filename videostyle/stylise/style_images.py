@@ -1,5 +1,6 @@
 """What is wanted: the pictures whose style is taken, and how much of each."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,8 @@ def as_style(style: torch.Tensor | Sequence[StyleImage]) -> Style:
     """One picture as a style of its own; weights sum to 1. Raises UsageError for no picture or no weight."""
     images = (StyleImage(style),) if isinstance(style, torch.Tensor) else tuple(style)
     total = sum(image.weight for image in images)
-    if not images or any(image.weight < 0 for image in images) or total <= 0:
-        raise UsageError(f"a style of {len(images)} pictures and total weight {total:g}; expected one with weight > 0")
+    if not images or not all(0 <= image.weight < math.inf for image in images) or total == 0:
+        raise UsageError(
+            f"a style of {len(images)} pictures and total weight {total:g}; expected weights >= 0 and their sum above 0"
+        )
     return tuple(StyleImage(image.picture, image.weight / total, image.scale) for image in images)
