@@ -97,6 +97,21 @@ def test_a_demo_is_painted_again_for_other_content_and_not_for_the_same(tmp_path
     assert painted(**start) == 6
 
 
+def test_two_styles_of_one_name_are_two(tmp_path, stub, monkeypatch):
+    cards, scenes = [], []
+    monkeypatch.setattr(film, "compose", lambda made, *_: scenes.extend(made))
+    monkeypatch.setattr(film, "animate", lambda *_: tmp_path / "demo.webp")
+    monkeypatch.setattr(film.lettering, "end_card", lambda size, stills, *_: cards.append(stills) or caption(size, ""))
+    monkeypatch.setattr(lettering.Sheet, "save", lambda _, path: path)
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        write_picture(tmp_path / folder / "style.png", smooth_picture(40, 60, seed=ord(folder)), overwrite=False)
+    styles = [tmp_path / "a/style.png", tmp_path / "b/style.png"]
+    make_demo(tmp_path / "demo", None, styles, Settings(backbone="compact"), size=32)
+    painted = {part.clip for scene in scenes for part in scene.parts} - {tmp_path / "demo/clips/source.mp4"}
+    assert len(painted) == len(stub) == 2 and len(cards[0]) == 3
+
+
 @pytest.mark.parametrize(
     ("options", "size", "iterations"),
     [({"quick": True}, 256, 30), ({"size": 32}, 32, 99), ({"quick": True, "size": 48}, 48, 30), ({}, 400, 99)],

@@ -3,7 +3,7 @@
 import functools
 import json
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -42,6 +42,7 @@ class Style:
 
     path: Path
     pixels: torch.Tensor
+    number: int  # from 0, in the order given: two files may have one name
 
     @property
     def name(self) -> str:
@@ -67,7 +68,7 @@ def make_demo(
     check_folder(folder, "the demo")
     source = Path(clip) if clip else sample("clip.mp4")
     paths = [Path(s) for s in styles] or [sample(f"styles/{name}.jpg") for name in STYLES]
-    chosen = [Style(path, read_picture(path, longest=STYLE_PIXELS)) for path in paths]
+    chosen = [Style(path, read_picture(path, longest=STYLE_PIXELS), i) for i, path in enumerate(paths)]
     callbacks = {"on_progress": on_progress, "on_download": on_download}
     studio = _Studio(folder / "clips", source, settings or Settings(), size, quick, callbacks)
     studio.folder.mkdir(parents=True, exist_ok=True)
@@ -107,7 +108,7 @@ class _Studio:
         starts = [Path(name) for name in (self.settings.init, self.settings.first_init) if name not in NAMED_STARTS]
         pictures = [fingerprint(path) for path in (style.path, *starts) if path.is_file()]
         request = self._request(media, pictures, self.networks)
-        made = self._once(f"{style.path.stem}-{first}.mp4", request, make)
+        made = self._once(f"{style.number}-{style.path.stem}.mp4", request, make)
         self.done += frames
         return made
 
@@ -146,9 +147,11 @@ def _scenes(studio: _Studio, styles: Sequence[Style], command: str) -> tuple[lis
     sound = source.clip if any(s.kind == "audio" for s in info.streams) else None
     canvas = Canvas(CANVAS, studio.rate, sound, _fit(info, CANVAS))
     letters = _Letters(studio, info, styles, command)
-    named = tuple(letters.caption(style.path.stem, style.name.capitalize(), style) for style in styles[1:])
+    named = tuple(
+        letters.caption(f"{style.number}-{style.path.stem}", style.name.capitalize(), style) for style in styles[1:]
+    )
     wipe = f"Source and stylised, in the style of {styles[0].name}"
-    stills = {"Source": source, **dict(zip((s.name.capitalize() for s in styles), (painted, *others), strict=False))}
+    stills = [("Source", source), *zip((s.name.capitalize() for s in styles), (painted, *others), strict=False)]
     scenes = [
         Scene(round(TITLE_SECONDS * studio.rate), (painted,), over=letters.title(), sound=False),
         Scene(whole, (source,), over=letters.caption("source", "Source")),
@@ -196,9 +199,11 @@ class _Letters:
         page = lettering.beside(CANVAS, self._boxes(), main.pixels, main.name, self.studio.clip.name, self.settings)
         return page.save(self.folder / "beside.png")
 
-    def end(self, parts: Mapping[str, Part]) -> Path:
-        lengths = {name: float(probe(part.clip).duration_seconds or 0) for name, part in parts.items()}
-        stills = [(name, clip_frame(parts[name].clip, STYLE_PIXELS, 0.4 * length)) for name, length in lengths.items()]
+    def end(self, parts: Sequence[tuple[str, Part]]) -> Path:
+        times = [0.4 * float(probe(part.clip).duration_seconds or 0) for _, part in parts]
+        stills = [
+            (name, clip_frame(part.clip, STYLE_PIXELS, time)) for (name, part), time in zip(parts, times, strict=True)
+        ]
         return lettering.end_card(CANVAS, stills, self.command, self.settings).save(self.folder / "end.png")
 
     def _boxes(self) -> tuple[lettering.Box, lettering.Box]:
