@@ -107,7 +107,9 @@ class Settings(CheckedSettings):
         "warped", f"initial image of a frame: {', '.join(NAMED_STARTS)}, or a picture", metavar="START"
     )
     first_init: str = rare_setting(
-        "content", "initial image of the first frame of a shot: content, noise, or a picture", metavar="START"
+        "content",
+        "initial image of the first frame of a shot where --init is warped or previous: content, noise, or a picture",
+        metavar="START",
     )
     seed: int = rare_setting(0, "random seed of the noise", minimum=0)
 
