@@ -22,14 +22,15 @@ from videostyle.media.ffmpeg import STALL_SECONDS, Child, file_argument, find_ff
 from videostyle.media.survey import MAX_PIXELS
 
 FINEST_SECONDS = Fraction(1, 90_000)  # times are kept in ticks at least this fine: then a repeated one can be moved
+SHORTEST_SECONDS = Fraction(1, 10_000_000)  # mp4 counts a frame's duration in 32 bits: at this tick it may be 429 s
 FIRST_FRAME_SECONDS = 600.0  # seeking in a clip without an index decodes everything before
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own decoders drop the alpha plane
 
 
 def fine_time_base(time_base: Fraction) -> Fraction:
-    """A whole tick 1/n that divides ``time_base`` and is no longer than 1/90000 s; sources finer than 1 us get 1 us."""
+    """A whole tick 1/n that divides ``time_base`` and is no longer than 1/90000 s; the shortest is 100 ns."""
     denominator = time_base.denominator * math.ceil(Fraction(1, time_base.denominator) / FINEST_SECONDS)
-    return Fraction(1, min(denominator, 1_000_000))
+    return max(Fraction(1, denominator), SHORTEST_SECONDS)
 
 
 def output_size(info: VideoInfo, longest: int | None, even: bool) -> tuple[int, int]:
