@@ -5,11 +5,13 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from media_tools import MakeClip
 
 from videostyle.errors import MediaError, UsageError, VideoStyleError
 from videostyle.media import survey
-from videostyle.media.probe import display_size, orientation, probe
+from videostyle.media.probe import display_size, orientation, probe, start_of
 
 TURNED = {  # display matrices a, b, c, d -> clockwise degrees, mirrored first
     (1, 0, 0, 1): (0, False),
@@ -42,6 +44,20 @@ def test_orientation(matrix: tuple[int, int, int, int], expected: tuple[int, boo
 def test_display_size() -> None:
     assert display_size(176, 144, Fraction(128, 117), 0) == (193, 144)
     assert display_size(640, 360, Fraction(1), 90) == (360, 640)
+
+
+@given(ticks=st.integers(-(10**9), 10**12), rate=st.integers(1, 10**9), later=st.integers(-(10**6), 10**6))
+def test_the_start_is_never_after_the_first_frame(ticks: int, rate: int, later: int) -> None:
+    """FFmpeg says the start in whole microseconds; one that is not before the first frame is exactly that one's."""
+    time_base, moment = Fraction(1, rate), Fraction(ticks, rate)
+    said = round(moment * 1_000_000) + later
+    start = start_of({"start": said}, {"pts": ticks}, time_base)
+    if later >= 0:
+        assert start == moment
+    if later < -1:
+        assert start == Fraction(said, 1_000_000)
+    assert start_of({"start": said}, {"pts": None}, time_base) == Fraction(said, 1_000_000)
+    assert start_of({"start": None}, {"pts": ticks}, time_base) == moment
 
 
 def stream(index: int, **fields: object) -> dict[str, object]:

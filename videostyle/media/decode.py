@@ -219,10 +219,10 @@ class Decoder:
 
     def _time(self, delivered: Fraction) -> Fraction:
         """Seconds from the clip's beginning. FFmpeg rounds what it subtracts to the source's ticks; a source's time is
-        a whole number of them, which takes that error back."""
-        ticks = round((delivered + self._offset) / self.info.time_base)
-        origin = round(self.info.start_seconds / self.time_base) * self.time_base
-        return ticks * self.info.time_base - origin
+        a whole number of them, which takes that error back. Start and frame are rounded alike to our ticks: of a source
+        with finer ones the first frame would else fall before the start."""
+        moment = round((delivered + self._offset) / self.info.time_base) * self.info.time_base
+        return (round(moment / self.time_base) - round(self.info.start_seconds / self.time_base)) * self.time_base
 
     def _packets(self) -> Iterator[Any]:
         options = {"probesize": "32", "analyzeduration": "0"}

@@ -29,6 +29,7 @@ TRANSFERS = {
     13: "iec61966-2-1", 14: "bt2020-10", 15: "bt2020-12", 16: "smpte2084", 18: "arib-std-b67",
 }  # fmt: skip
 FULL_RANGE = 2
+MICROSECOND = Fraction(1, 1_000_000)
 HD_HEIGHT = 720  # from here on an untagged clip is taken for BT.709, below for BT.601, as players do
 PICTURE_BRANDS = ("heic", "heix", "mif1", "msf1", "avif", "avis")
 # Formats that are not clips: playlists name other files, and `tty` takes any text for ANSI art.
@@ -200,10 +201,16 @@ def colour_coding(first: Mapping[str, Any], stream: Mapping[str, Any]) -> tuple[
 
 
 def start_of(found: Mapping[str, Any], first: Mapping[str, Any], time_base: Fraction) -> Fraction:
-    """Where the clip's clock starts: the earliest stream's first timestamp."""
-    if found["start"] is not None:
-        return Fraction(found["start"], 1_000_000)
-    return (first["pts"] or 0) * time_base
+    """Where the clip's clock starts, in seconds: the earliest stream's first timestamp.
+
+    FFmpeg rounds it to a microsecond, and takes a later frame's where the first packet carries no time: one that is not
+    a microsecond before the first frame is that frame's own.
+    """
+    shown = None if first["pts"] is None else first["pts"] * time_base
+    if found["start"] is None:
+        return shown or Fraction(0)
+    start = Fraction(found["start"], 1_000_000)
+    return start if shown is None or start <= shown - MICROSECOND else shown
 
 
 def duration_of(found: Mapping[str, Any], time_base: Fraction) -> Fraction | None:
