@@ -35,9 +35,12 @@ def through_a_file(position: SequenceState, path: Path) -> SequenceState:
     return from_plain(value, SEQUENCE_STATE_TYPES, safetensors.torch.load_file(path))
 
 
+OTHERS = ({"precision": "fp32"}, {"init": "previous"}, {"init": "noise"}, {"optimizer": "adam"})
+
+
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"precision": "fp32"}, {"init": "previous"}, {"init": "noise"}, {"coherence": 0.0}, {"optimizer": "adam"}],
+    [{}, {"coherence": 0.0}, *(pytest.param(case, marks=pytest.mark.slow) for case in OTHERS)],
 )
 def test_going_on_from_every_position_gives_the_same_bits(changes: dict[str, object], tmp_path: Path) -> None:
     settings = replace(QUICK, **changes)  # type: ignore[arg-type]

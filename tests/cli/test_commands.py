@@ -269,6 +269,7 @@ def test_bad_input_is_refused_in_one_line(
     assert {p.name: p.stat().st_mtime_ns for p in here.iterdir() if p.name != "cache"} == before
 
 
+@pytest.mark.slow
 def test_without_opencv_the_headless_package_is_named(here: Path) -> None:
     code = "import sys; sys.modules['cv2'] = None; from videostyle.cli.main import main; sys.exit(main(sys.argv[1:]))"
     command = ["video", str(sample("clip.mp4")), "--style", str(sample("styles/brush.jpg"))]

@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import pytest
 import torch
 
 from videostyle.experiments import clips
@@ -13,6 +14,7 @@ from videostyle.pipeline.video import copy_video
 from videostyle.samples import sample
 
 
+@pytest.mark.slow
 def test_both_clips_are_made_once_and_again_for_another_request(tmp_path, make_runner, monkeypatch):
     painted = []
 

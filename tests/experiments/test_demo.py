@@ -20,6 +20,7 @@ from videostyle.settings import MediaSettings, Settings
 from videostyle.stylise import stylizer
 
 SECONDS = 0.25
+USUAL = [({"quick": True}, 256, 30), ({"size": 32}, 32, 99), ({}, 400, 99)]
 
 
 @pytest.fixture
@@ -82,6 +83,7 @@ def painted(tmp_path, stub, monkeypatch):
     return make
 
 
+@pytest.mark.slow
 def test_a_demo_is_painted_again_for_other_content_and_not_for_the_same(tmp_path, painted):
     assert painted() == painted() == 1
     write_picture(tmp_path / "style.png", smooth_picture(40, 60, seed=2), overwrite=True)
@@ -114,7 +116,7 @@ def test_two_styles_of_one_name_are_two(tmp_path, stub, monkeypatch):
 
 @pytest.mark.parametrize(
     ("options", "size", "iterations"),
-    [({"quick": True}, 256, 30), ({"size": 32}, 32, 99), ({"quick": True, "size": 48}, 48, 30), ({}, 400, 99)],
+    [({"quick": True, "size": 48}, 48, 30), *(pytest.param(*case, marks=pytest.mark.slow) for case in USUAL)],
 )
 def test_size_and_quick_reach_the_painter(tmp_path, stub, monkeypatch, options, size, iterations):
     seen = []
@@ -132,6 +134,7 @@ def test_size_and_quick_reach_the_painter(tmp_path, stub, monkeypatch, options, 
     assert seen == [(size, iterations)]
 
 
+@pytest.mark.slow
 def test_a_demo_is_painted_again_by_another_network(painted, monkeypatch):
     assert painted() == 1
     network = compact.load()
@@ -139,6 +142,7 @@ def test_a_demo_is_painted_again_by_another_network(painted, monkeypatch):
     assert painted() == painted() == 2
 
 
+@pytest.mark.slow
 def test_the_network_that_polishes_a_demo_has_a_say(painted, monkeypatch):
     def polisher(sha256):
         monkeypatch.setattr(stylizer, "load_backbone", lambda *_, **__: replace(small_backbone(), sha256=sha256))
@@ -149,6 +153,7 @@ def test_the_network_that_polishes_a_demo_has_a_say(painted, monkeypatch):
     assert painted(polish=3) == 2
 
 
+@pytest.mark.slow
 def test_a_clip_without_sound_that_is_square_and_one_style(tmp_path, stub):
     graph = montage.Canvas((64, 64), Fraction(24))
     silent = tmp_path / "a silent 'clip'.mp4"
@@ -213,7 +218,7 @@ def test_a_style_picture_is_cut_to_its_place():
     assert cropped(smooth_picture(60, 30), 2.0).shape == (1, 3, 15, 30)
 
 
-@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("given", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_the_end_names_the_command_that_makes_the_demo(tmp_path, stub, monkeypatch, given):
     commands = []
 

@@ -22,6 +22,7 @@ def test_the_experiments_are_listed(capsys):
     assert [line.split()[0] for line in lines] == [recipe.name for recipe in load_recipes()]
 
 
+@pytest.mark.slow
 def test_experiments_go_to_their_folder_and_are_kept(tmp_path, pictures, calls, capsys, monkeypatch):
     monkeypatch.setattr(figures, "write_figure", lambda *_: None)
     folder = tmp_path / "out"

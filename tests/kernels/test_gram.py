@@ -77,6 +77,7 @@ def same_layer(device, dtype, tolerance, m, c):
 TILES = pytest.mark.parametrize(("m", "c"), [(150, 160), (130, 256)])
 
 
+@pytest.mark.slow
 def test_the_style_in_kernels_is_the_same_style():
     passes(same_style, "cpu", "float32", 1e-4)  # the interpreter cannot multiply bf16
 

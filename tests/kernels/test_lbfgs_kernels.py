@@ -42,6 +42,7 @@ def same_steps(device, runs, programs, shape, memory_format):
         assert plain.valid.any()
 
 
+@pytest.mark.slow
 @CASES
 def test_a_step_in_kernels_is_the_same_step(runs, programs, shape, memory_format):
     passes(same_steps, "cpu", runs, programs, shape, memory_format)

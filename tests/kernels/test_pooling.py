@@ -1,5 +1,6 @@
 """The GPU's pooling kernels against PyTorch's, run by Triton's interpreter where there is no GPU."""
 
+import pytest
 import torch
 from kernel_process import passes
 
@@ -26,6 +27,7 @@ def same_pooling(device):
                 assert torch.equal(found, wanted), (dtype, c, height, width, masked)
 
 
+@pytest.mark.slow
 def test_the_kernels_do_what_pytorch_does():
     passes(same_pooling, "cpu")
 

@@ -47,6 +47,7 @@ def test_measure_prints_a_table_and_writes_json_and_a_plot(made, tmp_path, capsy
     assert files["--plot"].read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_a_clip_that_is_not_the_source_is_refused(made, capsys):
     style = str(sample("styles/brush.jpg"))
     assert main(["measure", str(made), str(sample("clip.mp4")), "--style", style]) == 2

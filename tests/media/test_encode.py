@@ -274,6 +274,7 @@ def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
         check_output(OutputFormat.of(tmp_path / "out.mp4"))
 
 
+@pytest.mark.slow
 def test_overwrite(silent: Path, tmp_path: Path) -> None:
     for output in (f"{tmp_path}/out.mkv", f"{tmp_path}/out/"):
         passthrough(silent, output)
@@ -357,6 +358,7 @@ def test_one_frame(make_clip: MakeClip, tmp_path: Path, each_ffmpeg: ffmpeg.Ffmp
         assert len(times(tmp_path / name)) == 1
 
 
+@pytest.mark.slow
 def test_no_child_outlives_the_interpreter(silent: Path, tmp_path: Path) -> None:
     """An owner that closes nothing: the decoder's FFmpeg ends with the process all the same."""
     code = (

@@ -54,6 +54,7 @@ def decoded(path: Path) -> list[Fraction]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", [(2, 3), (2,)], ids=["pulldown", "constant"])
 @pytest.mark.parametrize("scan", SCANS)
 def test_every_frame_keeps_its_time(

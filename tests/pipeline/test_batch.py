@@ -41,6 +41,7 @@ def test_one_failure_does_not_stop_the_others(clips: list[str], capsys: pytest.C
     assert {p.name: p.stat().st_mtime_ns for p in Path("made/new").iterdir()} == before
 
 
+@pytest.mark.slow
 def test_every_clip_in_every_style(clips: list[str]) -> None:
     assert main(["video", "a.mp4", "--style", STYLE, "--style", OTHER, *QUICK, "--quiet", "-o", "made/"]) == 0
     assert sorted(os.listdir("made")) == ["a-brush.mp4", "a-woodcut.mp4"]

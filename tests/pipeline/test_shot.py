@@ -51,6 +51,7 @@ def test_shots_by_themselves_are_the_whole_clip_to_the_bit(request_of_three_shot
     assert stylise_shot(planned[0], request_of_three_shots, folder) == done[0]  # finished: nothing is done again
 
 
+@pytest.mark.slow
 def test_a_shot_that_was_stopped_goes_on(
     request_of_three_shots: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -120,6 +120,7 @@ def test_a_camera_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.Mon
     assert os.listdir(tmp_path) == ["ffmpeg"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_recording_and_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wait, waited = ffmpeg.Child.wait, []
 

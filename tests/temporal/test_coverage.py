@@ -298,6 +298,7 @@ def test_a_wall_at_rest_does_not_nod_with_the_camera():
     assert all(warp.static.all() for warp in nodded([LONGEST * x for x in (0.6, -0.8, 0.6, -0.4)] * 20, moving=0))
 
 
+@pytest.mark.slow
 @given(st.floats(0.1, 0.9), st.integers(1, 40))
 def test_a_wall_lags_behind_a_camera_by_little(step, frames):
     travelled = sum(warp.flow[:, 0] for warp in nodded([step] * frames, moving=0))
