@@ -21,6 +21,7 @@ def test_shares_add_up(monkeypatch, tmp_path):
     assert "| 3 MiB |" in pipeline.as_markdown(row)
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_no_row(tmp_path):
     with pytest.raises(pipeline.subprocess.CalledProcessError):
         pipeline.run_record(tmp_path / "none.mp4", tmp_path / "none.png", [])

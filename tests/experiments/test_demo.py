@@ -99,6 +99,7 @@ def test_a_demo_is_painted_again_for_other_content_and_not_for_the_same(tmp_path
     assert painted(**start) == 6
 
 
+@pytest.mark.slow
 def test_two_styles_of_one_name_are_two(tmp_path, stub, monkeypatch):
     cards, scenes = [], []
     monkeypatch.setattr(film, "compose", lambda made, *_: scenes.extend(made))

@@ -80,6 +80,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_page(folder / "index.html", sheets(), folder)
 
 
+@pytest.mark.slow
 def test_the_page_is_whole_and_needs_no_network(page):
     text = page.read_text(encoding="utf-8")
     checker = Checker()

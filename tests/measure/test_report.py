@@ -59,6 +59,7 @@ def test_a_file_without_a_record_has_none(tmp_path):
     assert report.read_record(tmp_path / "nothing.mp4") == {}
 
 
+@pytest.mark.slow
 def test_known_flow_takes_the_place_of_the_estimate_between_neighbours(made, tmp_path):
     """The flow given is of the frame that its number names: 2 of the 5 frames, not the others."""
     np.savez(tmp_path / "2.npz", flow=np.full((36, 64, 2), 20, np.float16))

@@ -200,8 +200,12 @@ def test_keep_and_restart(clip: Path, tmp_path: Path) -> None:
     [
         ({"settings": QUICK.replace(style_weight=7.0)}, "setting style_weight was 5000.0, is 7.0"),
         ({"settings": QUICK.replace(precision="fp32")}, "network precision was bf16, is fp32|style_weight"),
-        ({"media": MEDIA.replace(duration_seconds=0.4)}, "cut duration_seconds was 0.5, is 0.4"),
         ({"media": MEDIA.replace(size=40)}, r"frame size was \[48, 28\], is \[40, 24\]"),
+        pytest.param(
+            {"media": MEDIA.replace(duration_seconds=0.4)},
+            "cut duration_seconds was 0.5, is 0.4",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_other_settings_are_refused(clip: Path, tmp_path: Path, changes: dict[str, Any], words: str) -> None:
