@@ -12,7 +12,7 @@ ANCHOR_GAIN = 2.0
 # Evaluations of a frame that lacks nothing; repeated small updates accumulate into drift.
 FEWEST_EVALUATIONS = 3
 # Evaluations on top of them, in units of the settings' floor times the root of the missing share of paint.
-MISSING_FACTOR = 5
+MISSING_FACTOR = 3
 # Temporal gain after a frame that missed its loss target; the shot's anchor is dropped then too.
 LOOSE_GAIN = 1 / 16
 
