@@ -45,6 +45,7 @@ def source_times(path: Path) -> list[Fraction]:
     return [time - found[0] for time in found]
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 @pytest.mark.parametrize(
     ("name", "suffix"),

@@ -80,6 +80,7 @@ def test_a_silent_layer_is_refused():
         calibration.calibrated(replace(backbone, convs=(backbone.convs[0], dead)))
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_the_table_holds_the_originals_means(shared):
     backbone = from_file(shared / "weights" / "vgg19_features_fp16.npz")
@@ -90,6 +91,7 @@ def test_the_table_holds_the_originals_means(shared):
     assert {n.scale for n in backbone.references.values()} == {1.0}
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_the_real_network_rescaled_like_torchvisions_gives_the_same_losses(shared):
     original = from_file(shared / "weights" / "vgg19_features_fp16.npz")

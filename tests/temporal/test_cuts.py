@@ -113,6 +113,7 @@ def test_thumbnails_are_small_bgr_bytes():
     assert thumbnail(pixels[..., :20, :30]).shape == (20, 30, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_the_cuts_of_a_real_clip(shared):
     decode = pytest.importorskip("videostyle.media.decode")

@@ -154,6 +154,7 @@ def read(path) -> torch.Tensor:
     return torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 255
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 @pytest.mark.parametrize("scene", SCENES)
 def test_ground_truth(shared, scene):
