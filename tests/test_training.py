@@ -20,7 +20,6 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 @pytest.mark.shared
 def test_trains_writes_weights_and_goes_on(shared, tmp_path):
     def train(minutes: float) -> None:

@@ -54,7 +54,6 @@ def test_nothing_crosses_a_cut(changes):
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 @pytest.mark.shared
 def test_the_shots_of_a_real_clip_begin_as_if_alone(shared):
     """Cuts found in the stream; every shot's first frame is the same, to the bit, as when it is painted alone."""
