@@ -11,7 +11,7 @@ from hypothesis import settings
 # Test processes share the cores: each has its own part of them, and so have the processes that it starts.
 THREADS = max(1, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 torch.set_num_threads(THREADS)
-os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))
+os.environ["OMP_NUM_THREADS"] = str(THREADS)
 
 # No test gates on time.
 settings.register_profile("untimed", deadline=None)
