@@ -115,10 +115,8 @@ def test_two_styles_of_one_name_are_two(tmp_path, stub, monkeypatch):
     assert len(painted) == len(stub) == 2 and len(cards[0]) == 3
 
 
-@pytest.mark.parametrize(
-    ("options", "size", "iterations"),
-    [({"quick": True, "size": 48}, 48, 30), *(pytest.param(*case, marks=pytest.mark.slow) for case in USUAL)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("options", "size", "iterations"), [({"quick": True, "size": 48}, 48, 30), *USUAL])
 def test_size_and_quick_reach_the_painter(tmp_path, stub, monkeypatch, options, size, iterations):
     seen = []
 
@@ -219,7 +217,8 @@ def test_a_style_picture_is_cut_to_its_place():
     assert cropped(smooth_picture(60, 30), 2.0).shape == (1, 3, 15, 30)
 
 
-@pytest.mark.parametrize("given", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.slow
+@pytest.mark.parametrize("given", [False, True])
 def test_the_end_names_the_command_that_makes_the_demo(tmp_path, stub, monkeypatch, given):
     commands = []
 

@@ -111,6 +111,7 @@ def test_a_detail_is_taken_where_the_picture_is_smoothest():
     assert busy[:, :, rows, columns].var() == 0
 
 
+@pytest.mark.slow
 def test_a_folder_gets_figures_records_and_a_page(tmp_path, pictures, calls):
     names = ("method", "feature-maps")
     request = PresentationRequest(tmp_path / "out", names, pictures, size=48, quick=True, evaluations=30)

@@ -106,6 +106,7 @@ def read_mutated(clip: Path, folder: Path, count: int) -> list[int | None]:
     return outcomes
 
 
+@pytest.mark.slow
 def test_a_few_mutated_clips(make_clip: MakeClip, tmp_path: Path) -> None:
     before = children()
     outcomes = []

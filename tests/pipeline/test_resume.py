@@ -96,12 +96,15 @@ def test_a_stop_and_the_same_call_again(clip: Path, tmp_path: Path, whole: np.nd
     assert written["totals"]["restored"] == 5 and all(f["loss"] > 0 for f in written["frames"])
 
 
+# (stage, frame, frames that are restored)
+OTHER_CRASHES = (("stylise", 1, 1), ("encode", 0, 12), ("verify", 0, 12), ("publish", 0, 12))
+
+
 @pytest.mark.parametrize(
     ("stage", "frame", "restored"),
     [
         ("stylise", 7, 7),
-        ("publish", 0, 12),
-        *(pytest.param(*c, marks=pytest.mark.slow) for c in [("stylise", 1, 1), ("encode", 0, 12), ("verify", 0, 12)]),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in OTHER_CRASHES),
     ],
 )
 def test_a_crash_anywhere(clip: Path, tmp_path: Path, whole: np.ndarray, stage: str, frame: int, restored: int) -> None:

@@ -39,6 +39,7 @@ def test_shots_are_planned_by_their_times(request_of_three_shots: Request) -> No
     assert 0.2 <= planned[1].start_seconds < 0.25
 
 
+@pytest.mark.slow
 def test_shots_by_themselves_are_the_whole_clip_to_the_bit(request_of_three_shots: Request, tmp_path: Path) -> None:
     job, planned, folder = open_job(request_of_three_shots), plan_shots(request_of_three_shots), tmp_path / "shots"
     folder.mkdir()

@@ -84,6 +84,7 @@ def test_what_is_wrong_is_said_before_recording(style: Path, tmp_path: Path, cap
     assert "needs --seconds N and --style IMG" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_sound_comes_from_the_microphone_that_is_named(style: Path, tmp_path: Path) -> None:
     for microphone, kinds in ((None, ["video"]), ("lavfi:sine=frequency=440", ["video", "audio"])):
         output, media = tmp_path / f"{len(kinds)}.mp4", MediaSettings(size=48)
