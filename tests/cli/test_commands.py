@@ -114,7 +114,10 @@ def test_image_with_its_default_name(here: Path, style: str) -> None:
         assert "compact" in made.text["Comment"]  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("init", ["content", "noise", "previous", "warped", "PICTURE"])
+@pytest.mark.parametrize(
+    "init",
+    ["content", "PICTURE", *(pytest.param(name, marks=pytest.mark.slow) for name in ("noise", "previous", "warped"))],
+)
 def test_every_start(here: Path, clip: str, style: str, init: str) -> None:
     init = style if init == "PICTURE" else init
     arguments = ["--init", init, "--first-init", "noise", "--quiet", "-o", "out.gif", "--record", "run.json"]
@@ -182,17 +185,11 @@ def test_every_option_of_the_look_changes_the_picture(here: Path, style: str, op
     assert not torch.equal(read_picture(here / "usual.png"), read_picture(here / "other.png"))
 
 
+OTHER_NAMES = ("with space.mp4", 'it\'s "quoted".mp4', "żółć-画.mp4", "http:x.mp4", "concat:a|b.mp4")
+
+
 @pytest.mark.parametrize(
-    "name",
-    [
-        "-dash.mp4",
-        "with space.mp4",
-        'it\'s "quoted".mp4',
-        "50% off%d.mp4",
-        "żółć-画.mp4",
-        "http:x.mp4",
-        "concat:a|b.mp4",
-    ],
+    "name", ["-dash.mp4", "50% off%d.mp4", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHER_NAMES)]
 )
 def test_awkward_names_are_files_and_nothing_else(here: Path, clip: str, style: str, name: str) -> None:
     shutil.copy(clip, here / name)

@@ -198,17 +198,18 @@ def test_keep_and_restart(clip: Path, tmp_path: Path) -> None:
         RunSettings(restart=True, partial=True)
 
 
+OTHER_CHANGES: list[tuple[dict[str, Any], str]] = [
+    ({"settings": QUICK.replace(precision="fp32")}, "network precision was bf16, is fp32|style_weight"),
+    ({"media": MEDIA.replace(size=40)}, r"frame size was \[48, 28\], is \[40, 24\]"),
+    ({"media": MEDIA.replace(duration_seconds=0.4)}, "cut duration_seconds was 0.5, is 0.4"),
+]
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"settings": QUICK.replace(style_weight=7.0)}, "setting style_weight was 5000.0, is 7.0"),
-        ({"settings": QUICK.replace(precision="fp32")}, "network precision was bf16, is fp32|style_weight"),
-        ({"media": MEDIA.replace(size=40)}, r"frame size was \[48, 28\], is \[40, 24\]"),
-        pytest.param(
-            {"media": MEDIA.replace(duration_seconds=0.4)},
-            "cut duration_seconds was 0.5, is 0.4",
-            marks=pytest.mark.slow,
-        ),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in OTHER_CHANGES),
     ],
 )
 def test_other_settings_are_refused(clip: Path, tmp_path: Path, changes: dict[str, Any], words: str) -> None:
@@ -280,6 +281,7 @@ def test_the_size_that_fits(size: tuple[int, int], share: float, fits: int) -> N
     assert (fits / max(size)) ** 2 < share or fits == 16
 
 
+@pytest.mark.slow
 def test_a_frame_that_looks_wrong_is_reported(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     problems = iter(["it is one flat colour", "", *[""] * 99])
     monkeypatch.setattr("videostyle.stylise.frame_check.problem", lambda *_: next(problems))
@@ -296,6 +298,7 @@ def test_a_folder_that_cannot_be_written(clip: Path, tmp_path: Path, monkeypatch
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_an_output_that_appears_meanwhile_is_not_overwritten(clip: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.mp4"
 

@@ -284,6 +284,7 @@ def test_frames_that_cannot_get_to_their_goal_are_held_less_until_they_can(backb
     assert found == [1, LOOSE_GAIN, LOOSE_GAIN, LOOSE_GAIN, 1, 1, 1]
 
 
+@pytest.mark.slow
 def test_a_goal_is_measured_again_at_a_frame_painted_by_itself(backbone: Backbone) -> None:
     """The light goes down at the fourth frame: as soon as the goal may be, it is measured at what is seen there."""
     soon, settings = FRAMES, QUICK.replace(iterations=20, tolerance=1e-9, first_init="noise")
