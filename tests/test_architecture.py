@@ -21,9 +21,12 @@ ARROWS: dict[str, set[str]] = {
     "cli": {"device", "experiments", "files", "measure", "media", "networks", "pipeline", "stylise", "temporal"},
     "experiments": {"device", "files", "media", "networks", "optimise", "pipeline", "samples", "stylise"},
     "measure": {"device", "files", "losses", "media", "networks", "stylise", "temporal"},
-    "pipeline": {"checkpoint", "device", "files", "media", "networks", "stylise", "temporal"},
+    "pipeline": {
+        *("checkpoint", "device", "files", "media", "networks", "samples", "stylise", "temporal", "training"),
+    },
     "media": {"files"},
     "checkpoint": {"files"},
+    "training": {"losses", "networks", "optimise", "stylise", "temporal"},
     "stylise": {"device", "losses", "networks", "optimise", "temporal"},
     "temporal": set(),
     "optimise": {"kernels", "losses", "networks"},

@@ -322,7 +322,7 @@ def test_a_picture_as_start(backbone: Backbone) -> None:
 
 
 def test_an_unknown_start_is_refused(backbone: Backbone) -> None:
-    with pytest.raises(UsageError, match="content, noise, previous, warped or a picture"):
+    with pytest.raises(UsageError, match="content, noise, network, previous, warped or a picture"):
         list(stylise_frames(clip(1), stylizer(backbone, QUICK.replace(init="nothing"))))
 
 

@@ -13,7 +13,7 @@ from videostyle.cli.console import Console
 from videostyle.cli.options import given_settings
 from videostyle.cli.signals import Interrupts
 from videostyle.errors import UsageError
-from videostyle.settings import MediaSettings, RunSettings, Settings
+from videostyle.settings import MediaSettings, RunSettings, Settings, TrainSettings
 
 if TYPE_CHECKING:
     from videostyle.pipeline.progress import Progress
@@ -188,6 +188,24 @@ def demo(arguments: argparse.Namespace) -> int:
     settings = console.introduce(given_settings(arguments, Settings))
     with console.callbacks() as callbacks:
         console.written(make_demo(*asked, settings, size=arguments.size, quick=arguments.quick, **callbacks))
+    return 0
+
+
+def train(arguments: argparse.Namespace) -> int:
+    """Train a network that paints in the style of a picture. It is kept, and `video` and `image` find it.
+
+    It starts frames (--quality standard or best) or paints them alone (--quality draft). After an interruption the same
+    command resumes the training.
+    """
+    from videostyle.pipeline.request import Callbacks
+    from videostyle.pipeline.train import TrainRequest
+    from videostyle.pipeline.train import train as run
+
+    console = Console(arguments.quiet, arguments.progress)
+    settings = console.introduce(given_settings(arguments, Settings))
+    request = TrainRequest(arguments.style, arguments.output, settings, given_settings(arguments, TrainSettings))
+    with _painting(console) as callbacks:
+        console.trained(run(request, Callbacks(**callbacks)))
     return 0
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from videostyle.pipeline.picture import Preview
     from videostyle.pipeline.progress import Progress
     from videostyle.pipeline.request import Result
+    from videostyle.pipeline.train import TrainResult
 
 LONG_SECONDS = 1800.0  # experiments that take longer are told of --quick
 
@@ -115,6 +116,16 @@ class Console:
             cost += f", {totals['evaluations'] / totals['frames']:.1f} evaluations each"
             cost += f", {memory(totals['peak_rss_bytes'], totals['peak_vram_bytes'])}"
         self.say(f"{result.output}: {frames} in {cost}")
+
+    def trained(self, result: "TrainResult") -> None:
+        """Where the network is, and its report card."""
+        network, steps = result.network, result.network.training["steps"]
+        self.say(f"{result.output}: {steps} steps in {duration(result.seconds)}")
+        if card := network.card:
+            look = (
+                f"style {card['style']:.0%} of an optimised picture's, content loss {card['content']:.2f} times its own"
+            )
+            self.say(f"{look}; warp error {card['warp_error']:.2g}; {card['milliseconds']:.0f} ms a frame of 512x288")
 
     def preview(self, preview: "Preview") -> None:
         """Where the picture is, and what the whole clip would cost."""

@@ -8,7 +8,7 @@ from typing import NoReturn
 from videostyle.cli import commands
 from videostyle.cli.options import add_settings, number, whole_number
 from videostyle.errors import UsageError
-from videostyle.settings import MediaSettings, RunSettings, Settings
+from videostyle.settings import LEARNED, MediaSettings, RunSettings, Settings, TrainSettings
 from videostyle.version import __version__
 
 # What does not make sense for a single picture.
@@ -70,6 +70,17 @@ def _add_image(parser: argparse.ArgumentParser) -> None:
     _add_output(parser, "PHOTO-STYLE.png", "; .png, .jpg, .webp or .tif")
     add_settings(parser, Settings, MediaSettings, without=VIDEO_ONLY)
     parser.usage = "%(prog)s PHOTO --style IMG [options]"
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("style", metavar="PAINTING", help="picture that gives the style")
+    shown = "file of the network (default: kept in the cache alone, where every command finds it)"
+    parser.add_argument("-o", "--output", metavar="OUT.safetensors", help=shown)
+    parser.add_argument("--quiet", action="store_true", help="print errors only")
+    _add_progress(parser)
+    kept = {*LEARNED, "backbone", "weights", "download", "device", "precision", "seed"}
+    add_settings(parser, TrainSettings, Settings, without={f.name for f in fields(Settings)} - kept)
+    parser.usage = "%(prog)s PAINTING [options]"
 
 
 PICTURES = {
@@ -147,6 +158,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None] | None]
     "video": ("stylise a clip", _add_video),
     "image": ("stylise a picture", _add_image),
     "webcam": ("record from a camera and stylise the recording", _add_webcam),
+    "train": ("train a network that paints in the style of a picture", _add_train),
     "measure": ("measure a stylised clip against its source", _add_measure),
     "experiments": ("make the figures of the presentation", _add_experiments),
     "demo": ("make the video of the presentation", _add_demo),

@@ -14,9 +14,10 @@ from videostyle.media.encode import check_output, check_space
 from videostyle.media.formats import OutputFormat
 from videostyle.media.probe import probe
 from videostyle.media.still import read_picture
-from videostyle.networks.download import DownloadProgress
-from videostyle.pipeline.request import Request
+from videostyle.pipeline.request import Callbacks, Request
+from videostyle.pipeline.train import network_for
 from videostyle.settings import NAMED_STARTS, MediaSettings, Settings
+from videostyle.stylise.style_networks import given_network
 from videostyle.stylise.stylizer import Stylizer
 from videostyle.temporal.cuts import cut_at, find_shots
 
@@ -86,10 +87,22 @@ def in_shots(frames: Iterator[Frame], media: MediaSettings) -> Iterator[Frame]:
     return frames if media.no_shots else find_shots(frames)
 
 
-def open_stylizer(style: str | Path, settings: Settings, on_download: DownloadProgress | None) -> Stylizer:
-    """The stylizer for a style picture, with the start pictures that the settings name."""
+def open_stylizer(
+    style: str | Path, settings: Settings, longest: int, callbacks: Callbacks | None = None, clip: Path | None = None
+) -> Stylizer:
+    """The stylizer for a style picture, with the start pictures and the network that the settings name.
+
+    ``longest``: longer side of the frames, in pixels. A network that is not there is trained, on ``clip`` too.
+    """
+    callbacks = callbacks or Callbacks()
     pictures = {name: read_picture(name) for name in {settings.init, settings.first_init} if name not in NAMED_STARTS}
-    return Stylizer(read_picture(style), settings, starts=pictures, on_download=on_download)
+    picture = read_picture(style)
+    stylizer = Stylizer(picture, settings, starts=pictures, on_download=callbacks.on_download)
+    if settings.network is not None:
+        stylizer.use_network(given_network(settings.network, stylizer.style))
+    elif settings.uses_network:
+        stylizer.use_network(network_for(stylizer, longest, () if clip is None else (clip,), callbacks))
+    return stylizer
 
 
 def frame_size(info: VideoInfo, output: OutputFormat, settings: Settings) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from videostyle.pipeline.job import check_record, default_size, expected_frames,
 from videostyle.pipeline.progress import Reporter
 from videostyle.pipeline.request import Callbacks, Request, Result, default_output
 from videostyle.settings import MediaSettings, Settings
-from videostyle.stylise.sequence import stylise_frames
+from videostyle.stylise.choose_maker import frame_maker_of
 
 PREVIEW_FRAMES = 4  # the first one is kept; the others give the cost of a frame in mid-shot
 
@@ -51,15 +51,15 @@ def stylise_image(
 
 
 def run_image(request: Request, callbacks: Callbacks) -> Result:
-    output, settings, media = request.place, request.settings, request.media
+    output, settings, media = request.place, request.settings.with_quality(), request.media
     check_picture_output(output, overwrite=media.overwrite)
     check_record(request.record_to)
     began = time.perf_counter()
-    stylizer = open_stylizer(request.style, settings, callbacks.on_download)
     content = read_picture(request.source, longest=media.size or default_size(settings))
+    stylizer = open_stylizer(request.style, settings, max(content.shape[2:]), callbacks)
     heading = run_record.heading(stylizer, media, source=Path(request.source).name, style=Path(request.style).name)
     report = Reporter("stylise", 1, callbacks.on_progress)
-    (stylised,) = stylise_frames([Frame(content)], stylizer, on_evaluation=report.evaluation)
+    (stylised,) = frame_maker_of(stylizer, on_evaluation=report.evaluation).frames([Frame(content)])
     report.frame(stylised)
     write_picture(output, stylised.pixels.cpu(), overwrite=media.overwrite, comment=run_record.comment(heading))
     seconds = time.perf_counter() - began
@@ -82,16 +82,16 @@ def preview_video(
     **callbacks: Any,
 ) -> Preview:
     """Stylise the frame at ``at_seconds`` into a PNG, and a few after it to estimate the cost of the whole clip."""
-    settings, media, told = settings or Settings(), media or MediaSettings(), Callbacks(**callbacks)
+    settings, media, told = (settings or Settings()).with_quality(), media or MediaSettings(), Callbacks(**callbacks)
     output = output or default_output(clip, style, "-preview.png")
     check_picture_output(output, overwrite=media.overwrite)
     info = probe(clip, media.stream)
     size = frame_size(info, OutputFormat.of("preview.mp4", media), settings)
-    stylizer = open_stylizer(style, settings, told.on_download)
+    stylizer = open_stylizer(style, settings, max(size), told, info.path)
     report = Reporter("stylise", PREVIEW_FRAMES, told.on_progress)
     with Decoder(info, size=size, start_seconds=at_seconds, threads=encoder_threads()) as decoder:
         frames = (frame for _, frame in zip(range(PREVIEW_FRAMES), decoder, strict=False))
-        for frame in stylise_frames(frames, stylizer, on_evaluation=report.evaluation):
+        for frame in frame_maker_of(stylizer, on_evaluation=report.evaluation).frames(frames):
             report.frame(frame)
     first, *later = report.finished
     write_picture(output, report.first_pixels.cpu(), overwrite=media.overwrite)

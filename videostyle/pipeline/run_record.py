@@ -26,6 +26,7 @@ def heading(stylizer: Stylizer, media: MediaSettings, *, source: str, style: str
         "media": asdict(media),
         "backbone": {"name": stylizer.backbone.name, "sha256": stylizer.backbone.sha256, "because": stylizer.choice},
         "versions": versions(),
+        **style_network(stylizer),
         "device": {"name": stylizer.machine.name, "precision": stylizer.machine.precision},
         "source": {"file": source},
         "style": {"file": style},
@@ -56,15 +57,21 @@ def provenance(
         "source": {"fingerprint": fingerprint(source)},
         "style": {"fingerprint": fingerprint(style)},
         "setting": settings,
-        "network": {"name": names, "sha256": sums, "precision": machine.precision},
+        "network": {"name": names, "sha256": sums, "precision": machine.precision} | style_network(stylizer),
         "cut": {name: getattr(media, name) for name in READING},
         "frame": dict(frames),
         "environment": environment | {"device": machine.name},  # with the number of threads
     }
 
 
+def style_network(stylizer: Stylizer) -> dict[str, Any]:
+    """The style's network, where the frames depend on one."""
+    network = stylizer.style_network
+    return {} if network is None else {"style_network": {"sha256": network.sha256, **network.training}}
+
+
 # Settings of where the network comes from and runs: the network and the device themselves are compared instead
-NOT_IN_FRAMES = ("backbone", "weights", "download", "device", "precision")
+NOT_IN_FRAMES = ("backbone", "weights", "network", "download", "device", "precision")
 READING = ("start_seconds", "duration_seconds", "stream", "no_shots", "cuts")  # what is read, where shots begin
 WHOLE_BYTES, PIECES, PIECE_BYTES = 64 << 20, 64, 1 << 20
 
@@ -86,7 +93,7 @@ def fingerprint(path: Path) -> str:
 def settings_without_paths(settings: Settings) -> dict[str, Any]:
     """The settings as plain values, paths cut to file names."""
     values = asdict(settings) | {"min_iterations": settings.iterations_floor}
-    paths = [name for name in ("weights", "init", "first_init") if values[name] is not None]
+    paths = [name for name in ("weights", "network", "init", "first_init") if values[name] is not None]
     return values | {name: Path(values[name]).name for name in paths}
 
 

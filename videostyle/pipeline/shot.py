@@ -15,7 +15,7 @@ from videostyle.pipeline.job import Job, in_shots, open_job, open_stylizer
 from videostyle.pipeline.prefetch import with_flow_ahead
 from videostyle.pipeline.request import Request
 from videostyle.pipeline.video import open_decoder, open_run_directory, store_frames
-from videostyle.stylise.sequence import EveryFrame
+from videostyle.stylise.choose_maker import frame_maker_of
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,15 @@ def stylise_shot(shot: Shot, request: Request, folder: Path) -> Path:
     if done.is_dir():
         return done
     part = f"{folder}/.{done.name}{Path(request.place).suffix or '/'}"  # of the same format
-    own = replace(request, output=part, run=request.run.replace(keep=True), record_to=None)
+    settings = request.settings.with_quality()
+    own = replace(request, output=part, settings=settings, run=request.run.replace(keep=True), record_to=None)
     job = open_job(own, history=request.settings.history_size)
-    stylizer = open_stylizer(request.style, request.settings, None)
+    stylizer = open_stylizer(request.style, settings, max(job.size), clip=job.info.path)
     with open_run_directory(job, stylizer, own) as kept, open_decoder(job) as decoder:
         frames = _within(shot, iter(decoder))
         last = deque(itertools.islice(frames, len(kept.finished)), maxlen=1)  # for the flow from it
         with with_flow_ahead(frames, last[0] if last else None, stylizer) as (ahead, flow):
-            for _ in store_frames(job, kept, EveryFrame(stylizer, flow), ahead):
+            for _ in store_frames(job, kept, stylizer, frame_maker_of(stylizer, flow), ahead):
                 pass
     kept.path.rename(done)
     sync_folder(folder)

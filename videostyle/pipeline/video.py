@@ -25,7 +25,8 @@ from videostyle.pipeline.prefetch import with_flow_ahead
 from videostyle.pipeline.progress import Reporter
 from videostyle.pipeline.request import Callbacks, Request, Result
 from videostyle.settings import MediaSettings, RunSettings, Settings
-from videostyle.stylise.sequence import EveryFrame
+from videostyle.stylise.choose_maker import frame_maker_of
+from videostyle.stylise.frame_maker import FrameMaker
 from videostyle.stylise.state import SequenceState
 from videostyle.stylise.stylizer import Stylizer
 
@@ -70,8 +71,9 @@ def run_copy(request: Request, callbacks: Callbacks) -> Result:
 
 def run_video(request: Request, callbacks: Callbacks) -> Result:
     began = time.perf_counter()
+    request = replace(request, settings=request.settings.with_quality())
     job = open_job(request, history=request.settings.history_size)
-    stylizer = open_stylizer(request.style, request.settings, callbacks.on_download)
+    stylizer = open_stylizer(request.style, request.settings, max(job.size), callbacks, job.info.path)
     check_memory(stylizer, job.size)
     heading = run_record.heading(stylizer, job.media, source=Path(request.source).name, style=Path(request.style).name)
     with open_run_directory(job, stylizer, request) as kept:
@@ -104,7 +106,7 @@ def open_run_directory(job: Job, stylizer: Stylizer, request: Request) -> RunDir
     frames, decoder = {"size": job.size, "depth": job.depth}, {"ffmpeg": find_ffmpeg().version}
     source, style = job.info.path, Path(request.style)
     provenance = run_record.provenance(stylizer, job.media, source=source, style=style, frames=frames, decoder=decoder)
-    states = StateKind(EveryFrame.state_types, stylizer.machine.device, SequenceState)
+    states = StateKind(frame_maker_of(stylizer).state_types, stylizer.machine.device, SequenceState)
     return RunDirectory(job.output.path, provenance, request.run, states=states, size=job.size, depth=job.depth)
 
 
@@ -139,21 +141,22 @@ def _frames(
     if request.run.partial:
         return
     with with_flow_ahead(frames, last, stylizer) as (ahead, flow):
-        maker = EveryFrame(stylizer, flow, report.evaluation)
-        yield from store_frames(job, kept, maker, ahead, should_stop)
+        maker = frame_maker_of(stylizer, flow, report.evaluation)
+        yield from store_frames(job, kept, stylizer, maker, ahead, should_stop)
 
 
 def store_frames(
     job: Job,
     kept: RunDirectory[SequenceState],
-    maker: EveryFrame,
+    stylizer: Stylizer,
+    maker: FrameMaker,
     source: Iterator[Frame],
     should_stop: Callable[[], bool] | None = None,
 ) -> Iterator[Frame]:
     """Stylised frames, each stored in ``kept`` first; the state is stored when it is due, and before a stop."""
     after = deque([kept.position], maxlen=1)
     try:
-        with enough_memory(maker.stylizer, job.size):
+        with enough_memory(stylizer, job.size):
             for frame in maker.frames(source, kept.position, after.append):
                 stored, stop = kept.keep(frame), should_stop is not None and should_stop()
                 if stop or kept.state_is_due:

@@ -6,12 +6,20 @@ saved and resumed. All are frozen; an unknown name or a value out of range raise
 
 import math
 from dataclasses import dataclass
+from typing import Self
 
 from videostyle.errors import UsageError
 from videostyle.settings.checked import CheckedSettings, rare_setting, setting
 
-NAMED_STARTS = ("content", "noise", "previous", "warped")  # what a frame can start from beside a picture
+NAMED_STARTS = ("content", "noise", "network", "previous", "warped")  # what a frame can start from beside a picture
+STANDARD_ITERATIONS = 20  # evaluations per frame, at most, for --quality standard
+DRAFT_FLOW_SIZE = 256  # longer side, in pixels, of the frames whose flow a draft follows
 MIN_ITERATIONS = 8  # evaluations per frame, at least, by default
+# Settings that a network has learned; with other values it is another network.
+LEARNED = (
+    *("style_weight", "content_weight", "strength", "style_scale", "tv_weight"),
+    *("content_layers", "style_layers", "pooling"),
+)
 UNIT_RANGE = {"minimum": 0.0, "maximum": 1.0}
 
 
@@ -67,6 +75,17 @@ class Settings(CheckedSettings):
         "average", "pooling between the network's layers (Gatys et al. prefer average)", choices=("average", "max")
     )
 
+    # The style's own network (see networks/style_network.py)
+    quality: str | None = setting(
+        None,
+        "paint with a network of the style, which is trained first where there is none; draft: by the network alone; "
+        "standard: few evaluations per frame from there; best: as many as without it",
+        choices=("draft", "standard", "best"),
+    )
+    network: str | None = rare_setting(
+        None, "file of the style's network, made by videostyle train (default: found by the style)", metavar="FILE"
+    )
+
     # From frame to frame (see temporal/)
     coherence: float = setting(
         0.5,
@@ -108,7 +127,8 @@ class Settings(CheckedSettings):
     )
     first_init: str = rare_setting(
         "content",
-        "initial image of the first frame of a shot where --init is warped or previous: content, noise, or a picture",
+        "initial image of the first frame of a shot where --init is warped or previous: content, noise, network (what "
+        "the style's network makes of it), or a picture",
         metavar="START",
     )
     seed: int = rare_setting(0, "random seed of the noise", minimum=0)
@@ -131,8 +151,24 @@ class Settings(CheckedSettings):
             raise UsageError(f"{both}, which disables the temporal loss; leave one of them out")
         if self.polish and self.backbone not in ("auto", "compact"):
             raise UsageError(f"polish is for the compact network and backbone is {self.backbone}; leave one out")
+        if self.quality and self.init not in ("warped", "network"):
+            raise UsageError(f"quality is {self.quality} and init {self.init}; leave one of them out")
         if not self.content_layers and not self.style_layers:
             raise UsageError("neither content-layers nor style-layers name a layer; give at least one")
+
+    @property
+    def uses_network(self) -> bool:
+        """Whether the style's network has a say in the frames."""
+        return self.quality is not None or "network" in (self.init, self.first_init)
+
+    def with_quality(self) -> Self:
+        """The settings that ``quality`` means, beside those that were given."""
+        if self.quality is None:
+            return self
+        if self.quality == "draft":
+            return self.replace(flow_size=self.flow_size or DRAFT_FLOW_SIZE)
+        usual = self.iterations == type(self).iterations and self.quality == "standard"
+        return self.replace(first_init="network", iterations=STANDARD_ITERATIONS if usual else self.iterations)
 
     @property
     def iterations_floor(self) -> int:
@@ -208,3 +244,17 @@ class RunSettings(CheckedSettings):
         super().__post_init__()
         if self.restart and self.partial:
             raise UsageError("restart throws away what partial would publish; give one of them")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings(CheckedSettings):
+    """How a style's network is trained."""
+
+    minutes: float = setting(1.0, "minutes of training", above=0.0, maximum=600.0)
+    on: tuple[str, ...] = setting((), "clips to fit the network to, separated by commas", metavar="CLIPS")
+    pictures: str | None = setting(None, "folder of photographs to train on, beside the samples", metavar="FOLDER")
+    size: int = setting(
+        512, "longer side, in pixels, of the pictures whose strokes are learned", minimum=192, maximum=4096
+    )
+    no_card: bool = rare_setting(False, "leave out the report card, which takes as long as two optimised pictures")
+    restart: bool = setting(False, "discard what a stopped training left, and begin again")

@@ -10,9 +10,11 @@ OnState = Callable[[SequenceState], None]
 
 
 class FrameMaker(Protocol):
-    """Makes the stylised frames of a clip. ``state_types``: the classes that its states are made of, to be stored."""
+    """Makes the stylised frames of a clip."""
 
-    state_types: tuple[type, ...]
+    @property
+    def state_types(self) -> tuple[type, ...]:
+        """The classes that its states are made of, for whoever stores them."""
 
     def frames(
         self, source: Iterable[Frame], state: SequenceState | None = None, on_state: OnState | None = None

@@ -8,6 +8,7 @@ from videostyle.losses.pixel_losses import ColourPrior, Prior, TemporalPrior
 from videostyle.optimise.frame_task import FrameTask
 from videostyle.optimise.lbfgs import History
 from videostyle.settings import Settings
+from videostyle.stylise.network_painter import network_trust
 from videostyle.stylise.schedule import LOOSE_GAIN, min_evaluations
 from videostyle.stylise.state import ShotState
 from videostyle.stylise.stylizer import Stylizer
@@ -35,7 +36,7 @@ def next_task(
         return task_from_scratch(stylizer, content), None
     if settings.init == "previous":
         return FrameTask("previous", state.stylised, state.history), None
-    return task_from_previous(settings, content, state, flow(content, state.source).to(content.device))
+    return task_from_previous(stylizer, content, state, flow(content, state.source).to(content.device))
 
 
 def task_from_scratch(stylizer: Stylizer, content: torch.Tensor) -> FrameTask:
@@ -44,8 +45,10 @@ def task_from_scratch(stylizer: Stylizer, content: torch.Tensor) -> FrameTask:
     return FrameTask(name, stylizer.start(name, content), snapshot_at=stylizer.backbone.target_evaluations)
 
 
-def task_from_previous(settings: Settings, content: torch.Tensor, state: ShotState, warp: Warp) -> Start:
-    """From the frame before, moved along the flow and held to it; what was not visible starts from the content."""
+def task_from_previous(stylizer: Stylizer, content: torch.Tensor, state: ShotState, warp: Warp) -> Start:
+    """From the frame before, moved along the flow and held to it; what was not visible starts from the content, or
+    from what the style's network makes of it."""
+    settings = stylizer.settings
     if settings.coherence == 0:
         moved = warp(state.stylised).clamp(0, 1)
         return FrameTask("warped", moved, warp_history(state.history, warp)), None
@@ -58,6 +61,9 @@ def task_from_previous(settings: Settings, content: torch.Tensor, state: ShotSta
     if settings.no_anchor:
         update_mask, repair_mask, style = torch.ones_like(update_mask), None, None
     start = colour.initial_image(state.stylised, state.source, content, warp, coverage.reference, update_mask)
+    if settings.first_init == "network" and bool((warp.visible < 1).any()):
+        fresh = stylizer.network_painter.paint(content, warp(state.stylised).clamp(0, 1), network_trust(warp))
+        start = torch.lerp(fresh, start, warp.visible)
     task = FrameTask(
         "warped",
         start,

@@ -1,6 +1,7 @@
 """What one frame leaves to the next one of its shot; a run resumes from it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -36,13 +37,14 @@ class SequenceState:
     """Between two frames: all that later frames need to know of earlier ones.
 
     ``index``: of the next frame. ``shot``, ``first``: number of the shot of the frame before it, and that shot's first
-    index. ``losses``: of that shot's last frames, which the next one's is compared with (`frame_check`).
+    index. ``state``: what that frame leaves, a ShotState or another FrameMaker's own; None where a shot begins.
+    ``losses``: of that shot's last frames, which the next one's is compared with (`frame_check`).
     """
 
     index: int = 0
     shot: int = 0
     first: int = 0
-    state: ShotState | None = None
+    state: Any = None
     losses: tuple[float, ...] = ()
 
 

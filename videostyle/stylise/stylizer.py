@@ -12,6 +12,7 @@ from videostyle.losses.style import StyleTarget
 from videostyle.networks.backbone import Backbone
 from videostyle.networks.download import DownloadProgress
 from videostyle.networks.feature_extractor import FeatureExtractor
+from videostyle.networks.style_network_file import TrainedNetwork
 from videostyle.networks.weights import load_backbone
 from videostyle.optimise.frame_task import FrameTask
 from videostyle.optimise.image_optimiser import ImageOptimiser, OnEvaluation, loss_weights
@@ -19,6 +20,7 @@ from videostyle.optimise.lbfgs import History
 from videostyle.optimise.outcome import OptimisedImage
 from videostyle.settings import Settings
 from videostyle.stylise.choose_network import choose_backbone, load_chosen
+from videostyle.stylise.network_painter import NetworkPainter
 from videostyle.stylise.start_images import fit_style, noise, resized
 from videostyle.stylise.style_images import StyleImage, as_style
 
@@ -53,6 +55,7 @@ class Stylizer:
             device=self.machine.device,
             dtype=self.machine.dtype,
         )
+        self._painter: NetworkPainter | None = None
         self._optimisers: dict[tuple[int, int], ImageOptimiser] = {}
         self._polisher = self._make_polisher(on_download) if self.settings.polish else None
 
@@ -60,6 +63,22 @@ class Stylizer:
     def networks(self) -> tuple[Backbone, ...]:
         """Every network that has a say in the frames."""
         return (self.backbone, *(self._polisher.networks if self._polisher else ()))
+
+    def use_network(self, network: TrainedNetwork) -> None:
+        """Take the style's network, for drafts and for starts that are called network."""
+        self._painter = NetworkPainter(network, self.machine)
+
+    @property
+    def style_network(self) -> TrainedNetwork | None:
+        """The style's network, where there is one."""
+        return None if self._painter is None else self._painter.trained
+
+    @property
+    def network_painter(self) -> NetworkPainter:
+        """What paints with the style's network. Raises UsageError where there is none."""
+        if self._painter is None:
+            raise UsageError("there is no network for this style; make one with videostyle train, or give --network")
+        return self._painter
 
     def optimise(
         self, content: torch.Tensor, task: FrameTask, on_evaluation: OnEvaluation | None = None
@@ -101,21 +120,26 @@ class Stylizer:
                     f"the picture is {width}x{height}; {self.backbone.name} needs at least {smallest} "
                     "pixels a side for these layers; use a larger --size or shallower layers"
                 )
-            target = self._style_target(max(height, width) * self.settings.style_scale, smallest)
+            target = self.style_target_at(max(height, width))
             self._optimisers = {(height, width): ImageOptimiser(self.extractor, target, self.settings)}
         return self._optimisers[height, width]
 
     def start(self, name: str, content: torch.Tensor, position: int = 0) -> torch.Tensor:
-        """The start called ``name``: content, noise (another for every ``position`` in a shot) or a picture's name."""
+        """The start called ``name``: content, noise (another for every ``position`` in a shot), network (the
+        content as the style's network paints it) or a picture's name."""
         if name == "content":
             return content
+        if name == "network":
+            return self.network_painter.paint(content)
         if name == "noise":
             return noise(content, self.settings.seed + position)
         if name not in self.starts:
-            raise UsageError(f"init is {name!r}; it can be content, noise, previous, warped or a picture")
+            raise UsageError(f"init is {name!r}; it can be content, noise, network, previous, warped or a picture")
         return resized(self.starts[name], (content.shape[2], content.shape[3]))
 
-    def _style_target(self, longest: float, smallest: int) -> StyleTarget:
+    def style_target_at(self, longest: float) -> StyleTarget:
+        """The style's statistics for pictures whose longer side has ``longest`` pixels."""
+        longest, smallest = longest * self.settings.style_scale, self.extractor.smallest_side
         pictures = [fit_style(image.picture, longest * image.scale, smallest) for image in self.style]
         targets = [StyleTarget(self.extractor, picture, self.weights.style_layers) for picture in pictures]
         return StyleTarget.blend(targets, [image.weight for image in self.style])

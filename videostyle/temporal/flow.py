@@ -114,7 +114,7 @@ def visible_mask(backward: torch.Tensor, forward: torch.Tensor) -> torch.Tensor:
     mismatch = (backward + returned).square().sum(1, keepdim=True)
     lengths = backward.square().sum(1, keepdim=True) + returned.square().sum(1, keepdim=True)
     consistent = mismatch < OCCLUSION_SHARE * lengths + OCCLUSION_OFFSET
-    return (consistent & _inside(backward)).to(backward.dtype)
+    return (consistent & inside(backward)).to(backward.dtype)
 
 
 def off_boundaries(flow: torch.Tensor) -> torch.Tensor:
@@ -145,11 +145,11 @@ def given_warp(file: str | Path, fallback: Warp) -> Warp:
     finite = torch.isfinite(raw).all(1, keepdim=True).float()
     known = F.interpolate(finite, (height, width), mode="area") > 0.999
     flow = F.interpolate(raw.nan_to_num(), (height, width), mode="area") * scale
-    visible = (known & _inside(flow)).to(flow.dtype) * fallback.visible
+    visible = (known & inside(flow)).to(flow.dtype) * fallback.visible
     return Warp(flow, visible * off_boundaries(flow), visible)
 
 
-def _inside(flow: torch.Tensor) -> torch.Tensor:
+def inside(flow: torch.Tensor) -> torch.Tensor:
     """bool (N, 1, H, W): where x + flow(x) lies inside the frame, to the outer edges of its pixels.
 
     Between the centres of the outermost pixels would be too strict: noise of a tenth of a pixel would hide the border.

@@ -1,0 +1,230 @@
+"""From a painting to its network, and what the pipeline does with one."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_networks import smooth_picture
+
+from videostyle.cli.main import main
+from videostyle.errors import StoppedError, UsageError
+from videostyle.media.decode import decode
+from videostyle.media.still import read_picture, write_picture
+from videostyle.networks.style_network import Shape, StyleNetwork
+from videostyle.networks.style_network_file import TrainedNetwork, load_network, save_network
+from videostyle.pipeline import train as training
+from videostyle.pipeline.request import Callbacks, Request
+from videostyle.pipeline.run import run
+from videostyle.pipeline.train import TrainRequest, train, training_pictures
+from videostyle.samples import sample
+from videostyle.settings import MediaSettings, RunSettings, Settings, TrainSettings
+from videostyle.stylise.style_images import as_style
+from videostyle.stylise.style_networks import NetworkKey, find_network, fingerprint
+
+SHORT = TrainSettings(minutes=0.03, size=192, no_card=True)
+SIZE = 64
+MEDIA = MediaSettings(size=SIZE, duration_seconds=0.25)
+KEY_SIZE = 64
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache of its own, small steps, no start."""
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setattr("videostyle.training.trainer.SIDE", 32)
+    monkeypatch.setattr("videostyle.training.trainer.BATCH", 2)
+    monkeypatch.setattr(training, "first_network", lambda: StyleNetwork(Shape(4, 8, 1)))
+    monkeypatch.setattr(training, "training_pictures", lambda *_: [smooth_picture(64, 80, seed=i) for i in range(3)])
+
+
+@pytest.fixture
+def style(tmp_path: Path) -> Path:
+    write_picture(tmp_path / "style.png", smooth_picture(70, 90, seed=8), overwrite=True)
+    return tmp_path / "style.png"
+
+
+@pytest.fixture
+def network(style: Path) -> TrainedNetwork:
+    """A network that is found for the style at this size."""
+    torch.manual_seed(0)
+    key = NetworkKey.of(as_style(read_picture(style)), Settings(), SIZE)
+    made = TrainedNetwork(StyleNetwork(Shape(4, 8, 1)).eval(), key.style, key.settings, key.size)
+    key.path.parent.mkdir(parents=True)
+    save_network(key.path, made)
+    return made
+
+
+def frames(path: Path) -> np.ndarray:
+    from videostyle.media.probe import probe
+
+    return np.concatenate([f.pixels.numpy() for f in decode(probe(path))])
+
+
+def test_a_network_is_trained_written_and_found(style, tmp_path):
+    seen = []
+    result = train(TrainRequest(style, tmp_path / "n.safetensors", training=SHORT), Callbacks(seen.append))
+    assert result.network.training["steps"] == seen[-1].evaluation > 0 and seen[0].stage == "train"
+    assert 0 <= seen[0].frame <= seen[-1].frame <= 100
+    key = NetworkKey.of(as_style(read_picture(style)), Settings(), SHORT.size)
+    found = find_network(key)
+    assert found is not None and found.sha256 == load_network(tmp_path / "n.safetensors").sha256
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["hub", "n.safetensors", "style.png"]
+
+
+@pytest.mark.parametrize(("setting", "value"), [("style_weight", 7.0), ("style_layers", ("conv1_1",))])
+def test_other_settings_or_sizes_are_another_network(style, network, setting, value):
+    painting = as_style(read_picture(style))
+    assert find_network(NetworkKey.of(painting, Settings(), SIZE)) is not None
+    assert find_network(NetworkKey.of(painting, Settings(coherence=0.9), SIZE + 3)) is not None
+    assert find_network(NetworkKey.of(painting, Settings(**{setting: value}), SIZE)) is None
+    assert find_network(NetworkKey.of(painting, Settings(), 2 * SIZE)) is None
+    other = as_style(smooth_picture(70, 90, seed=9))
+    assert fingerprint(other) != fingerprint(painting)
+    assert find_network(NetworkKey.of(other, Settings(), SIZE)) is None
+
+
+def test_a_damaged_network_in_the_cache_counts_as_none(style, network):
+    key = NetworkKey.of(as_style(read_picture(style)), Settings(), SIZE)
+    key.path.write_bytes(key.path.read_bytes()[:-5])
+    assert find_network(key) is None
+
+
+def test_a_stopped_training_goes_on(style, tmp_path):
+    output = tmp_path / "n.safetensors"
+    steps = iter([False, False, True])
+    with pytest.raises(StoppedError, match="stopped after 3 steps; the same command goes on"):
+        train(TrainRequest(style, output, training=SHORT), Callbacks(should_stop=lambda: next(steps)))
+    assert (tmp_path / "n.checkpoint").is_file() and not output.exists()
+    seen = []
+    train(TrainRequest(style, output, training=SHORT), Callbacks(seen.append))
+    assert seen[0].evaluation == 4
+    assert not (tmp_path / "n.checkpoint").exists()
+
+
+@pytest.mark.parametrize("what", ["damaged", "other", "restart"])
+def test_a_checkpoint_that_does_not_fit_is_not_used(style, tmp_path, what):
+    output, stop = tmp_path / "n.safetensors", Callbacks(should_stop=lambda: True)
+    with pytest.raises(StoppedError):
+        train(TrainRequest(style, output, training=SHORT), stop)
+    settings, training = Settings(), SHORT
+    if what == "damaged":
+        (tmp_path / "n.checkpoint").write_bytes((tmp_path / "n.checkpoint").read_bytes()[:1000])
+    elif what == "other":
+        settings = Settings(style_weight=9.0)
+    else:
+        training = SHORT.replace(restart=True)
+    seen = []
+    train(TrainRequest(style, output, settings, training), Callbacks(seen.append))
+    assert seen[0].evaluation == 1
+
+
+def test_a_folder_that_is_not_there_is_refused_before_the_training(style, tmp_path):
+    with pytest.raises(UsageError, match="its folder does not exist"):
+        train(TrainRequest(style, tmp_path / "none" / "n.safetensors", training=SHORT))
+
+
+def test_the_material(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    photos = tmp_path / "photos"
+    with pytest.raises(UsageError, match="is no folder"):
+        training_pictures((), photos, 64)
+    photos.mkdir()
+    with pytest.raises(UsageError, match="holds no pictures"):
+        training_pictures((), photos, 64)
+    write_picture(photos / "a.png", smooth_picture(100, 120), overwrite=True)
+    (photos / "b.jpg").write_bytes(b"no picture")
+    found = training_pictures((sample("clip.mp4"),), photos, 64)
+    usual = 3 + 4 + 6
+    assert len(found) == usual + 1 + 6
+    assert all(max(p.shape[2:]) <= 128 and p.shape[:2] == (1, 3) for p in found)
+
+
+def test_a_draft_is_painted_by_the_network_alone_and_goes_on_to_the_bit(style, network, tmp_path):
+    settings = Settings(quality="draft")
+    request = Request("video", sample("clip.mp4"), style, tmp_path / "a.mp4", settings, MEDIA)
+    whole = run(request)
+    assert whole.frames == 6 and whole.record["totals"]["evaluations"] == 0
+    assert whole.record["style_network"]["sha256"] == network.sha256
+    assert {f["start"] for f in whole.record["frames"]} == {"network"}
+    stopped = Request("video", sample("clip.mp4"), style, tmp_path / "b.mp4", settings, MEDIA, RunSettings())
+    count: Iterator[bool] = iter([False, False, True])
+    with pytest.raises(StoppedError):
+        run(stopped, Callbacks(should_stop=lambda: next(count)))
+    result = run(stopped)
+    assert result.restored == 3
+    assert np.array_equal(frames(tmp_path / "a.mp4"), frames(tmp_path / "b.mp4"))
+
+
+@pytest.mark.parametrize(("quality", "start"), [("standard", "network"), ("best", "network"), (None, "content")])
+def test_the_network_starts_the_frames(style, network, tmp_path, quality, start):
+    settings = Settings(quality=quality, iterations=3)
+    result = run(Request("video", sample("clip.mp4"), style, tmp_path / "a.mp4", settings, MEDIA))
+    assert [f["start"] for f in result.record["frames"]] == [start] + ["warped"] * 5
+    assert result.record["totals"]["evaluations"] > 0
+    assert ("style_network" in result.record) == (quality is not None)
+
+
+def test_standard_takes_few_evaluations_unless_told():
+    assert Settings(quality="standard").with_quality().iterations == 20
+    assert Settings(quality="standard", iterations=40).with_quality().iterations == 40
+    assert Settings(quality="best").with_quality().iterations == Settings().iterations
+    assert Settings().with_quality() == Settings()
+
+
+def test_a_picture_in_draft_quality(style, network, tmp_path):
+    run(Request("image", sample("photo.jpg"), style, tmp_path / "a.png", Settings(quality="draft"), MEDIA))
+    content = read_picture(sample("photo.jpg"), longest=SIZE)
+    with torch.no_grad():
+        expected = load_network(NetworkKey.of(as_style(read_picture(style)), Settings(), SIZE).path).network(content)
+    assert (read_picture(tmp_path / "a.png") - expected).abs().max() < 0.05  # bf16 where that is fast
+
+
+def test_a_network_that_is_not_there_is_trained_first(style, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "TrainSettings", lambda: SHORT)
+    seen = []
+    request = Request("image", sample("photo.jpg"), style, tmp_path / "a.png", Settings(quality="draft"), MEDIA)
+    run(request, Callbacks(seen.append))
+    assert [p.stage for p in seen].count("train") == len(seen) - 1
+    seen.clear()
+    run(
+        Request("image", sample("photo.jpg"), style, tmp_path / "b.png", request.settings, MEDIA),
+        Callbacks(seen.append),
+    )
+    assert [p.stage for p in seen] == ["stylise"]
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_a_given_network_must_be_of_the_style(style, network, tmp_path):
+    other = tmp_path / "other.png"
+    write_picture(other, smooth_picture(70, 90, seed=9), overwrite=True)
+    path = tmp_path / "n.safetensors"
+    save_network(path, network)
+    settings = Settings(quality="draft", network=str(path))
+    run(Request("image", sample("photo.jpg"), style, tmp_path / "a.png", settings, MEDIA))
+    with pytest.raises(UsageError, match="trained for another picture"):
+        run(Request("image", sample("photo.jpg"), other, tmp_path / "b.png", settings, MEDIA))
+
+
+def test_a_run_with_another_network_is_refused(style, network, tmp_path):
+    settings = Settings(quality="draft")
+    request = Request("video", sample("clip.mp4"), style, tmp_path / "a.mp4", settings, MEDIA)
+    with pytest.raises(StoppedError):
+        run(request, Callbacks(should_stop=lambda: True))
+    key = NetworkKey.of(as_style(read_picture(style)), Settings(), SIZE)
+    torch.manual_seed(1)
+    save_network(key.path, TrainedNetwork(StyleNetwork(Shape(4, 8, 1)), key.style, key.settings, key.size))
+    with pytest.raises(UsageError, match="network style_network was"):
+        run(request)
+
+
+def test_the_command(style, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "style.png", "-o", "n.safetensors", "--minutes", "0.02", "--size", "192"]) == 0
+    said = capsys.readouterr()
+    assert "n.safetensors: " in said.out and "of an optimised picture's" in said.out
+    assert set(load_network("n.safetensors").card) == {"style", "content", "warp_error", "milliseconds", "machine"}
+    assert main(["train", "style.png", "--minutes", "0"]) == 2
+    assert json.dumps(dict(load_network("n.safetensors").settings))

@@ -1,0 +1,74 @@
+"""Drafts: frames painted by a style network alone."""
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+
+from videostyle.frames import Frame, StylisedFrame
+from videostyle.stylise import frame_check
+from videostyle.stylise.frame_maker import OnState
+from videostyle.stylise.network_painter import network_trust
+from videostyle.stylise.state import SequenceState
+from videostyle.stylise.stylizer import Stylizer
+from videostyle.temporal.flow import FlowEstimator, flow_named
+from videostyle.temporal.trust import with_photometric_confidence
+
+
+@dataclass(frozen=True)
+class DraftState:
+    """What a draft's frame leaves to the next of its shot: source and picture, (1, 3, H, W) in [0, 1]."""
+
+    source: torch.Tensor
+    stylised: torch.Tensor
+
+
+class NetworkFrames:
+    """The FrameMaker of drafts: each frame by the stylizer's network, which sees the last picture moved along the flow.
+
+    ``flow``: as for `EveryFrame`.
+    """
+
+    state_types = (SequenceState, DraftState)
+
+    def __init__(self, stylizer: Stylizer, flow: FlowEstimator | None = None) -> None:
+        self.stylizer, settings = stylizer, stylizer.settings
+        self._flow = flow or flow_named(settings.flow, settings.flow_size)
+
+    def frames(
+        self, source: Iterable[Frame], state: SequenceState | None = None, on_state: OnState | None = None
+    ) -> Iterator[StylisedFrame]:
+        """See `FrameMaker.frames`."""
+        position = state or SequenceState()
+        for index, frame in enumerate(source, position.index):
+            if frame.cut and index > 0:
+                position = SequenceState(index, position.shot + 1, index)
+            began = time.perf_counter()
+            content = frame.pixels.to(self.stylizer.machine.device)
+            pixels = self._paint(content, position.state)
+            after = DraftState(content, pixels)
+            position = SequenceState(index + 1, position.shot, position.first, after)
+            if on_state is not None:
+                on_state(position)
+            seconds = time.perf_counter() - began
+            yield StylisedFrame(
+                pixels=pixels,
+                pts=frame.pts,
+                time_base=frame.time_base,
+                cut=frame.cut,
+                index=index,
+                shot=position.shot,
+                start="network",
+                optimise_seconds=seconds,
+                wall_seconds=seconds,
+                problem=frame_check.problem(pixels, content, 0.0, torch.zeros(0), ()),
+            )
+
+    def _paint(self, content: torch.Tensor, before: DraftState | None) -> torch.Tensor:
+        painter = self.stylizer.network_painter
+        if before is None:
+            return painter.paint(content)
+        warp = self._flow(content, before.source).to(content.device)
+        warp = with_photometric_confidence(warp, content, before.source)
+        return painter.paint(content, warp(before.stylised).clamp(0, 1), network_trust(warp))

@@ -1,0 +1,112 @@
+"""Training a style network: the product's own objective as its critic, one step after the other."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from videostyle.losses.content import ContentTarget
+from videostyle.losses.objective import Objective
+from videostyle.networks.style_network import StyleNetwork
+from videostyle.stylise.stylizer import Stylizer
+from videostyle.training.sequences import FIRST_SHARE, Batch, Sequences
+from videostyle.training.views import Picture
+
+SIDE, BATCH = 192, 4  # pixels a side and number of the frames of a step
+LEARNING_RATE, BETAS = 6e-3, (0.9, 0.99)  # of Adam
+WARM_UP, LEAST_RATE = 10, 0.02  # steps in which the rate grows, and what it falls to, linearly, of its value
+LARGEST_GRADIENT = 1.0  # norm over all weights
+# The optimiser's content weight times this: a network finds the style's statistics more easily than the content.
+CONTENT = 2.0
+# Share of the training before which every frame is a first one: a network that cannot paint yet would only copy.
+MEMORY_FROM = 0.6
+# Weight of the mean squared change along the motion, in units of the first loss, for pixels in [0, 1].
+TEMPORAL = 100.0
+
+
+@dataclass(frozen=True)
+class StepLosses:
+    """Of one step: the objective over its first value, and the mean squared change along the motion."""
+
+    objective: float
+    temporal: float
+
+
+class Trainer:
+    """Trains ``network`` to paint ``pictures`` in the stylizer's style. ``size``: longer side of the pictures whose
+    strokes it learns, in pixels."""
+
+    def __init__(
+        self, stylizer: Stylizer, network: StyleNetwork, pictures: Sequence[Picture], size: int, seed: int = 0
+    ) -> None:
+        self.stylizer, self.network, self.size = stylizer, network, size
+        self.steps = 0
+        self._device = stylizer.machine.device
+        self._weights = replace(stylizer.weights, content=CONTENT * stylizer.weights.content)
+        self._target = stylizer.style_target_at(size)
+        network.to(self._device).train()
+        self._adam = torch.optim.Adam(network.parameters(), LEARNING_RATE, BETAS)
+        self._rng = np.random.default_rng(seed)
+        self._sequences = Sequences(pictures, BATCH, SIDE, self._rng)
+        self._first_loss: float | None = None
+
+    def step(self, share: float) -> StepLosses:
+        """One step; ``share`` of the training, in [0, 1], is done."""
+        self._set_rate(share)
+        self._sequences.first_share = 1.0 if share < MEMORY_FROM else FIRST_SHARE
+        batch = self._sequences.next()
+        batch = Batch(*(t.to(self._device) for t in (batch.frame, batch.previous, batch.trust)))
+        machine = self.stylizer.machine
+        with torch.autocast(machine.device.type, torch.bfloat16, enabled=machine.dtype == torch.bfloat16):
+            painted = self.network(batch.frame, batch.previous, batch.trust)
+        losses, gradient = self.gradient(batch, painted.detach())
+        self._adam.zero_grad()
+        painted.backward(gradient)
+        nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
+        self._adam.step()
+        self._sequences.painted(painted)
+        self.steps += 1
+        return losses
+
+    def gradient(self, batch: Batch, painted: torch.Tensor) -> tuple[StepLosses, torch.Tensor]:
+        """The losses of the pictures (N, 3, S, S) and their gradient, as a mean over the batch."""
+        extractor, weights = self.stylizer.extractor, self._weights
+        content = ContentTarget(extractor, batch.frame, weights.content_layers)
+        objective = Objective(extractor, content, self._target, weights)
+        losses, gradient = objective.value_and_gradient(painted.contiguous())
+        mean = losses.without_priors.mean().item()
+        if self._first_loss is None:
+            self._first_loss = max(mean, torch.finfo(torch.float32).tiny)
+        change = (painted - batch.previous) * batch.trust
+        slope = gradient / self._first_loss + 2 * TEMPORAL / change[0].numel() * change * batch.trust
+        return StepLosses(mean / self._first_loss, change.square().mean().item()), slope / len(painted)
+
+    def _set_rate(self, share: float) -> None:
+        rate = LEARNING_RATE * min(1.0, (self.steps + 1) / WARM_UP) * max(LEAST_RATE, 1 - share)
+        for group in self._adam.param_groups:
+            group["lr"] = rate
+
+    def state(self) -> dict[str, Any]:
+        """What another trainer of the same kind goes on from; sequences begin anew."""
+        return {
+            "network": self.network.state_dict(),
+            "adam": self._adam.state_dict(),
+            "steps": self.steps,
+            "first_loss": self._first_loss,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from the `state` of another."""
+        self.network.load_state_dict(state["network"])
+        self._adam.load_state_dict(state["adam"])
+        self.steps, self._first_loss = state["steps"], state["first_loss"]
+
+
+def trained_network(network: StyleNetwork) -> StyleNetwork:
+    """A copy for painting, its weights rounded as a file keeps them."""
+    made = StyleNetwork(network.shape)
+    made.load_state_dict({name: tensor.half().float().cpu() for name, tensor in network.state_dict().items()})
+    return made.eval()
