@@ -77,13 +77,13 @@ def _videos(
 
 
 @contextmanager
-def _painting(console: Console) -> Iterator[dict[str, Any]]:
-    """Callbacks for a run that can be stopped after a frame."""
+def _painting(console: Console, announce: bool = True) -> Iterator[dict[str, Any]]:
+    """Callbacks for a run that can be stopped after a frame. ``announce``: see `Console.callbacks`."""
     from videostyle.device import keep_freed_memory
 
     keep_freed_memory()
     words = "stopping after this frame; once more stops at once"
-    with Interrupts(lambda: console.shout(words)) as interrupts, console.callbacks() as callbacks:
+    with Interrupts(lambda: console.shout(words)) as interrupts, console.callbacks(announce) as callbacks:
 
         def on_progress(progress: "Progress") -> None:
             interrupts.watch(progress.stage)
@@ -204,7 +204,7 @@ def train(arguments: argparse.Namespace) -> int:
     console = Console(arguments.quiet, arguments.progress)
     settings = console.introduce(given_settings(arguments, Settings))
     request = TrainRequest(arguments.style, arguments.output, settings, given_settings(arguments, TrainSettings))
-    with _painting(console) as callbacks:
+    with _painting(console, announce=False) as callbacks:
         console.trained(run(request, Callbacks(**callbacks)))
     return 0
 

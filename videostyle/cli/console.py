@@ -58,10 +58,23 @@ class Console:
             os.write(2, f"{line}\n".encode())
 
     @contextmanager
-    def callbacks(self) -> Iterator[dict[str, Any]]:
-        """``on_progress`` and ``on_download`` for a function of the library."""
+    def callbacks(self, announce: bool = True) -> Iterator[dict[str, Any]]:
+        """``on_progress`` and ``on_download`` for a function of the library.
+
+        ``announce``: say why a network is trained before the first frame.
+        """
+        told = not announce
+
+        def show(progress: "Progress") -> None:
+            nonlocal told
+            if progress.stage == "train" and not told:
+                left = duration(progress.seconds_left or 0)
+                self.note(f"this style has no network yet: training one takes {left}, and it is kept for the next time")
+                told = True
+            bar(progress)
+
         with self.bar() as bar, self.download_bar() as download:
-            yield {"on_progress": bar, "on_download": download}
+            yield {"on_progress": show, "on_download": download}
 
     @contextmanager
     def bar(self) -> Iterator[Callable[["Progress"], None]]:
