@@ -7,7 +7,9 @@ Every painting gets a network of its own for each start and time; ``--steps N`` 
 does not change. The photographs are in no training. Judged against 60 evaluations from the content: the fall of the
 style loss (compact, and VGG-19 with ``--weights``), the content loss of VGG-19, octaves and colours of ``paint.py``
 without any network. Writes ``networks.json`` after every row, and a sheet for every painting: photograph, optimised
-picture, then the networks' pictures. What the file holds is not run again.
+picture, then the networks' pictures. What the file holds is not run again. ``--evaluations``: also optimised so far,
+from the content and from the last network's picture; each goes to a folder ``pictures/START-EVALUATIONS``, for
+``blind.py``.
 """
 
 import argparse
@@ -58,6 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     sys.path.insert(0, str(arguments.judge))
     paint: Any = import_module("paint")
     out = arguments.output
+    settings = {k: v for k, v in vars(arguments).items() if k in ("minutes", "steps", "starts", "size", "threads")}
     file = out / "networks.json"
     rows: list[dict[str, Any]] = json.loads(file.read_text())["results"]["rows"] if file.is_file() else []
     done = {(row["painting"], row["way"]) for row in rows}
@@ -78,8 +81,19 @@ def main(argv: list[str] | None = None) -> int:
             if (path.stem, name) not in done:
                 rows.append({"painting": path.stem, "way": name, "steps": steps, **judged(case, pictures, paint)})
                 say(as_line(rows[-1]))
-                settings = {k: v for k, v in vars(arguments).items() if isinstance(v, int | list) and k != "paintings"}
                 write_json(file, __doc__ or "", settings, {"rows": rows})
+        for count in arguments.evaluations:
+            for start, firsts in (("content", case.contents), ("network", columns[-1])):
+                pictures, losses = optimised_from(case, firsts, count)
+                row = {"painting": path.stem, "way": f"{start}, {count} evaluations", "steps": count, "loss": losses}
+                rows.append(row | judged(case, pictures, paint))
+                say(as_line(rows[-1]))
+                write_json(file, __doc__ or "", settings, {"rows": rows})
+                for photo, picture in zip(arguments.photos, pictures, strict=True):
+                    save(picture, out / "pictures" / f"{start}-{count}" / f"{path.stem}-{photo.stem}.png")
+        for photo, content, picture in zip(arguments.photos, case.contents, columns[-1], strict=True):
+            save(content, out / "pictures" / "reference" / f"{path.stem}-{photo.stem}.png")
+            save(picture, out / "pictures" / "network" / f"{path.stem}-{photo.stem}.png")
         sheet(columns, out / f"{path.stem}.png")
     summary(rows)
     return 0
@@ -115,6 +129,18 @@ def trained(
     return trained_network(trainer.network), trainer.steps
 
 
+def optimised_from(case: Case, starts: list[torch.Tensor], evaluations: int) -> tuple[list[torch.Tensor], float]:
+    """Pictures after so many evaluations from ``starts``, and their mean loss over the optimised pictures'."""
+    pictures, ratios = [], []
+    for content, start, optimised in zip(case.contents, starts, case.optimised, strict=True):
+        settings = Settings(backbone="compact", iterations=evaluations, min_iterations=1, tolerance=0.0, init="start")
+        stylizer = Stylizer(case.stylizer.style, settings, backbone=case.stylizer.backbone, starts={"start": start})
+        (frame,) = stylise_frames([Frame(content)], stylizer)
+        pictures.append(frame.pixels)
+        ratios.append(frame.loss / case.stylizer.losses(content, optimised).without_priors.item())
+    return pictures, statistics.fmean(ratios)
+
+
 def judged(case: Case, pictures: list[torch.Tensor], paint: Any) -> dict[str, Any]:
     """Means over the photographs; ``worst``: the smallest fall."""
     falls = [fall(case.stylizer, *three) for three in zip(case.contents, pictures, case.optimised, strict=True)]
@@ -144,7 +170,7 @@ def bgr(picture: torch.Tensor) -> np.ndarray:
 
 def as_line(row: dict[str, Any]) -> str:
     line = f"{row['painting']:28s} {row['way']:18s} {row['steps']:5d} steps: style {row['style']:.3f}"
-    line += f" (worst {row['worst']:.3f})"
+    line += f" (worst {row['worst']:.3f})" + (f", loss {row['loss']:.2f}" if "loss" in row else "")
     if "style_vgg19" in row:
         line += f", VGG-19 {row['style_vgg19']:.3f}, content {row['content_vgg19']:.2f}"
     pairs = zip(row["paint"], row["paint_optimised"], strict=True)
@@ -159,6 +185,11 @@ def summary(rows: list[dict[str, Any]]) -> None:
             values = [row[what] for row in those if what in row]
             if values:
                 say(f"{way}: {what} median {statistics.median(values):.3f}, lowest {min(values):.3f} of {len(values)}")
+
+
+def save(picture: torch.Tensor, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(to_array(picture)).save(path)
 
 
 def sheet(columns: list[list[torch.Tensor]], path: Path) -> None:
@@ -182,6 +213,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, nargs="+", default=[1.0, 4.0])
     parser.add_argument("--steps", type=int, nargs="+", default=[])
     parser.add_argument("--starts", nargs="+", choices=("shipped", "nothing"), default=["shipped", "nothing"])
+    parser.add_argument("--evaluations", type=int, nargs="*", default=[], help="optimise by so many too")
     parser.add_argument("--weights", type=Path, help="VGG-19's, to judge with")
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())

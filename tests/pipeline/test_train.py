@@ -24,7 +24,7 @@ from videostyle.settings import MediaSettings, RunSettings, Settings, TrainSetti
 from videostyle.stylise.style_images import as_style
 from videostyle.stylise.style_networks import NetworkKey, find_network, fingerprint
 
-SHORT = TrainSettings(minutes=0.03, size=192, no_card=True)
+SHORT = TrainSettings(minutes=0.008, size=192, no_card=True)
 SIZE = 64
 MEDIA = MediaSettings(size=SIZE, duration_seconds=0.25)
 KEY_SIZE = 64
@@ -126,6 +126,7 @@ def test_a_folder_that_is_not_there_is_refused_before_the_training(style, tmp_pa
         train(TrainRequest(style, tmp_path / "none" / "n.safetensors", training=SHORT))
 
 
+@pytest.mark.slow
 def test_the_material(tmp_path, monkeypatch):
     monkeypatch.undo()
     photos = tmp_path / "photos"
@@ -220,6 +221,7 @@ def test_a_run_with_another_network_is_refused(style, network, tmp_path):
         run(request)
 
 
+@pytest.mark.slow
 def test_the_command(style, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["train", "style.png", "-o", "n.safetensors", "--minutes", "0.02", "--size", "192"]) == 0

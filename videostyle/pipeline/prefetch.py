@@ -13,8 +13,9 @@ import torch
 
 from videostyle.device import cores
 from videostyle.frames import Frame
+from videostyle.stylise.choose_maker import flow_of
 from videostyle.stylise.stylizer import Stylizer
-from videostyle.temporal.flow import FlowEstimator, flow_named
+from videostyle.temporal.flow import FlowEstimator
 
 Made = TypeVar("Made")
 QUEUE_SIZE = 2  # frames that are ready while one is optimised, by default: more would only take memory
@@ -141,7 +142,7 @@ def with_flow_ahead(
     OpenMP lets its threads sleep at every barrier, which slows the optimiser.
     """
     workers, settings = flow_workers() if stylizer.machine.accelerated else 0, stylizer.settings
-    flow = FlowPrefetcher(flow_named(settings.flow, settings.flow_size), settings.init == "warped", workers)
+    flow = FlowPrefetcher(flow_of(settings), settings.init == "warped", workers)
     before = [] if last is None else [last]
     pairs_in_line = flow.pairs(itertools.chain(before, frames))
     with Prefetcher(pairs_in_line, max(QUEUE_SIZE, workers)) if workers else nullcontext(pairs_in_line) as pairs:

@@ -166,7 +166,7 @@ class Settings(CheckedSettings):
         if self.quality is None:
             return self
         if self.quality == "draft":
-            return self.replace(flow_size=self.flow_size or DRAFT_FLOW_SIZE)
+            return self
         usual = self.iterations == type(self).iterations and self.quality == "standard"
         return self.replace(first_init="network", iterations=STANDARD_ITERATIONS if usual else self.iterations)
 

@@ -1,12 +1,18 @@
-"""Which FrameMaker the settings mean."""
+"""Which FrameMaker the settings mean, and which flow."""
 
 from collections.abc import Callable
 
+from videostyle.settings import Settings
 from videostyle.stylise.frame_maker import FrameMaker
-from videostyle.stylise.network_frames import NetworkFrames
+from videostyle.stylise.network_frames import NetworkFrames, draft_flow
 from videostyle.stylise.sequence import EveryFrame
 from videostyle.stylise.stylizer import Stylizer
-from videostyle.temporal.flow import FlowEstimator
+from videostyle.temporal.flow import FlowEstimator, flow_named
+
+
+def flow_of(settings: Settings) -> FlowEstimator:
+    """The optical flow that the settings' FrameMaker asks for."""
+    return draft_flow(settings) if settings.quality == "draft" else flow_named(settings.flow, settings.flow_size)
 
 
 def frame_maker_of(

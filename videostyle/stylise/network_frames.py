@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import torch
 
 from videostyle.frames import Frame, StylisedFrame
+from videostyle.settings import DRAFT_FLOW_SIZE, Settings
 from videostyle.stylise import frame_check
 from videostyle.stylise.frame_maker import OnState
 from videostyle.stylise.network_painter import network_trust
 from videostyle.stylise.state import SequenceState
 from videostyle.stylise.stylizer import Stylizer
-from videostyle.temporal.flow import FlowEstimator, flow_named
+from videostyle.temporal.flow import FlowEstimator, flow_named, reduced
 from videostyle.temporal.trust import with_photometric_confidence
+from videostyle.temporal.warp import Warp, sample
 
 
 @dataclass(frozen=True)
@@ -27,14 +29,14 @@ class DraftState:
 class NetworkFrames:
     """The FrameMaker of drafts: each frame by the stylizer's network, which sees the last picture moved along the flow.
 
-    ``flow``: as for `EveryFrame`.
+    ``flow``: as for `EveryFrame`, by default `draft_flow`.
     """
 
     state_types = (SequenceState, DraftState)
 
     def __init__(self, stylizer: Stylizer, flow: FlowEstimator | None = None) -> None:
-        self.stylizer, settings = stylizer, stylizer.settings
-        self._flow = flow or flow_named(settings.flow, settings.flow_size)
+        self.stylizer = stylizer
+        self._flow = flow or draft_flow(stylizer.settings)
 
     def frames(
         self, source: Iterable[Frame], state: SequenceState | None = None, on_state: OnState | None = None
@@ -70,5 +72,16 @@ class NetworkFrames:
         if before is None:
             return painter.paint(content)
         warp = self._flow(content, before.source).to(content.device)
-        warp = with_photometric_confidence(warp, content, before.source)
-        return painter.paint(content, warp(before.stylised).clamp(0, 1), network_trust(warp))
+        moved = sample(before.stylised, warp.flow, "bicubic").clamp(0, 1)
+        previous = torch.where(warp.static > 0, before.stylised, moved)
+        return painter.paint(content, previous, network_trust(warp))
+
+
+def draft_flow(settings: Settings) -> FlowEstimator:
+    """The flow of drafts: its masks also ask whether the source looks the same along it, at the flow's own size."""
+    estimate = flow_named(settings.flow)
+
+    def confident(current: torch.Tensor, previous: torch.Tensor) -> Warp:
+        return with_photometric_confidence(estimate(current, previous), current, previous)
+
+    return reduced(confident, settings.flow_size or DRAFT_FLOW_SIZE)

@@ -1,7 +1,7 @@
 """Training a style network: the product's own objective as its critic, one step after the other."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,15 +12,15 @@ from videostyle.losses.content import ContentTarget
 from videostyle.losses.objective import Objective
 from videostyle.networks.style_network import StyleNetwork
 from videostyle.stylise.stylizer import Stylizer
+from videostyle.training.muon import Muon
 from videostyle.training.sequences import FIRST_SHARE, Batch, Sequences
 from videostyle.training.views import Picture
 
-SIDE, BATCH = 192, 4  # pixels a side and number of the frames of a step
-LEARNING_RATE, BETAS = 6e-3, (0.9, 0.99)  # of Adam
-WARM_UP, LEAST_RATE = 10, 0.02  # steps in which the rate grows, and what it falls to, linearly, of its value
+SIDE, BATCH = 192, 2  # pixels a side and number of the frames of a step
+RATE = 0.2  # of Muon, for the convolutions but the last
+ADAM_RATE, BETAS = 6e-3, (0.9, 0.99)  # of Adam, for all other weights
+WARM_UP, LEAST_RATE = 10, 0.02  # steps in which the rates grow, and what they fall to, linearly, of their values
 LARGEST_GRADIENT = 1.0  # norm over all weights
-# The optimiser's content weight times this: a network finds the style's statistics more easily than the content.
-CONTENT = 2.0
 # Share of the training before which every frame is a first one: a network that cannot paint yet would only copy.
 MEMORY_FROM = 0.6
 # Weight of the mean squared change along the motion, in units of the first loss, for pixels in [0, 1].
@@ -45,10 +45,13 @@ class Trainer:
         self.stylizer, self.network, self.size = stylizer, network, size
         self.steps = 0
         self._device = stylizer.machine.device
-        self._weights = replace(stylizer.weights, content=CONTENT * stylizer.weights.content)
         self._target = stylizer.style_target_at(size)
         network.to(self._device).train()
-        self._adam = torch.optim.Adam(network.parameters(), LEARNING_RATE, BETAS)
+        convolutions, others = _split(network)
+        self._optimisers = {
+            "muon": (Muon(convolutions, RATE), RATE),
+            "adam": (torch.optim.Adam(others, ADAM_RATE, BETAS), ADAM_RATE),
+        }
         self._rng = np.random.default_rng(seed)
         self._sequences = Sequences(pictures, BATCH, SIDE, self._rng)
         self._first_loss: float | None = None
@@ -63,17 +66,18 @@ class Trainer:
         with torch.autocast(machine.device.type, torch.bfloat16, enabled=machine.dtype == torch.bfloat16):
             painted = self.network(batch.frame, batch.previous, batch.trust)
         losses, gradient = self.gradient(batch, painted.detach())
-        self._adam.zero_grad()
+        self.network.zero_grad()
         painted.backward(gradient)
         nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
-        self._adam.step()
+        for optimiser, _ in self._optimisers.values():
+            optimiser.step()
         self._sequences.painted(painted)
         self.steps += 1
         return losses
 
     def gradient(self, batch: Batch, painted: torch.Tensor) -> tuple[StepLosses, torch.Tensor]:
         """The losses of the pictures (N, 3, S, S) and their gradient, as a mean over the batch."""
-        extractor, weights = self.stylizer.extractor, self._weights
+        extractor, weights = self.stylizer.extractor, self.stylizer.weights
         content = ContentTarget(extractor, batch.frame, weights.content_layers)
         objective = Objective(extractor, content, self._target, weights)
         losses, gradient = objective.value_and_gradient(painted.contiguous())
@@ -85,15 +89,16 @@ class Trainer:
         return StepLosses(mean / self._first_loss, change.square().mean().item()), slope / len(painted)
 
     def _set_rate(self, share: float) -> None:
-        rate = LEARNING_RATE * min(1.0, (self.steps + 1) / WARM_UP) * max(LEAST_RATE, 1 - share)
-        for group in self._adam.param_groups:
-            group["lr"] = rate
+        factor = min(1.0, (self.steps + 1) / WARM_UP) * max(LEAST_RATE, 1 - share)
+        for optimiser, rate in self._optimisers.values():
+            for group in optimiser.param_groups:
+                group["lr"] = factor * rate
 
     def state(self) -> dict[str, Any]:
         """What another trainer of the same kind goes on from; sequences begin anew."""
         return {
             "network": self.network.state_dict(),
-            "adam": self._adam.state_dict(),
+            "optimisers": {name: optimiser.state_dict() for name, (optimiser, _) in self._optimisers.items()},
             "steps": self.steps,
             "first_loss": self._first_loss,
         }
@@ -101,8 +106,16 @@ class Trainer:
     def load(self, state: dict[str, Any]) -> None:
         """Go on from the `state` of another."""
         self.network.load_state_dict(state["network"])
-        self._adam.load_state_dict(state["adam"])
+        for name, (optimiser, _) in self._optimisers.items():
+            optimiser.load_state_dict(state["optimisers"][name])
         self.steps, self._first_loss = state["steps"], state["first_loss"]
+
+
+def _split(network: StyleNetwork) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """(weights of convolutions but the last, all others)."""
+    last = network.last.weight
+    convolutions = [p for p in network.parameters() if p.ndim == 4 and p is not last]
+    return convolutions, [p for p in network.parameters() if p.ndim != 4 or p is last]
 
 
 def trained_network(network: StyleNetwork) -> StyleNetwork:
