@@ -16,7 +16,7 @@ from videostyle.training.muon import Muon
 from videostyle.training.sequences import FIRST_SHARE, Batch, Sequences
 from videostyle.training.views import Picture
 
-SIDE, BATCH = 192, 2  # pixels a side and number of the frames of a step
+SIDE, BATCH = 272, 1  # pixels a side and number of the frames of a step
 RATE = 0.2  # of Muon, for the convolutions but the last
 ADAM_RATE, BETAS = 6e-3, (0.9, 0.99)  # of Adam, for all other weights
 WARM_UP, LEAST_RATE = 10, 0.02  # steps in which the rates grow, and what they fall to, linearly, of their values
