@@ -1,6 +1,10 @@
 """From a painting to its network, and what the pipeline does with one."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -143,13 +147,17 @@ def test_the_material(tmp_path, monkeypatch):
     assert all(max(p.shape[2:]) <= 128 and p.shape[:2] == (1, 3) for p in found)
 
 
-def test_a_draft_is_painted_by_the_network_alone_and_goes_on_to_the_bit(style, network, tmp_path):
-    settings = Settings(quality="draft")
-    request = Request("video", sample("clip.mp4"), style, tmp_path / "a.mp4", settings, MEDIA)
-    whole = run(request)
-    assert whole.frames == 6 and whole.record["totals"]["evaluations"] == 0
-    assert whole.record["style_network"]["sha256"] == network.sha256
-    assert {f["start"] for f in whole.record["frames"]} == {"network"}
+def test_a_draft_is_painted_by_the_network_alone(style, network, tmp_path):
+    result = run(Request("video", sample("clip.mp4"), style, tmp_path / "a.mp4", Settings(quality="draft"), MEDIA))
+    assert result.frames == 6 and result.record["totals"]["evaluations"] == 0
+    assert result.record["style_network"]["sha256"] == network.sha256
+    assert {f["start"] for f in result.record["frames"]} == {"network"}
+
+
+@pytest.mark.parametrize("quality", ["draft", pytest.param("standard", marks=pytest.mark.slow)])
+def test_a_stopped_run_with_a_network_goes_on_to_the_bit(style, network, tmp_path, quality):
+    settings = Settings(quality=quality)
+    run(Request("video", sample("clip.mp4"), style, tmp_path / "a.mp4", settings, MEDIA))
     stopped = Request("video", sample("clip.mp4"), style, tmp_path / "b.mp4", settings, MEDIA, RunSettings())
     count: Iterator[bool] = iter([False, False, True])
     with pytest.raises(StoppedError):
@@ -230,3 +238,28 @@ def test_the_command(style, tmp_path, capsys, monkeypatch):
     assert set(load_network("n.safetensors").card) == {"style", "content", "warp_error", "milliseconds", "machine"}
     assert main(["train", "style.png", "--minutes", "0"]) == 2
     assert json.dumps(dict(load_network("n.safetensors").settings))
+
+
+KILLED = """
+import os, signal, sys
+from videostyle.pipeline import train
+from videostyle.pipeline.request import Callbacks
+from videostyle.settings import Settings, TrainSettings
+train.SAVE_SECONDS = 0.0
+def on_progress(progress):
+    if progress.evaluation == int(sys.argv[3]):
+        os.kill(os.getpid(), signal.SIGKILL)
+request = train.TrainRequest(sys.argv[1], sys.argv[2], Settings(), TrainSettings(minutes=5, size=192, no_card=True))
+train.train(request, Callbacks(on_progress))
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_training_goes_on(style, tmp_path):
+    output, environment = tmp_path / "n.safetensors", os.environ | {"TORCH_HOME": str(tmp_path / "home")}
+    for last in (3, 6):
+        command = [sys.executable, "-c", KILLED, str(style), str(output), str(last)]
+        assert subprocess.run(command, env=environment, capture_output=True).returncode == -signal.SIGKILL
+        saved = torch.load(tmp_path / "n.checkpoint", weights_only=True)
+        assert saved["state"]["steps"] == last - 1  # the step in which it was killed had not been saved
+    assert not output.exists()
