@@ -177,7 +177,9 @@ def test_the_network_starts_the_frames(style, network, tmp_path, quality, start)
 
 
 def test_standard_takes_few_evaluations_unless_told():
-    assert Settings(quality="standard").with_quality().iterations == 20
+    few = Settings(quality="standard").with_quality()
+    assert (few.iterations, few.iterations_floor) == (20, 2)
+    assert Settings(quality="standard", iterations=1).with_quality().iterations_floor == 1
     assert Settings(quality="standard", iterations=40).with_quality().iterations == 40
     assert Settings(quality="best").with_quality().iterations == Settings().iterations
     assert Settings().with_quality() == Settings()

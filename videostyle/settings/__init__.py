@@ -12,7 +12,7 @@ from videostyle.errors import UsageError
 from videostyle.settings.checked import CheckedSettings, rare_setting, setting
 
 NAMED_STARTS = ("content", "noise", "network", "previous", "warped")  # what a frame can start from beside a picture
-STANDARD_ITERATIONS = 20  # evaluations per frame, at most, for --quality standard
+STANDARD_ITERATIONS, STANDARD_FEWEST = 20, 2  # evaluations per frame, at most and at least, for --quality standard
 DRAFT_FLOW_SIZE = 256  # longer side, in pixels, of the frames whose flow a draft follows
 MIN_ITERATIONS = 8  # evaluations per frame, at least, by default
 # Settings that a network has learned; with other values it is another network.
@@ -167,8 +167,11 @@ class Settings(CheckedSettings):
             return self
         if self.quality == "draft":
             return self
-        usual = self.iterations == type(self).iterations and self.quality == "standard"
-        return self.replace(first_init="network", iterations=STANDARD_ITERATIONS if usual else self.iterations)
+        started = self.replace(first_init="network")
+        if self.quality == "best":
+            return started
+        most = STANDARD_ITERATIONS if self.iterations == type(self).iterations else self.iterations
+        return started.replace(iterations=most, min_iterations=self.min_iterations or min(STANDARD_FEWEST, most))
 
     @property
     def iterations_floor(self) -> int:
