@@ -9,7 +9,7 @@ from videostyle.networks.style_network_file import TrainedNetwork
 from videostyle.temporal.warp import Warp
 
 # Trust in a pixel that moved: it was resampled, so its paint must be renewed. The network is trained with the same.
-MOVED_TRUST = 0.85
+MOVED_TRUST = 0.8
 
 
 class NetworkPainter:

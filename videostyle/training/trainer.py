@@ -1,7 +1,7 @@
 """Training a style network: the product's own objective as its critic, one step after the other."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ RATE = 0.2  # of Muon, for the convolutions but the last
 ADAM_RATE, BETAS = 6e-3, (0.9, 0.99)  # of Adam, for all other weights
 WARM_UP, LEAST_RATE = 10, 0.02  # steps in which the rates grow, and what they fall to, linearly, of their values
 LARGEST_GRADIENT = 1.0  # norm over all weights
+# The optimiser's content weight times this: with less, a network burns out light areas and loses faces.
+CONTENT = 3.0
 # Share of the training before which every frame is a first one: a network that cannot paint yet would only copy.
 MEMORY_FROM = 0.6
 # Weight of the mean squared change along the motion, in units of the first loss, for pixels in [0, 1].
@@ -45,6 +47,7 @@ class Trainer:
         self.stylizer, self.network, self.size = stylizer, network, size
         self.steps = 0
         self._device = stylizer.machine.device
+        self._weights = replace(stylizer.weights, content=CONTENT * stylizer.weights.content)
         self._target = stylizer.style_target_at(size)
         network.to(self._device).train()
         convolutions, others = _split(network)
@@ -77,7 +80,7 @@ class Trainer:
 
     def gradient(self, batch: Batch, painted: torch.Tensor) -> tuple[StepLosses, torch.Tensor]:
         """The losses of the pictures (N, 3, S, S) and their gradient, as a mean over the batch."""
-        extractor, weights = self.stylizer.extractor, self.stylizer.weights
+        extractor, weights = self.stylizer.extractor, self._weights
         content = ContentTarget(extractor, batch.frame, weights.content_layers)
         objective = Objective(extractor, content, self._target, weights)
         losses, gradient = objective.value_and_gradient(painted.contiguous())
