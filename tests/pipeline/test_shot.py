@@ -63,8 +63,8 @@ def test_a_shot_that_was_stopped_goes_on(
     once = stylise_shot(planned[2], request_of_three_shots, tmp_path / "once")
     real = shots.store_frames
 
-    def two_frames(job, kept, maker, source, should_stop=None):  # type: ignore[no-untyped-def]
-        return real(job, kept, maker, source, lambda: len(kept.finished) == 2)
+    def two_frames(job, kept, stylizer, maker, source, should_stop=None):  # type: ignore[no-untyped-def]
+        return real(job, kept, stylizer, maker, source, lambda: len(kept.finished) == 2)
 
     with monkeypatch.context() as patch:
         patch.setattr(shots, "store_frames", two_frames)
