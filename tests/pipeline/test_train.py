@@ -108,7 +108,9 @@ def test_a_stopped_training_goes_on(style, tmp_path):
     assert not (tmp_path / "n.checkpoint").exists()
 
 
-@pytest.mark.parametrize("what", ["damaged", "other", "restart"])
+@pytest.mark.parametrize(
+    "what", ["damaged", *(pytest.param(what, marks=pytest.mark.slow) for what in ("other", "restart"))]
+)
 def test_a_checkpoint_that_does_not_fit_is_not_used(style, tmp_path, what):
     output, stop = tmp_path / "n.safetensors", Callbacks(should_stop=lambda: True)
     with pytest.raises(StoppedError):
@@ -167,7 +169,13 @@ def test_a_stopped_run_with_a_network_goes_on_to_the_bit(style, network, tmp_pat
     assert np.array_equal(frames(tmp_path / "a.mp4"), frames(tmp_path / "b.mp4"))
 
 
-@pytest.mark.parametrize(("quality", "start"), [("standard", "network"), ("best", "network"), (None, "content")])
+OTHER_STARTS = (("best", "network"), (None, "content"))
+
+
+@pytest.mark.parametrize(
+    ("quality", "start"),
+    [("standard", "network"), *(pytest.param(*case, marks=pytest.mark.slow) for case in OTHER_STARTS)],
+)
 def test_the_network_starts_the_frames(style, network, tmp_path, quality, start):
     settings = Settings(quality=quality, iterations=3)
     result = run(Request("video", sample("clip.mp4"), style, tmp_path / "a.mp4", settings, MEDIA))
@@ -208,6 +216,7 @@ def test_a_network_that_is_not_there_is_trained_first(style, tmp_path, monkeypat
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_given_network_must_be_of_the_style(style, network, tmp_path):
     other = tmp_path / "other.png"
     write_picture(other, smooth_picture(70, 90, seed=9), overwrite=True)
@@ -219,6 +228,7 @@ def test_a_given_network_must_be_of_the_style(style, network, tmp_path):
         run(Request("image", sample("photo.jpg"), other, tmp_path / "b.png", settings, MEDIA))
 
 
+@pytest.mark.slow
 def test_a_run_with_another_network_is_refused(style, network, tmp_path):
     settings = Settings(quality="draft")
     request = Request("video", sample("clip.mp4"), style, tmp_path / "a.mp4", settings, MEDIA)
