@@ -193,6 +193,12 @@ def test_standard_takes_few_evaluations_unless_told():
     assert Settings().with_quality() == Settings()
 
 
+def test_a_network_that_nothing_uses_is_refused():
+    with pytest.raises(UsageError, match="nothing starts from it; add --quality"):
+        Settings(network="n.safetensors")
+    assert Settings(network="n.safetensors", first_init="network").uses_network
+
+
 def test_a_picture_in_draft_quality(style, network, tmp_path):
     run(Request("image", sample("photo.jpg"), style, tmp_path / "a.png", Settings(quality="draft"), MEDIA))
     content = read_picture(sample("photo.jpg"), longest=SIZE)

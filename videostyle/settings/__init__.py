@@ -153,6 +153,8 @@ class Settings(CheckedSettings):
             raise UsageError(f"polish is for the compact network and backbone is {self.backbone}; leave one out")
         if self.quality and self.init not in ("warped", "network"):
             raise UsageError(f"quality is {self.quality} and init {self.init}; leave one of them out")
+        if self.network is not None and not self.uses_network:
+            raise UsageError(f"network is {self.network} and nothing starts from it; add --quality, or leave it out")
         if not self.content_layers and not self.style_layers:
             raise UsageError("neither content-layers nor style-layers name a layer; give at least one")
 

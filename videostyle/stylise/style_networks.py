@@ -29,7 +29,7 @@ class NetworkKey:
 
     @classmethod
     def of(cls, style: Style, settings: Settings, longest: int) -> "NetworkKey":
-        """For pictures whose longer side has ``longest`` pixels: strokes are learned for the next power of sqrt 2."""
+        """For pictures whose longer side has ``longest`` pixels, rounded to a power of sqrt 2."""
         learned = {name: getattr(settings, name) for name in LEARNED}
         plain = {name: list(value) if isinstance(value, tuple) else value for name, value in learned.items()}
         return cls(fingerprint(style), plain, round(2 ** (round(2 * math.log2(longest)) / 2)))
