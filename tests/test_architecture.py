@@ -18,9 +18,21 @@ COMMON = {"errors", "frames", "settings", "version"}
 ARROWS: dict[str, set[str]] = {
     "__main__": {"cli"},
     "__init__": set(),  # finds its names when they are asked for
-    "cli": {"device", "experiments", "files", "measure", "media", "networks", "pipeline", "stylise", "temporal"},
+    "cli": {
+        "device",
+        "experiments",
+        "files",
+        "live",
+        "measure",
+        "media",
+        "networks",
+        "pipeline",
+        "stylise",
+        "temporal",
+    },
     "experiments": {"device", "files", "media", "networks", "optimise", "pipeline", "samples", "stylise"},
     "measure": {"device", "files", "losses", "media", "networks", "stylise", "temporal"},
+    "live": {"device", "files", "media", "networks", "pipeline", "stylise", "temporal"},
     "pipeline": {
         *("checkpoint", "device", "files", "media", "networks", "samples", "stylise", "temporal", "training"),
     },

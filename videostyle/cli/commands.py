@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from videostyle.cli.console import Console
 from videostyle.cli.options import given_settings
 from videostyle.cli.signals import Interrupts
-from videostyle.errors import UsageError
-from videostyle.settings import MediaSettings, RunSettings, Settings, TrainSettings
+from videostyle.errors import MediaError, UsageError
+from videostyle.settings import LiveSettings, MediaSettings, RunSettings, Settings, TrainSettings
 
 if TYPE_CHECKING:
     from videostyle.pipeline.progress import Progress
@@ -188,6 +188,38 @@ def demo(arguments: argparse.Namespace) -> int:
     settings = console.introduce(given_settings(arguments, Settings))
     with console.callbacks() as callbacks:
         console.written(make_demo(*asked, settings, size=arguments.size, quick=arguments.quick, **callbacks))
+    return 0
+
+
+def live(arguments: argparse.Namespace) -> int:
+    """Paint a camera, a pipe or a clip while it runs, in a window, into a file, or for other programs.
+
+    The frame rate is held by smaller frames, never by frames that come later and later.
+    """
+    from videostyle.live.request import LiveRequest
+    from videostyle.live.session import live as run
+    from videostyle.pipeline.request import Callbacks
+
+    console = Console(arguments.quiet, arguments.progress)
+    request = LiveRequest(
+        tuple(arguments.styles),
+        tuple(arguments.models),
+        arguments.input,
+        arguments.device_spec,
+        arguments.microphone,
+        arguments.output,
+        False if arguments.no_window else None,
+        arguments.virtual_camera,
+        given_settings(arguments, Settings),
+        given_settings(arguments, MediaSettings),
+        given_settings(arguments, LiveSettings),
+        arguments.record,
+    )
+    with _painting(console) as callbacks:
+        result = run(request, Callbacks(**callbacks))
+    console.live(result)
+    if result.problem:
+        raise MediaError(result.problem)
     return 0
 
 

@@ -15,6 +15,7 @@ from videostyle.settings import Settings
 
 if TYPE_CHECKING:
     from videostyle.experiments.present import Estimate
+    from videostyle.live.request import LiveResult
     from videostyle.pipeline.batch import BatchItemResult
     from videostyle.pipeline.picture import Preview
     from videostyle.pipeline.progress import Progress
@@ -129,6 +130,16 @@ class Console:
             cost += f", {totals['evaluations'] / totals['frames']:.1f} evaluations each"
             cost += f", {memory(totals['peak_rss_bytes'], totals['peak_vram_bytes'])}"
         self.say(f"{result.output}: {frames} in {cost}")
+
+    def live(self, result: "LiveResult") -> None:
+        """What was painted, how fast, and where it is kept."""
+        t = result.totals
+        words = f"{counted(t['frames'], 'frame')}, {t['frames_per_second']:.1f} a second, {t['latency_ms']:.0f} ms late"
+        sizes = ", ".join(t["sizes"])
+        words += f", {t['dropped']} dropped, {sizes}"
+        self.say(words if result.output is None else f"{result.output}: {words}")
+        if result.recording is not None:
+            self.say(f"{result.recording}: the recording")
 
     def trained(self, result: "TrainResult") -> None:
         """Where the network is, and its report card."""

@@ -6,13 +6,14 @@ from dataclasses import Field, fields
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from videostyle.errors import UsageError
-from videostyle.settings import MediaSettings, RunSettings, Settings, TrainSettings
+from videostyle.settings import LiveSettings, MediaSettings, RunSettings, Settings, TrainSettings
 
 TITLES: dict[type, str] = {
     Settings: "style and network",
     MediaSettings: "input and output",
     RunSettings: "stopping and resuming",
     TrainSettings: "training",
+    LiveSettings: "time",
 }
 ADVANCED = "advanced (rarely needed)"
 T = TypeVar("T")

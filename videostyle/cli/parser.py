@@ -8,7 +8,7 @@ from typing import NoReturn
 from videostyle.cli import commands
 from videostyle.cli.options import add_settings, number, whole_number
 from videostyle.errors import UsageError
-from videostyle.settings import LEARNED, MediaSettings, RunSettings, Settings, TrainSettings
+from videostyle.settings import LEARNED, LiveSettings, MediaSettings, RunSettings, Settings, TrainSettings
 from videostyle.version import __version__
 
 # What does not make sense for a single picture.
@@ -81,6 +81,29 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     kept = {*LEARNED, "backbone", "weights", "download", "device", "precision", "seed"}
     add_settings(parser, TrainSettings, Settings, without={f.name for f in fields(Settings)} - kept)
     parser.usage = "%(prog)s PAINTING [options]"
+
+
+def _add_live(parser: argparse.ArgumentParser) -> None:
+    shown = "picture that gives the style, whose network is trained first where there is none; several are allowed"
+    parser.add_argument("--style", dest="styles", action="append", default=[], metavar="PAINTING", help=shown)
+    shown = "network made by videostyle train; several are allowed: keys 1 to 9 choose one, n the next, q ends"
+    parser.add_argument("--model", dest="models", action="append", default=[], metavar="FILE", help=shown)
+    parser.add_argument("--input", metavar="CLIP", help="clip, or - for a pipe (default: the camera)")
+    parser.add_argument("--device-spec", metavar="FORMAT:DEVICE", help="camera (default: the first one)")
+    parser.add_argument("--microphone", metavar="FORMAT:DEVICE", help="record sound too, e.g. from pulse:default")
+    shown = "painted clip; of --input every frame, as fast as may be; a camera's recording is kept beside it"
+    parser.add_argument("-o", "--output", metavar="OUT", help=shown)
+    parser.add_argument("--no-window", action="store_true", help="show no window")
+    parser.add_argument("--virtual-camera", action="store_true", help="be a camera for other programs (pyvirtualcam)")
+    shown = "write what was measured: frames a second, latency, drops"
+    parser.add_argument("--record", metavar="FILE.json", help=shown)
+    parser.add_argument("--quiet", action="store_true", help="print errors only")
+    _add_progress(parser)
+    kept = {*LEARNED, "backbone", "weights", "download", "flow", "flow_size", "device", "precision"}
+    reading = {"no_shots", "cuts"}
+    without = {f.name for f in fields(Settings)} - kept | reading
+    add_settings(parser, LiveSettings, MediaSettings, Settings, without=without)
+    parser.usage = "%(prog)s --style PAINTING [options]"
 
 
 PICTURES = {
@@ -158,6 +181,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None] | None]
     "video": ("stylise a clip", _add_video),
     "image": ("stylise a picture", _add_image),
     "webcam": ("record from a camera and stylise the recording", _add_webcam),
+    "live": ("paint what a camera sees, while it happens", _add_live),
     "train": ("train a network that paints in the style of a picture", _add_train),
     "measure": ("measure a stylised clip against its source", _add_measure),
     "experiments": ("make the figures of the presentation", _add_experiments),

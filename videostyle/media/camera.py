@@ -105,13 +105,25 @@ def choose_microphone(spec: str | None) -> Camera | None:
 
 def command(camera: Camera, seconds: float, microphone: Camera | None, part: Path) -> list[str]:
     """FFmpeg's arguments. Every frame is kept with the time at which it came."""
-    sound = ["-f", microphone.format, "-i", microphone.device] if microphone else []
     return [
-        *("-hide_banner", "-v", "error", "-y", "-f", camera.format, "-i", camera.device, *sound),
-        *("-map", "0:v:0", "-map", "1:a:0" if microphone else "0:a?", "-t", f"{seconds:.6f}"),
+        *("-hide_banner", "-v", "error", "-y", *inputs(camera, microphone)),
+        *("-t", f"{seconds:.6f}", *kept(microphone is not None, part)),
+    ]
+
+
+def inputs(camera: Camera, microphone: Camera | None) -> list[str]:
+    """FFmpeg's inputs: the camera, then the microphone where there is one."""
+    sound = ["-f", microphone.format, "-i", microphone.device] if microphone else []
+    return ["-f", camera.format, "-i", camera.device, *sound]
+
+
+def kept(microphone: bool, part: Path, preset: str = "veryfast") -> list[str]:
+    """FFmpeg's options of a recording, with the sound of input 1 where that is a microphone, else of input 0."""
+    return [
+        *("-map", "0:v:0", "-map", "1:a:0" if microphone else "0:a?"),
         *("-vf", "scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd,format=yuv420p"),
         *("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"),
-        *("-fps_mode", "passthrough", "-c:v", "libx264", "-preset", "veryfast", "-crf", "12"),
+        *("-fps_mode", "passthrough", "-c:v", "libx264", "-preset", preset, "-crf", "12"),
         *("-c:a", "aac", "-b:a", "192k", "-f", "matroska", f"file:{part}"),
     ]
 

@@ -165,6 +165,10 @@ class Decoder:
     ) -> None:
         self.close()
 
+    def stop(self) -> None:
+        """Let the frames end here, while another thread takes them."""
+        self._child.process.kill()
+
     def close(self) -> None:
         """End FFmpeg, wherever it is; may be called again."""
         self._child.close()

@@ -19,7 +19,7 @@ import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from videostyle.errors import MediaError, StalledError
 
@@ -109,9 +109,14 @@ def _kill_all() -> None:
 
 
 class Child:
-    """A running process. ``stdin`` and ``stdout`` say which of its pipes we hold; its stderr is always drained."""
+    """A running process. ``stdin`` and ``stdout`` say which of its pipes we hold; its stderr is always drained.
 
-    def __init__(self, args: Sequence[str], *, stdin: bool = False, stdout: bool = False) -> None:
+    ``reads``: a file, open for reading, that it has as its standard input instead.
+    """
+
+    def __init__(
+        self, args: Sequence[str], *, stdin: bool = False, stdout: bool = False, reads: IO[bytes] | None = None
+    ) -> None:
         pipe, none = subprocess.PIPE, subprocess.DEVNULL
         self.expired = False
         self.lines: collections.deque[str] = collections.deque(maxlen=KEPT_LINES)
@@ -120,7 +125,7 @@ class Child:
         # writing is buffered.
         self.process: subprocess.Popen[bytes] = subprocess.Popen(
             list(args),
-            stdin=pipe if stdin else none,
+            stdin=pipe if stdin else reads or none,
             stdout=pipe if stdout else none,
             stderr=pipe,
             bufsize=-1 if stdin else 0,

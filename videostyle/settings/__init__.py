@@ -263,3 +263,14 @@ class TrainSettings(CheckedSettings):
     )
     no_card: bool = rare_setting(False, "leave out the report card, which takes as long as two optimised pictures")
     restart: bool = setting(False, "discard what a stopped training left, and begin again")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveSettings(CheckedSettings):
+    """How a live session keeps time."""
+
+    fps: float = setting(
+        24.0, "frames a second that are held, by smaller frames where need be", above=0.0, maximum=240.0
+    )
+    seconds: float | None = setting(None, "length of the session in seconds (default: until q)", above=0.0)
+    fade_seconds: float = setting(1.0, "how long one style takes to give way to another", minimum=0.0)

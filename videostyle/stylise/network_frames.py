@@ -10,12 +10,11 @@ from videostyle.frames import Frame, StylisedFrame
 from videostyle.settings import DRAFT_FLOW_SIZE, Settings
 from videostyle.stylise import frame_check
 from videostyle.stylise.frame_maker import OnState
-from videostyle.stylise.network_painter import network_trust
 from videostyle.stylise.state import SequenceState
 from videostyle.stylise.stylizer import Stylizer
 from videostyle.temporal.flow import FlowEstimator, flow_named, reduced
 from videostyle.temporal.trust import with_photometric_confidence
-from videostyle.temporal.warp import Warp, sample
+from videostyle.temporal.warp import Warp
 
 
 @dataclass(frozen=True)
@@ -71,10 +70,7 @@ class NetworkFrames:
         painter = self.stylizer.network_painter
         if before is None:
             return painter.paint(content)
-        warp = self._flow(content, before.source).to(content.device)
-        moved = sample(before.stylised, warp.flow, "bicubic").clamp(0, 1)
-        previous = torch.where(warp.static > 0, before.stylised, moved)
-        return painter.paint(content, previous, network_trust(warp))
+        return painter.paint_after(content, before.stylised, self._flow(content, before.source).to(content.device))
 
 
 def draft_flow(settings: Settings) -> FlowEstimator:

@@ -6,7 +6,7 @@ import torch
 
 from videostyle.device import Machine
 from videostyle.networks.style_network_file import TrainedNetwork
-from videostyle.temporal.warp import Warp
+from videostyle.temporal.warp import Warp, sample
 
 # Trust in a pixel that moved: it was resampled, so its paint must be renewed. The network is trained with the same.
 MOVED_TRUST = 0.8
@@ -25,6 +25,11 @@ class NetworkPainter:
     ) -> torch.Tensor:
         """The picture of ``content`` (1, 3, H, W), see `StyleNetwork.forward`."""
         return self._network(content, previous, trust)
+
+    def paint_after(self, content: torch.Tensor, last: torch.Tensor, warp: Warp) -> torch.Tensor:
+        """The picture of the frame after the one whose picture is ``last``."""
+        moved = sample(last, warp.flow, "bicubic").clamp(0, 1)
+        return self.paint(content, torch.where(warp.static > 0, last, moved), network_trust(warp))
 
 
 def network_trust(warp: Warp) -> torch.Tensor:
