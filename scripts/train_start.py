@@ -20,7 +20,7 @@ from videostyle import Settings, Stylizer
 from videostyle.errors import VideoStyleError
 from videostyle.media.still import read_picture
 from videostyle.networks.style_network import StyleNetwork
-from videostyle.networks.style_network_file import TrainedNetwork, save_network
+from videostyle.networks.style_network_file import TrainedNetwork, load_network, save_network
 from videostyle.training.trainer import Trainer, trained_network
 from videostyle.training.views import Picture
 
@@ -40,7 +40,8 @@ def main(argv: list[str] | None = None) -> int:
     torch.manual_seed(arguments.seed)
     pictures = [Picture(p) for p in read_all(arguments.pictures, arguments.hold_out, LONGEST, arguments.most)]
     styles = list(read_all(arguments.styles, arguments.hold_out, SIZE, arguments.most))
-    network, tasks, before = StyleNetwork(), 0, 0.0
+    network = load_network(arguments.first).network if arguments.first else StyleNetwork()
+    tasks, before = 0, 0.0
     checkpoint = Path(f"{arguments.output}.pt")
     if checkpoint.is_file():
         saved = torch.load(checkpoint, weights_only=True)
@@ -68,7 +69,9 @@ def task(network: StyleNetwork, style: torch.Tensor, pictures: list[Picture], nu
     learner = StyleNetwork(network.shape)
     learner.load_state_dict(network.state_dict())
     trainer = Trainer(Stylizer(style, Settings(backbone="compact")), learner, pictures, SIZE, seed=number)
-    share = 0.7 if number % MEMORY_EVERY == 0 else 0.3
+    with_memory = number % MEMORY_EVERY == 0
+    trainer.memory_from = 0.0 if with_memory else 1.0
+    share = 0.7 if with_memory else 0.3
     losses = [trainer.step(share).objective for _ in range(INNER_STEPS)]
     with torch.no_grad():
         for mine, theirs in zip(network.parameters(), learner.parameters(), strict=True):
@@ -94,6 +97,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--styles", type=Path, nargs="+", required=True, help="folders of paintings and textures")
     parser.add_argument("--hold-out", nargs="*", default=[], help="words in the names of styles that judge the result")
     parser.add_argument("--most", type=int, default=300, help="pictures of a folder, at most")
+    parser.add_argument("--first", type=Path, help="a start to go on from")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--seed", type=int, default=0)

@@ -1,8 +1,10 @@
 """A style network: its normalisation, sizes, memory; and the file that it is kept in."""
 
 import dataclasses
+import sys
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,9 +13,19 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from small_networks import picture, smooth_picture
 
-from videostyle.errors import WeightsError
-from videostyle.networks import style_network_file
-from videostyle.networks.style_network import InstanceNorm, Shape, StyleNetwork, noise_field
+from videostyle.errors import UsageError, WeightsError
+from videostyle.frames import luma
+from videostyle.networks import onnx_export, style_network_file
+from videostyle.networks.onnx_export import export_onnx
+from videostyle.networks.style_network import (
+    NOISE_PERIOD,
+    InstanceNorm,
+    Shape,
+    StyleNetwork,
+    _InRange,
+    noise_tile,
+    repeated,
+)
 from videostyle.networks.style_network_file import TrainedNetwork, load_network, save_network
 
 SMALL = Shape(fine=4, coarse=8, blocks=1)
@@ -67,7 +79,7 @@ def test_any_size(height, width):
 def test_an_untrained_network_begins_near_the_content(network):
     content = smooth_picture(40, 56)
     found = network(content)
-    correlation = torch.corrcoef(torch.stack((found.flatten(), content.flatten())))[0, 1]
+    correlation = torch.corrcoef(torch.stack((luma(found).flatten(), luma(content).flatten())))[0, 1]
     assert correlation > 0.9
 
 
@@ -92,12 +104,57 @@ def test_an_open_gate_keeps_the_last_picture_where_it_is_trusted(network):
 
 
 def test_the_noise_is_always_the_same_and_flat_areas_get_strokes(network):
-    field = noise_field(12, 20)
-    noise_field.cache_clear()
-    assert torch.equal(noise_field(12, 20), field) and field.shape == (1, 2, 12, 20)
+    tile = noise_tile()
+    noise_tile.cache_clear()
+    assert torch.equal(noise_tile(), tile) and tile.shape == (1, 2, NOISE_PERIOD, NOISE_PERIOD)
+    assert 0.8 < tile[:, 0].std() < 1.2 and 0.3 < tile[:, 1].std() < 1.2
     with torch.no_grad():
         flat = network(torch.full((1, 3, 64, 64), 0.4))
     assert flat.std((2, 3)).min() > 1e-4
+
+
+@given(height=st.integers(1, 9), width=st.integers(1, 9), period=st.integers(1, 4))
+def test_a_tile_is_laid_side_by_side(height, width, period):
+    tile = torch.arange(float(period * (period + 1))).view(1, 1, period, period + 1)
+    found = repeated(tile, height, width)
+    assert found.shape == (1, 1, height, width)
+    assert all(
+        found[0, 0, y, x] == tile[0, 0, y % period, x % (period + 1)] for y in range(height) for x in range(width)
+    )
+
+
+@given(values=st.lists(st.floats(-1, 2), min_size=1, max_size=8), seed=st.integers(0, 99))
+def test_what_is_cut_off_can_come_back(values, seed):
+    x = torch.tensor(values, dtype=torch.float64, requires_grad=True)
+    g = torch.randn(len(values), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    y = _InRange.apply(x)
+    assert torch.equal(y, x.clamp(0, 1))
+    (found,) = torch.autograd.grad(y, x, g)
+    further_out = ((x > 1) & (g < 0)) | ((x < 0) & (g > 0))  # a step goes against the gradient
+    assert torch.equal(found, torch.where(further_out, 0.0, g))
+
+
+def test_other_programs_paint_the_same(tmp_path, network):
+    path = tmp_path / "a.onnx"
+    export_onnx(network, path)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    for size in ((8, 8), (50, 71), (96, 64)):
+        given = {"frame": picture(*size), "previous": picture(*size), "trust": picture(*size)[:, :1]}
+        (found,) = session.run(None, {name: tensor.numpy() for name, tensor in given.items()})
+        with torch.no_grad():
+            np.testing.assert_allclose(found, network(**given).numpy(), atol=1e-4)
+
+
+def test_an_onnx_file_that_paints_otherwise_is_refused(tmp_path, network, monkeypatch):
+    other = StyleNetwork(SMALL).eval()
+    export = onnx_export._export
+    monkeypatch.setattr(onnx_export, "_export", lambda _, path: export(other, path))
+    with pytest.raises(WeightsError, match="otherwise than the network"):
+        export_onnx(network, tmp_path / "a.onnx")
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(UsageError, match=r"pip install videostyle\[onnx\]"):
+        export_onnx(network, tmp_path / "a.onnx")
+    assert not list(tmp_path.iterdir())
 
 
 def trained(network: StyleNetwork) -> TrainedNetwork:

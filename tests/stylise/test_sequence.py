@@ -250,7 +250,18 @@ def test_a_shot_is_held_less_firmly_after_a_frame_that_missed_its_goal(
     image, _ = p.optimise(content, FrameTask("content", content))
     own = torch.tensor([loss * state.target.normalised_loss * image.content_image_loss**COST_POWER])
     image = replace(image, losses=replace(image.losses, without_priors=own))
-    assert next_temporal_gain(replace(state, temporal_gain=before), image) == after
+    assert next_temporal_gain(Settings(), replace(state, temporal_gain=before), image) == after
+
+
+def test_without_a_goal_a_frame_takes_its_fewest_evaluations_and_stays_firmly_held(backbone: Backbone) -> None:
+    taken = {}
+    for no_target in (False, True):
+        settings = Settings(iterations=30, min_iterations=2, no_target=no_target)
+        positions: list[SequenceState] = []
+        frames = list(stylise_frames(clip(5), stylizer(backbone, settings), on_state=positions.append))
+        taken[no_target] = [frame.evaluations for frame in frames]
+    assert taken[True][0] == taken[False][0] and sum(taken[True][1:]) < sum(taken[False][1:])
+    assert all(position.state is not None and position.state.temporal_gain == 1 for position in positions)
 
 
 def test_a_loosely_held_frame_is_held_less_where_it_moves_and_to_no_anchor(backbone: Backbone) -> None:

@@ -235,7 +235,8 @@ def train(arguments: argparse.Namespace) -> int:
 
     console = Console(arguments.quiet, arguments.progress)
     settings = console.introduce(given_settings(arguments, Settings))
-    request = TrainRequest(arguments.style, arguments.output, settings, given_settings(arguments, TrainSettings))
+    training = given_settings(arguments, TrainSettings)
+    request = TrainRequest(arguments.style, arguments.output, settings, training, arguments.export)
     with _painting(console, announce=False) as callbacks:
         console.trained(run(request, Callbacks(**callbacks)))
     return 0

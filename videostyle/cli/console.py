@@ -144,7 +144,8 @@ class Console:
     def trained(self, result: "TrainResult") -> None:
         """Where the network is, and its report card."""
         network, steps = result.network, result.network.training["steps"]
-        self.say(f"{result.output}: {steps} steps in {duration(result.seconds)}")
+        took = f" in {duration(result.seconds)}" if result.seconds else ", trained before"
+        self.say(f"{result.output}: {steps} steps{took}")
         if card := network.card:
             look = (
                 f"style {card['style']:.0%} of an optimised picture's, content loss {card['content']:.2f} times its own"

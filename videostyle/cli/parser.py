@@ -76,6 +76,8 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("style", metavar="PAINTING", help="picture that gives the style")
     shown = "file of the network (default: kept in the cache alone, where every command finds it)"
     parser.add_argument("-o", "--output", metavar="OUT.safetensors", help=shown)
+    shown = "also write the network for other programs; alone, one that is in the cache is not trained again"
+    parser.add_argument("--export", metavar="FILE.onnx", help=shown)
     parser.add_argument("--quiet", action="store_true", help="print errors only")
     _add_progress(parser)
     kept = {*LEARNED, "backbone", "weights", "download", "device", "precision", "seed"}

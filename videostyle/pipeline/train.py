@@ -16,6 +16,7 @@ from videostyle.media.decode import Decoder, output_size
 from videostyle.media.probe import probe
 from videostyle.media.still import read_picture, write_picture
 from videostyle.networks.calibration import calibration_pictures
+from videostyle.networks.onnx_export import check_packages, export_onnx
 from videostyle.networks.style_network_file import TrainedNetwork, save_network
 from videostyle.pipeline.progress import Progress
 from videostyle.pipeline.request import Callbacks
@@ -36,17 +37,21 @@ PICTURE_ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """A network to be trained. ``output``: the file; by default the style's place in the user's cache."""
+    """A network to be trained. ``output``: the file; by default the style's place in the user's cache.
+
+    ``export``: an ONNX file to write too; with it a network that is in the cache is not trained again.
+    """
 
     style: str | Path
     output: str | Path | None = None
     settings: Settings = field(default_factory=Settings)
     training: TrainSettings = field(default_factory=TrainSettings)
+    export: str | Path | None = None
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """A file and what it holds; ``seconds``: of training, those of earlier calls among them."""
+    """A file and what it holds; ``seconds``: of training, those of earlier calls among them; 0 where none was."""
 
     output: Path
     network: TrainedNetwork
@@ -57,11 +62,15 @@ def train(request: TrainRequest, callbacks: Callbacks | None = None) -> TrainRes
     """Train a network for a style picture, write its file, and keep it in the user's cache, where every command finds
     it. Stopped or killed, the same call goes on. Raises VideoStyleError."""
     callbacks, training = callbacks or Callbacks(), request.training
-    stylizer = Stylizer(read_picture(request.style), request.settings, on_download=callbacks.on_download)
+    settings = request.settings
+    settings = settings.replace(backbone="compact") if settings.backbone == "auto" else settings
+    stylizer = Stylizer(read_picture(request.style), settings, on_download=callbacks.on_download)
     key = NetworkKey.of(stylizer.style, stylizer.settings, training.size)
     output = key.path if request.output is None else Path(request.output)
-    if request.output is not None and not output.resolve().parent.is_dir():
-        raise UsageError(f"{output} cannot be written: its folder does not exist; create it first")
+    _check_places(request)
+    exported_alone = request.output is None and not training.restart
+    if request.export is not None and exported_alone and (found := find_network(key)) is not None:
+        return TrainResult(_export(found, request.export), found, 0.0)
     pictures = training_pictures(training.on, training.pictures, key.size)
     run = _Training(stylizer, key, output, 60 * training.minutes, callbacks, restart=training.restart)
     network, seconds = run.run([Picture(p) for p in pictures])
@@ -71,15 +80,39 @@ def train(request: TrainRequest, callbacks: Callbacks | None = None) -> TrainRes
     for place in dict.fromkeys((output, key.path)):
         _write(place, network)
     run.clear()
+    if request.export is not None:
+        _export(network, request.export)
     return TrainResult(output, network, seconds)
 
 
+def _check_places(request: TrainRequest) -> None:
+    """Refuse what could not be written. Raises UsageError."""
+    for place in (request.output, request.export):
+        if place is not None and not Path(place).resolve().parent.is_dir():
+            raise UsageError(f"{place} cannot be written: its folder does not exist; create it first")
+    if request.export is not None:
+        check_packages()
+
+
+def _export(network: TrainedNetwork, path: str | Path) -> Path:
+    try:
+        export_onnx(network.network, path)
+        return Path(path)
+    except OSError as e:
+        raise MediaError(f"{path} could not be written: {e.strerror or e}; choose another place") from e
+
+
 def network_for(stylizer: Stylizer, longest: int, clips: Sequence[str | Path], callbacks: Callbacks) -> TrainedNetwork:
-    """The style's network for pictures of ``longest`` pixels: found, or trained now and kept in the user's cache."""
+    """The style's network for pictures of ``longest`` pixels: found, or trained now and kept in the user's cache.
+
+    The embedded network is its critic whichever network ``stylizer`` has: VGG-19 takes eight times as long.
+    """
     key = NetworkKey.of(stylizer.style, stylizer.settings, longest)
     if (found := find_network(key)) is not None:
         return found
-    run = _Training(stylizer, key, key.path, 60 * TrainSettings().minutes, callbacks)
+    settings = stylizer.settings.replace(backbone="compact", weights=None, polish=0)
+    critic = Stylizer(stylizer.style, settings)
+    run = _Training(critic, key, key.path, 60 * TrainSettings().minutes, callbacks)
     network, _ = run.run([Picture(p) for p in training_pictures(clips, None, key.size)])
     _write(key.path, network)
     run.clear()

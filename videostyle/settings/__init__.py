@@ -119,6 +119,9 @@ class Settings(CheckedSettings):
         "stop a frame when the loss falls by less than this share per evaluation; 0: never stop early",
         minimum=0.0,
     )
+    no_target: bool = rare_setting(
+        False, "end each frame after a shot's first at its minimum of evaluations, whatever loss it has reached"
+    )
     optimizer: str = rare_setting("lbfgs", "optimiser", choices=("lbfgs", "adam"))
     history_size: int = rare_setting(8, "number of curvature pairs that L-BFGS stores", minimum=1, maximum=100)
     learning_rate: float = rare_setting(0.05, "step size of Adam, for pixel values in [0, 1]", above=0.0)
@@ -173,7 +176,8 @@ class Settings(CheckedSettings):
         if self.quality == "best":
             return started
         most = STANDARD_ITERATIONS if self.iterations == type(self).iterations else self.iterations
-        return started.replace(iterations=most, min_iterations=self.min_iterations or min(STANDARD_FEWEST, most))
+        fewest = self.min_iterations or min(STANDARD_FEWEST, most)
+        return started.replace(iterations=most, min_iterations=fewest, no_target=True)
 
     @property
     def iterations_floor(self) -> int:

@@ -1,5 +1,6 @@
 """How a frame begins: from the source alone, or from the frame before it."""
 
+import math
 from functools import partial
 
 import torch
@@ -72,7 +73,7 @@ def task_from_previous(stylizer: Stylizer, content: torch.Tensor, state: ShotSta
         update_mask=update_mask,
         repair_mask=repair_mask,
         style=style,
-        target=state.target.normalised_loss,
+        target=math.inf if settings.no_target else state.target.normalised_loss,
         min_evaluations=min_evaluations(settings, coverage),
     )
     return task, coverage

@@ -17,14 +17,14 @@ MISSING_FACTOR = 3
 LOOSE_GAIN = 1 / 16
 
 
-def next_temporal_gain(state: ShotState, image: OptimisedImage) -> float:
+def next_temporal_gain(settings: Settings, state: ShotState, image: OptimisedImage) -> float:
     """How firmly moving pixels of the next frame are held: 1, or LOOSE_GAIN after a frame that missed its target."""
-    return 1.0 if state.target.is_reached_by(image) else LOOSE_GAIN
+    return 1.0 if settings.no_target or state.target.is_reached_by(image) else LOOSE_GAIN
 
 
 def remeasures_target(settings: Settings) -> bool:
     """Not where no target ends a frame, nor where a shot's first frame was polished beyond what others can reach."""
-    return settings.tolerance > 0 and not settings.polish
+    return settings.tolerance > 0 and not settings.polish and not settings.no_target
 
 
 def min_evaluations(settings: Settings, coverage: Coverage) -> int:

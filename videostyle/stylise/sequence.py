@@ -147,7 +147,7 @@ def next_state(
         colours, gain = ColourAnchor.of(image.pixels, content), 1.0
     else:
         style, target, colours = state.style, state.target.aged(), state.colours
-        gain = next_temporal_gain(state, image)
+        gain = next_temporal_gain(stylizer.settings, state, image)
     task, coverage = start
     if coverage is None or task.update_mask is None:
         coverage = Coverage.complete(content)

@@ -1,17 +1,16 @@
 """Training a style network: the product's own objective as its critic, one step after the other."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from videostyle.losses.content import ContentTarget
-from videostyle.losses.objective import Objective
 from videostyle.networks.style_network import StyleNetwork
 from videostyle.stylise.stylizer import Stylizer
+from videostyle.training.critic import Critic
 from videostyle.training.muon import Muon
 from videostyle.training.sequences import FIRST_SHARE, Batch, Sequences
 from videostyle.training.views import Picture
@@ -21,10 +20,8 @@ RATE = 0.2  # of Muon, for the convolutions but the last
 ADAM_RATE, BETAS = 6e-3, (0.9, 0.99)  # of Adam, for all other weights
 WARM_UP, LEAST_RATE = 10, 0.02  # steps in which the rates grow, and what they fall to, linearly, of their values
 LARGEST_GRADIENT = 1.0  # norm over all weights
-# The optimiser's content weight times this: with less, a network burns out light areas and loses faces.
-CONTENT = 3.0
 # Share of the training before which every frame is a first one: a network that cannot paint yet would only copy.
-MEMORY_FROM = 0.6
+MEMORY_FROM = 0.8
 # Weight of the mean squared change along the motion, in units of the first loss, for pixels in [0, 1].
 TEMPORAL = 100.0
 
@@ -45,10 +42,9 @@ class Trainer:
         self, stylizer: Stylizer, network: StyleNetwork, pictures: Sequence[Picture], size: int, seed: int = 0
     ) -> None:
         self.stylizer, self.network, self.size = stylizer, network, size
-        self.steps = 0
+        self.steps, self.memory_from = 0, MEMORY_FROM
         self._device = stylizer.machine.device
-        self._weights = replace(stylizer.weights, content=CONTENT * stylizer.weights.content)
-        self._target = stylizer.style_target_at(size)
+        self._critic = Critic(stylizer, size)
         network.to(self._device).train()
         convolutions, others = _split(network)
         self._optimisers = {
@@ -57,12 +53,11 @@ class Trainer:
         }
         self._rng = np.random.default_rng(seed)
         self._sequences = Sequences(pictures, BATCH, SIDE, self._rng)
-        self._first_loss: float | None = None
 
     def step(self, share: float) -> StepLosses:
         """One step; ``share`` of the training, in [0, 1], is done."""
         self._set_rate(share)
-        self._sequences.first_share = 1.0 if share < MEMORY_FROM else FIRST_SHARE
+        self._sequences.first_share = 1.0 if share < self.memory_from else FIRST_SHARE
         batch = self._sequences.next()
         batch = Batch(*(t.to(self._device) for t in (batch.frame, batch.previous, batch.trust)))
         machine = self.stylizer.machine
@@ -80,16 +75,10 @@ class Trainer:
 
     def gradient(self, batch: Batch, painted: torch.Tensor) -> tuple[StepLosses, torch.Tensor]:
         """The losses of the pictures (N, 3, S, S) and their gradient, as a mean over the batch."""
-        extractor, weights = self.stylizer.extractor, self._weights
-        content = ContentTarget(extractor, batch.frame, weights.content_layers)
-        objective = Objective(extractor, content, self._target, weights)
-        losses, gradient = objective.value_and_gradient(painted.contiguous())
-        mean = losses.without_priors.mean().item()
-        if self._first_loss is None:
-            self._first_loss = max(mean, torch.finfo(torch.float32).tiny)
+        objective, gradient = self._critic(batch.frame, painted.contiguous())
         change = (painted - batch.previous) * batch.trust
-        slope = gradient / self._first_loss + 2 * TEMPORAL / change[0].numel() * change * batch.trust
-        return StepLosses(mean / self._first_loss, change.square().mean().item()), slope / len(painted)
+        slope = gradient + 2 * TEMPORAL / change[0].numel() * change * batch.trust
+        return StepLosses(objective, change.square().mean().item()), slope / len(painted)
 
     def _set_rate(self, share: float) -> None:
         factor = min(1.0, (self.steps + 1) / WARM_UP) * max(LEAST_RATE, 1 - share)
@@ -103,7 +92,7 @@ class Trainer:
             "network": self.network.state_dict(),
             "optimisers": {name: optimiser.state_dict() for name, (optimiser, _) in self._optimisers.items()},
             "steps": self.steps,
-            "first_loss": self._first_loss,
+            "first_loss": self._critic.first_loss,
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -111,7 +100,7 @@ class Trainer:
         self.network.load_state_dict(state["network"])
         for name, (optimiser, _) in self._optimisers.items():
             optimiser.load_state_dict(state["optimisers"][name])
-        self.steps, self._first_loss = state["steps"], state["first_loss"]
+        self.steps, self._critic.first_loss = state["steps"], state["first_loss"]
 
 
 def _split(network: StyleNetwork) -> tuple[list[nn.Parameter], list[nn.Parameter]]:

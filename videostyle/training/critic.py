@@ -1,0 +1,76 @@
+"""What a style network is trained against: the product's objective at two sizes, and the style's colours."""
+
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+
+from videostyle.losses.content import ContentTarget
+from videostyle.losses.objective import Objective
+from videostyle.stylise.start_images import fit_style
+from videostyle.stylise.stylizer import Stylizer
+
+# The optimiser's content weight times this: a network smears what it sees once, the optimiser sees it often.
+CONTENT = 6.0
+COARSE = 2  # the style is asked for at 1/COARSE of the size too: large forms, which the network's view is too small for
+# Weight of the colours' squared Wasserstein distance, for colours in [0, 1], in units of the first loss.
+COLOURS = 10.0
+COLOUR_CELLS = 2, 8  # pixels a side of the means whose colours are compared: strokes, and areas
+DIRECTIONS, MOST_COLOURS = 16, 2048
+
+
+class Critic:
+    """The gradient of a painted picture's loss. ``size``: longer side of the pictures whose strokes are asked for."""
+
+    def __init__(self, stylizer: Stylizer, size: int) -> None:
+        self._extractor, self._device = stylizer.extractor, stylizer.machine.device
+        self._weights = replace(stylizer.weights, content=CONTENT * stylizer.weights.content)
+        self._style_only = replace(stylizer.weights, content=0.0, content_layers=())
+        self._fine, self._coarse = (stylizer.style_target_at(size / scale) for scale in (1, COARSE))
+        smallest = self._extractor.smallest_side
+        images = [(fit_style(i.picture, size * i.scale, smallest).to(self._device), i.weight) for i in stylizer.style]
+        self._colours = [[(_colours(picture, cell)[0], weight) for picture, weight in images] for cell in COLOUR_CELLS]
+        self.first_loss: float | None = None
+
+    def __call__(self, frame: torch.Tensor, painted: torch.Tensor) -> tuple[float, torch.Tensor]:
+        """The objective of ``painted`` as a picture of ``frame``, (N, 3, S, S), over the first one, and the gradient
+        of all that is asked for, in the same unit, as a sum over the pictures."""
+        extractor, weights = self._extractor, self._weights
+        content = ContentTarget(extractor, frame, weights.content_layers)
+        losses, gradient = Objective(extractor, content, self._fine, weights).value_and_gradient(painted)
+        mean = losses.without_priors.mean().item()
+        if self.first_loss is None:
+            self.first_loss = max(mean, torch.finfo(torch.float32).tiny)
+        gradient = (gradient + self._of_coarse(painted)) / self.first_loss
+        return mean / self.first_loss, gradient.add_(self._of_colours(painted), alpha=COLOURS)
+
+    def _of_coarse(self, painted: torch.Tensor) -> torch.Tensor:
+        """The gradient of the style loss at 1/COARSE of the size."""
+        small = F.avg_pool2d(painted, COARSE).contiguous()
+        objective = Objective(self._extractor, ContentTarget.of({}), self._coarse, self._style_only)
+        _, gradient = objective.value_and_gradient(small)
+        return F.interpolate(gradient, scale_factor=float(COARSE)) / COARSE**2
+
+    @torch.enable_grad()
+    def _of_colours(self, painted: torch.Tensor) -> torch.Tensor:
+        """The gradient of the sliced Wasserstein distance (Rabin et al. 2011) of the colours to the style's, squared.
+
+        Departure: of at most ``MOST_COLOURS`` places, drawn anew each time.
+        """
+        x = painted.detach().requires_grad_()
+        total = x.new_zeros(())
+        for cell, styles in zip(COLOUR_CELLS, self._colours, strict=True):
+            ours = _colours(x, cell)
+            count = min(MOST_COLOURS, ours.shape[1])
+            directions = F.normalize(torch.randn(3, DIRECTIONS), dim=0).to(x.device)
+            at = torch.randperm(ours.shape[1])[:count].to(x.device)
+            mine = (ours[:, at] @ directions).sort(1)[0]
+            for theirs, weight in styles:
+                drawn = theirs[torch.randint(len(theirs), (count,)).to(x.device)]
+                total = total + weight * (mine - (drawn @ directions).sort(0)[0]).square().mean((1, 2)).sum()
+        return torch.autograd.grad(total, x)[0]
+
+
+def _colours(pictures: torch.Tensor, cell: int) -> torch.Tensor:
+    """Means over cells of the pictures: (N, cells, 3)."""
+    return F.avg_pool2d(pictures, cell).flatten(2).transpose(1, 2)
