@@ -18,7 +18,7 @@ from videostyle.errors import WeightsError
 from videostyle.files import replacing
 from videostyle.networks.style_network import Shape, StyleNetwork
 
-FORMAT = 1
+FORMAT = 2
 ENDING = ".safetensors"
 MOST_BYTES = 3_000_000
 
