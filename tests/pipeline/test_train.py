@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -184,6 +185,46 @@ def test_the_network_starts_the_frames(style, network, tmp_path, quality, start)
     assert ("style_network" in result.record) == (quality is not None)
 
 
+def test_a_network_that_is_there_starts_a_shot_unless_the_content_is_asked_for(style, network, tmp_path):
+    """Without a network of the style the default is the content's start, bit for bit."""
+    made = {}
+    for name, init, there in (("with", "auto", True), ("content", "content", True), ("without", "auto", False)):
+        if not there:
+            NetworkKey.of(as_style(read_picture(style)), Settings(), SIZE).path.unlink()
+        settings = Settings(first_init=init, iterations=3, device="cpu")
+        output = tmp_path / f"{name}.png"
+        record = run(Request("image", sample("photo.jpg"), style, output, settings, MEDIA)).record
+        made[name] = (record["frames"][0]["start"], read_picture(output))
+    assert [made[name][0] for name in ("with", "content", "without")] == ["network", "content", "content"]
+    assert torch.equal(made["content"][1], made["without"][1])
+    assert not torch.equal(made["content"][1], made["with"][1])
+
+
+def test_a_long_clip_is_worth_a_training(style, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(training, "TrainSettings", lambda: SHORT)
+    monkeypatch.setattr(training, "WORTH_PIXELS", 6 * 64 * 36)
+    given = ["video", str(sample("clip.mp4")), "--style", str(style), "--size", "64", "--iterations", "2"]
+    given += ["--device", "cpu", "--min-iterations", "1"]
+    for name, duration, start in (("short", "0.2", "content"), ("long", "0.25", "network")):
+        record = tmp_path / f"{name}.json"
+        assert main([*given, "--duration", duration, "-o", f"{tmp_path}/{name}.mp4", "--record", str(record)]) == 0
+        assert json.loads(record.read_text())["frames"][0]["start"] == start
+        said = capsys.readouterr().err
+        assert ("no network yet" in said) == (start == "network")
+    assert "for a clip of 6 frames" in said
+
+
+def test_what_is_worth_a_training():
+    def worth(frames, backbone="compact", accelerated=False, size=(512, 288)):
+        stylizer = SimpleNamespace(
+            machine=SimpleNamespace(accelerated=accelerated), backbone=SimpleNamespace(name=backbone)
+        )
+        return training.worth_training(stylizer, size, frames)
+
+    assert worth(900) and not worth(300) and worth(300, "vgg19") and worth(300, size=(1024, 576))
+    assert not worth(None) and not worth(10**6, accelerated=True)
+
+
 def test_standard_takes_few_evaluations_unless_told():
     few = Settings(quality="standard").with_quality()
     assert (few.iterations, few.iterations_floor) == (20, 2)
@@ -195,7 +236,8 @@ def test_standard_takes_few_evaluations_unless_told():
 
 def test_a_network_that_nothing_uses_is_refused():
     with pytest.raises(UsageError, match="nothing starts from it; add --quality"):
-        Settings(network="n.safetensors")
+        Settings(network="n.safetensors", first_init="content")
+    assert Settings(network="n.safetensors").uses_network and not Settings().uses_network
     assert Settings(network="n.safetensors", first_init="network").uses_network
 
 

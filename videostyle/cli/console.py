@@ -70,7 +70,8 @@ class Console:
             nonlocal told
             if progress.stage == "train" and not told:
                 left = duration(progress.seconds_left or 0)
-                self.note(f"this style has no network yet: training one takes {left}, and it is kept for the next time")
+                clip = "" if progress.for_frames is None else f" for a clip of {counted(progress.for_frames)}"
+                self.note(f"this style has no network yet: training {left}{clip}; it is kept for the next time")
                 told = True
             bar(progress)
 

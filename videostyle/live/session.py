@@ -51,4 +51,6 @@ def _painters(request: LiveRequest, callbacks: Callbacks) -> list[NetworkPainter
     found = [NetworkPainter(load_network(path), machine) for path in request.models]
     settings = request.settings.replace(quality="draft")
     longest = request.media.size or default_size(settings)
-    return found + [open_stylizer(style, settings, longest, callbacks).network_painter for style in request.styles]
+    return found + [
+        open_stylizer(style, settings, (longest, longest), callbacks).network_painter for style in request.styles
+    ]

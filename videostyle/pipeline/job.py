@@ -15,9 +15,9 @@ from videostyle.media.formats import OutputFormat
 from videostyle.media.probe import probe
 from videostyle.media.still import read_picture
 from videostyle.pipeline.request import Callbacks, Request
-from videostyle.pipeline.train import network_for
-from videostyle.settings import NAMED_STARTS, MediaSettings, Settings
-from videostyle.stylise.style_networks import given_network
+from videostyle.pipeline.train import network_for, worth_training
+from videostyle.settings import MediaSettings, Settings
+from videostyle.stylise.style_networks import NetworkKey, find_network, given_network
 from videostyle.stylise.stylizer import Stylizer
 from videostyle.temporal.cuts import cut_at, find_shots
 
@@ -88,20 +88,31 @@ def in_shots(frames: Iterator[Frame], media: MediaSettings) -> Iterator[Frame]:
 
 
 def open_stylizer(
-    style: str | Path, settings: Settings, longest: int, callbacks: Callbacks | None = None, clip: Path | None = None
+    style: str | Path,
+    settings: Settings,
+    size: tuple[int, int],
+    callbacks: Callbacks | None = None,
+    clip: Path | None = None,
+    frames: int | None = None,
 ) -> Stylizer:
     """The stylizer for a style picture, with the start pictures and the network that the settings name.
 
-    ``longest``: longer side of the frames, in pixels. A network that is not there is trained, on ``clip`` too.
+    ``size``: (width, height) of the frames. A network that the settings ask for is trained where there is none, on
+    ``clip`` too; one that they allow is trained where so many ``frames`` are worth it (`worth_training`).
     """
     callbacks = callbacks or Callbacks()
-    pictures = {name: read_picture(name) for name in {settings.init, settings.first_init} if name not in NAMED_STARTS}
     picture = read_picture(style)
-    stylizer = Stylizer(picture, settings, starts=pictures, on_download=callbacks.on_download)
+    starts = {name: read_picture(name) for name in settings.start_pictures}
+    stylizer = Stylizer(picture, settings, starts=starts, on_download=callbacks.on_download)
+    clips = () if clip is None else (clip,)
     if settings.network is not None:
         stylizer.use_network(given_network(settings.network, stylizer.style))
-    elif settings.uses_network:
-        stylizer.use_network(network_for(stylizer, longest, () if clip is None else (clip,), callbacks))
+    elif settings.uses_network or (settings.may_use_network and worth_training(stylizer, size, frames)):
+        stylizer.use_network(network_for(stylizer, max(size), clips, callbacks, frames))
+    elif settings.may_use_network:
+        found = find_network(NetworkKey.of(stylizer.style, stylizer.settings, max(size)))
+        if found is not None:
+            stylizer.use_network(found)
     return stylizer
 
 

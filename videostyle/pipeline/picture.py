@@ -56,7 +56,7 @@ def run_image(request: Request, callbacks: Callbacks) -> Result:
     check_record(request.record_to)
     began = time.perf_counter()
     content = read_picture(request.source, longest=media.size or default_size(settings))
-    stylizer = open_stylizer(request.style, settings, max(content.shape[2:]), callbacks)
+    stylizer = open_stylizer(request.style, settings, (content.shape[3], content.shape[2]), callbacks)
     heading = run_record.heading(stylizer, media, source=Path(request.source).name, style=Path(request.style).name)
     report = Reporter("stylise", 1, callbacks.on_progress)
     (stylised,) = frame_maker_of(stylizer, on_evaluation=report.evaluation).frames([Frame(content)])
@@ -87,7 +87,7 @@ def preview_video(
     check_picture_output(output, overwrite=media.overwrite)
     info = probe(clip, media.stream)
     size = frame_size(info, OutputFormat.of("preview.mp4", media), settings)
-    stylizer = open_stylizer(style, settings, max(size), told, info.path)
+    stylizer = open_stylizer(style, settings, size, told, info.path, expected_frames(info, media))
     report = Reporter("stylise", PREVIEW_FRAMES, told.on_progress)
     with Decoder(info, size=size, start_seconds=at_seconds, threads=encoder_threads()) as decoder:
         frames = (frame for _, frame in zip(range(PREVIEW_FRAMES), decoder, strict=False))

@@ -25,6 +25,7 @@ class Progress:
     finished: StylisedFrame | None = None
     restored: int = 0  # of the finished frames, those that an earlier run had made
     seconds_left: float | None = None  # until the last frame; None where it cannot be told (yet)
+    for_frames: int | None = None  # of the clip that waits for a training
 
 
 OnProgress = Callable[[Progress], None]

@@ -13,7 +13,7 @@ import torch
 
 from videostyle.device import peak_memory_bytes
 from videostyle.frames import StylisedFrame, VideoInfo
-from videostyle.settings import NAMED_STARTS, MediaSettings, Settings
+from videostyle.settings import MediaSettings, Settings
 from videostyle.stylise.stylizer import Stylizer
 from videostyle.temporal.flow import OPENCV_VERSION
 from videostyle.version import __version__
@@ -48,7 +48,7 @@ def provenance(
     """
     settings = {k: v for k, v in asdict(stylizer.settings).items() if k not in NOT_IN_FRAMES}
     settings["min_iterations"] = stylizer.settings.iterations_floor  # given or not, the frames are the same
-    pictures = (name for name in ("init", "first_init") if settings[name] not in NAMED_STARTS)
+    pictures = [name for name in ("init", "first_init") if settings[name] in stylizer.settings.start_pictures]
     settings |= {name: fingerprint(Path(settings[name])) for name in pictures}
     machine, networks = stylizer.machine, stylizer.networks
     names, sums = [network.name for network in networks], [network.sha256 for network in networks]

@@ -57,7 +57,7 @@ def stylise_shot(shot: Shot, request: Request, folder: Path) -> Path:
     settings = request.settings.with_quality()
     own = replace(request, output=part, settings=settings, run=request.run.replace(keep=True), record_to=None)
     job = open_job(own, history=request.settings.history_size)
-    stylizer = open_stylizer(request.style, settings, max(job.size), clip=job.info.path)
+    stylizer = open_stylizer(request.style, settings, job.size, None, job.info.path, job.expected_frames)
     with open_run_directory(job, stylizer, own) as kept, open_decoder(job) as decoder:
         frames = _within(shot, iter(decoder))
         last = deque(itertools.islice(frames, len(kept.finished)), maxlen=1)  # for the flow from it

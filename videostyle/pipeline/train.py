@@ -29,6 +29,8 @@ from videostyle.training.report_card import report_card
 from videostyle.training.trainer import Trainer, trained_network
 from videostyle.training.views import Picture
 
+# Pixels of a clip that ten minutes of two cores paint with the embedded network, and what VGG-19 costs by it.
+WORTH_PIXELS, VGG19_COST = 110e6, 8
 SAVE_SECONDS, PREVIEW_SECONDS = 10.0, 15.0
 CLIP_FRAMES = 6  # of each clip, spread evenly
 MOST_PICTURES = 500  # of a folder
@@ -102,21 +104,33 @@ def _export(network: TrainedNetwork, path: str | Path) -> Path:
         raise MediaError(f"{path} could not be written: {e.strerror or e}; choose another place") from e
 
 
-def network_for(stylizer: Stylizer, longest: int, clips: Sequence[str | Path], callbacks: Callbacks) -> TrainedNetwork:
+def network_for(
+    stylizer: Stylizer, longest: int, clips: Sequence[str | Path], callbacks: Callbacks, frames: int | None = None
+) -> TrainedNetwork:
     """The style's network for pictures of ``longest`` pixels: found, or trained now and kept in the user's cache.
 
-    The embedded network is its critic whichever network ``stylizer`` has: VGG-19 takes eight times as long.
+    ``frames``: of the clip that waits, to be told. The embedded network is its critic whichever network ``stylizer``
+    has: VGG-19 takes eight times as long.
     """
     key = NetworkKey.of(stylizer.style, stylizer.settings, longest)
     if (found := find_network(key)) is not None:
         return found
     settings = stylizer.settings.replace(backbone="compact", weights=None, polish=0)
     critic = Stylizer(stylizer.style, settings)
-    run = _Training(critic, key, key.path, 60 * TrainSettings().minutes, callbacks)
+    run = _Training(critic, key, key.path, 60 * TrainSettings().minutes, callbacks, frames=frames)
     network, _ = run.run([Picture(p) for p in training_pictures(clips, None, key.size)])
     _write(key.path, network)
     run.clear()
     return network
+
+
+def worth_training(stylizer: Stylizer, size: tuple[int, int], frames: int | None) -> bool:
+    """Whether a clip takes so long on a CPU that a minute of training is a tenth of it or less; by its pixels alone, so
+    that a run that is resumed finds the same answer. Not on an accelerator, where clips take minutes."""
+    if frames is None or stylizer.machine.accelerated:
+        return False
+    cost = 1 if stylizer.backbone.name == "compact" else VGG19_COST
+    return frames * size[0] * size[1] * cost >= WORTH_PIXELS
 
 
 def training_pictures(clips: Sequence[str | Path], folder: str | Path | None, longest: int) -> list[torch.Tensor]:
@@ -165,7 +179,9 @@ class _Training:
         callbacks: Callbacks,
         *,
         restart: bool = False,
+        frames: int | None = None,
     ) -> None:
+        self._frames = frames
         self.stylizer, self.key, self.seconds, self.callbacks = stylizer, key, seconds, callbacks
         self.checkpoint = output.with_name(f"{output.stem}.checkpoint")
         self.preview = output.with_name(f"{output.stem}-preview.png")
@@ -204,7 +220,9 @@ class _Training:
     def _tell(self, step: int, loss: float, left: float) -> None:
         if self.callbacks.on_progress:
             share = int(100 * (1 - max(0.0, left) / self.seconds))
-            self.callbacks.on_progress(Progress("train", share, 100, step, loss, seconds_left=max(0.0, left)))
+            self.callbacks.on_progress(
+                Progress("train", share, 100, step, loss, seconds_left=max(0.0, left), for_frames=self._frames)
+            )
 
     def _show(self, trainer: Trainer) -> None:
         """The sample photograph as the network paints it now."""

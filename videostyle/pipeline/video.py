@@ -73,7 +73,7 @@ def run_video(request: Request, callbacks: Callbacks) -> Result:
     began = time.perf_counter()
     request = replace(request, settings=request.settings.with_quality())
     job = open_job(request, history=request.settings.history_size)
-    stylizer = open_stylizer(request.style, request.settings, max(job.size), callbacks, job.info.path)
+    stylizer = open_stylizer(request.style, request.settings, job.size, callbacks, job.info.path, job.expected_frames)
     check_memory(stylizer, job.size)
     heading = run_record.heading(stylizer, job.media, source=Path(request.source).name, style=Path(request.style).name)
     with open_run_directory(job, stylizer, request) as kept:

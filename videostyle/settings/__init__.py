@@ -12,6 +12,7 @@ from videostyle.errors import UsageError
 from videostyle.settings.checked import CheckedSettings, rare_setting, setting
 
 NAMED_STARTS = ("content", "noise", "network", "previous", "warped")  # what a frame can start from beside a picture
+AUTO = "auto"  # a start that is chosen by what is there
 STANDARD_ITERATIONS, STANDARD_FEWEST = 20, 2  # evaluations per frame, at most and at least, for --quality standard
 DRAFT_FLOW_SIZE = 256  # longer side, in pixels, of the frames whose flow a draft follows
 MIN_ITERATIONS = 8  # evaluations per frame, at least, by default
@@ -129,9 +130,10 @@ class Settings(CheckedSettings):
         "warped", f"initial image of a frame: {', '.join(NAMED_STARTS)}, or a picture", metavar="START"
     )
     first_init: str = rare_setting(
-        "content",
+        AUTO,
         "initial image of the first frame of a shot where --init is warped or previous: content, noise, network (what "
-        "the style's network makes of it), or a picture",
+        "the style's network makes of it), or a picture; auto: network where the style has one, or the clip is long "
+        "enough to train one first, else content",
         metavar="START",
     )
     seed: int = rare_setting(0, "random seed of the noise", minimum=0)
@@ -163,8 +165,19 @@ class Settings(CheckedSettings):
 
     @property
     def uses_network(self) -> bool:
-        """Whether the style's network has a say in the frames."""
-        return self.quality is not None or "network" in (self.init, self.first_init)
+        """Whether the style's network must have a say in the frames."""
+        asked = self.quality is not None or "network" in (self.init, self.first_init)
+        return asked or (self.network is not None and self.may_use_network)
+
+    @property
+    def may_use_network(self) -> bool:
+        """Whether the style's network has a say in the frames where there is one."""
+        return self.first_init == AUTO and self.init in ("previous", "warped")
+
+    @property
+    def start_pictures(self) -> frozenset[str]:
+        """The names of pictures that frames start from."""
+        return frozenset({self.init, self.first_init} - {*NAMED_STARTS, AUTO})
 
     def with_quality(self) -> Self:
         """The settings that ``quality`` means, beside those that were given."""

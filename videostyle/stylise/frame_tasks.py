@@ -42,7 +42,7 @@ def next_task(
 
 def task_from_scratch(stylizer: Stylizer, content: torch.Tensor) -> FrameTask:
     """From nothing but the source and the settings."""
-    name = stylizer.settings.first_init
+    name = stylizer.first_init
     return FrameTask(name, stylizer.start(name, content), snapshot_at=stylizer.backbone.target_evaluations)
 
 
@@ -62,7 +62,7 @@ def task_from_previous(stylizer: Stylizer, content: torch.Tensor, state: ShotSta
     if settings.no_anchor:
         update_mask, repair_mask, style = torch.ones_like(update_mask), None, None
     start = colour.initial_image(state.stylised, state.source, content, warp, coverage.reference, update_mask)
-    if settings.first_init == "network" and bool((warp.visible < 1).any()):
+    if stylizer.first_init == "network" and bool((warp.visible < 1).any()):
         fresh = stylizer.network_painter.paint(content, warp(state.stylised).clamp(0, 1), network_trust(warp))
         start = torch.lerp(fresh, start, warp.visible)
     task = FrameTask(

@@ -18,7 +18,7 @@ from videostyle.optimise.frame_task import FrameTask
 from videostyle.optimise.image_optimiser import ImageOptimiser, OnEvaluation, loss_weights
 from videostyle.optimise.lbfgs import History
 from videostyle.optimise.outcome import OptimisedImage
-from videostyle.settings import Settings
+from videostyle.settings import AUTO, Settings
 from videostyle.stylise.choose_network import choose_backbone, load_chosen
 from videostyle.stylise.network_painter import NetworkPainter
 from videostyle.stylise.start_images import fit_style, noise, resized
@@ -72,6 +72,12 @@ class Stylizer:
     def style_network(self) -> TrainedNetwork | None:
         """The style's network, where there is one."""
         return None if self._painter is None else self._painter.trained
+
+    @property
+    def first_init(self) -> str:
+        """What a shot's first frame starts from."""
+        named = self.settings.first_init
+        return named if named != AUTO else "content" if self._painter is None else "network"
 
     @property
     def network_painter(self) -> NetworkPainter:

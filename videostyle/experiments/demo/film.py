@@ -24,7 +24,7 @@ from videostyle.pipeline.progress import OnProgress, Progress
 from videostyle.pipeline.run_record import fingerprint
 from videostyle.pipeline.video import copy_video, stylise_video
 from videostyle.samples import sample
-from videostyle.settings import NAMED_STARTS, MediaSettings, Settings
+from videostyle.settings import MediaSettings, Settings
 from videostyle.stylise.choose_network import choose_backbone
 from videostyle.stylise.stylizer import Stylizer
 
@@ -105,7 +105,7 @@ class _Studio:
         )
         callbacks: dict[str, Any] = {"on_progress": self._report, "on_download": self.on_download}
         make = functools.partial(stylise_video, self.clip, style.path, settings=self.settings, media=media, **callbacks)
-        starts = [Path(name) for name in (self.settings.init, self.settings.first_init) if name not in NAMED_STARTS]
+        starts = [Path(name) for name in sorted(self.settings.start_pictures)]
         pictures = [fingerprint(path) for path in (style.path, *starts) if path.is_file()]
         request = self._request(media, pictures, self.networks)
         made = self._once(f"{style.number}-{style.path.stem}.mp4", request, make)
