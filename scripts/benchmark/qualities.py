@@ -4,9 +4,9 @@
         --raft RAFT_SMALL --weights FILE -o OUT
 
 The ways take turns for every clip and style: ``content`` (no network, the defaults), ``draft``, ``standard``, ``best``.
-A style's network is trained first, for ``--minutes``, and is not in the seconds; ``counted`` adds its seconds, spread
-over a clip of 300 frames, with the first frame's share of such a clip. The warp error is ``videostyle measure``'s, along
-RAFT-small's flow (torchvision) where its weights are given, else OpenCV's DIS. Every output stays in OUT.
+A style's network is trained first, for ``--minutes``, and is not in the seconds; ``counted`` are those of a frame of a
+clip of 300 frames, with its share of the training and of the first frame. The warp error is ``videostyle measure``'s,
+along RAFT-small's flow (torchvision) where its weights are given, else OpenCV's DIS. Every output stays in OUT.
 """
 
 import argparse
