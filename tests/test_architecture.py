@@ -77,7 +77,7 @@ LIBRARIES = {
     "ffmpeg": ("media/", "experiments/demo/montage.py"),
     "imageio_ffmpeg": ("media/",),
     "PIL": ("media/",),
-    "cv2": ("temporal/flow.py",),
+    "cv2": ("temporal/flow.py", "live/viewers.py"),
     "scenedetect": ("temporal/cuts.py",),
     "tqdm": ("cli/",),
     "matplotlib": ("experiments/", "measure/report.py"),

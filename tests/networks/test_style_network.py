@@ -213,7 +213,7 @@ def test_files_of_another_kind_are_refused(tmp_path, network, monkeypatch):
     monkeypatch.setattr(style_network_file, "FORMAT", 99)
     save_network(tmp_path / "later.safetensors", trained(network))
     monkeypatch.undo()
-    with pytest.raises(WeightsError, match="format 99, this version reads 1"):
+    with pytest.raises(WeightsError, match="format 99, this version reads 2"):
         load_network(tmp_path / "later.safetensors")
     (tmp_path / "large.safetensors").write_bytes(bytes(style_network_file.MOST_BYTES + 1))
     with pytest.raises(WeightsError, match="at most"):

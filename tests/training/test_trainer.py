@@ -57,21 +57,24 @@ def test_every_sequence_ends(pictures):
 
 def test_training_lowers_the_loss(pictures, stylizer, monkeypatch):
     monkeypatch.setattr(training, "SIDE", 32)
+    monkeypatch.setattr(training, "BATCH", 4)
     torch.manual_seed(0)
     trainer = Trainer(stylizer, StyleNetwork(SMALL), pictures, 64)
-    losses = [trainer.step(i / 40).objective for i in range(40)]
-    assert losses[0] == pytest.approx(1.0) and np.mean(losses[-10:]) < 0.8 * np.mean(losses[:5])
-    assert trainer.steps == 40
+    losses = [trainer.step(i / 60).objective for i in range(60)]
+    assert losses[0] == pytest.approx(1.0) and np.mean(losses[-8:]) < 0.8 * np.mean(losses[1:9])
+    assert trainer.steps == 60
 
 
 def test_the_gradient_is_autograds(pictures, stylizer):
-    trainer = Trainer(stylizer, StyleNetwork(SMALL), pictures, 64)
+    network = StyleNetwork(SMALL)
     painted, previous = picture(32, 32, count=2), picture(32, 32, count=2, seed=3)
     trust = picture(32, 32, count=2, seed=4)[:, :1]
     batch = Batch(picture(32, 32, count=2, seed=5), previous, trust)
     plain = Batch(batch.frame, previous, torch.zeros_like(trust))
-    _, without = trainer.gradient(plain, painted)
-    losses, found = trainer.gradient(batch, painted)
+    torch.manual_seed(0)  # of the colours that are compared
+    _, without = Trainer(stylizer, network, pictures, 64).gradient(plain, painted)
+    torch.manual_seed(0)
+    losses, found = Trainer(stylizer, network, pictures, 64).gradient(batch, painted)
     x = painted.clone().requires_grad_()
     temporal = ((x - previous) * trust).square().mean()
     (expected,) = torch.autograd.grad(training.TEMPORAL * temporal, x)

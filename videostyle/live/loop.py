@@ -6,13 +6,11 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Any
 
-import cv2
-import numpy as np
 import torch
 
 from videostyle.frames import Frame, to_array
 from videostyle.live.newest import Arrived
-from videostyle.live.painter import LivePainter
+from videostyle.live.painter import LivePainter, resized
 from videostyle.live.size_control import SizeControl
 from videostyle.live.viewers import CLOSED, ESCAPE, Viewer
 from videostyle.pipeline.progress import Reporter
@@ -77,9 +75,9 @@ class Loop:
         scale = min(1.0, longest / max(width, height))
         size = max(1, round(width * scale)), max(1, round(height * scale))
         self._sizes[f"{size[0]}x{size[1]}"] = self._sizes.get(f"{size[0]}x{size[1]}", 0) + 1
-        pixels = frame.pixels if scale == 1 else _resized(frame.pixels, size, cv2.INTER_AREA)
-        picture = self.painter.paint(pixels.to(self.device), now).cpu()
-        return picture if scale == 1 else _resized(picture, (width, height), cv2.INTER_CUBIC)
+        pixels = frame.pixels.to(self.device)
+        picture = self.painter.paint(resized(pixels, size), now)
+        return resized(picture, (width, height)).cpu()
 
     def _show(self, picture: torch.Tensor) -> bool:
         """Whether a key, or the window that was closed, ends the session."""
@@ -93,8 +91,3 @@ class Loop:
             elif ord("1") <= key <= ord("9"):
                 self.painter.choose(key - ord("1"), time.monotonic())
         return any(key in END_KEYS for key in keys)
-
-
-def _resized(picture: torch.Tensor, size: tuple[int, int], how: int) -> torch.Tensor:
-    array = cv2.resize(picture[0].permute(1, 2, 0).numpy(), size, interpolation=how)
-    return torch.from_numpy(np.clip(array, 0, 1)).permute(2, 0, 1)[None].contiguous()

@@ -43,10 +43,13 @@ class LivePainter:
     def _fit(self, content: torch.Tensor) -> None:
         """What is known of the last frame, at this one's size."""
         if self._source is not None and self._source.shape != content.shape:
-            size = (content.shape[2], content.shape[3])
-            self._source = _resized(self._source, size)
-            self._pictures = {index: _resized(picture, size) for index, picture in self._pictures.items()}
+            size = (content.shape[3], content.shape[2])
+            self._source = resized(self._source, size)
+            self._pictures = {index: resized(picture, size) for index, picture in self._pictures.items()}
 
 
-def _resized(picture: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    return F.interpolate(picture, size, mode="bilinear", antialias=True)
+def resized(picture: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """(N, C, H, W) to ``size``, (width, height); the picture itself where it has that size."""
+    if picture.shape[3] == size[0] and picture.shape[2] == size[1]:
+        return picture
+    return F.interpolate(picture, (size[1], size[0]), mode="bilinear", antialias=True)

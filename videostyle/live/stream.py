@@ -2,16 +2,14 @@
 
 import sys
 from contextlib import ExitStack
-from fractions import Fraction
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-import av
 import torch
 
 from videostyle.device import encoder_threads
 from videostyle.errors import MediaError, UsageError
-from videostyle.frames import Frame, to_array
+from videostyle.frames import Frame, VideoInfo
 from videostyle.live.loop import Loop
 from videostyle.live.newest import Newest
 from videostyle.live.painter import LivePainter
@@ -22,15 +20,12 @@ from videostyle.media import publish
 from videostyle.media.decode import Decoder
 from videostyle.media.encode import Encoder, rehearse
 from videostyle.media.formats import OutputFormat
+from videostyle.media.held import HeldFrames
 from videostyle.media.probe import probe
 from videostyle.media.stream import FrameStream, camera_stream, pipe_stream
 from videostyle.pipeline.job import default_size
 from videostyle.pipeline.request import Callbacks
 from videostyle.pipeline.webcam import recording_name
-
-# Of the painted frames until the end: nearly lossless, and cheap to write.
-HELD = {"preset": "ultrafast", "crf": "6"}
-TICK = Fraction(1, 1000)  # Matroska's
 
 
 def paint_stream(request: LiveRequest, painter: LivePainter, callbacks: Callbacks) -> LiveResult:
@@ -77,13 +72,12 @@ class _Kept:
     lossless until they are joined with the recording's sound. After an error the recording alone is kept."""
 
     def __init__(self, output: OutputFormat) -> None:
-        self.output, self.recording = output, recording_name(output.path)
+        self.output: OutputFormat = output
+        self.recording: Path | None = recording_name(output.path)
         publish.check_place(self.recording, overwrite=output.settings.overwrite)
         self.recording_part = publish.part_name(self.recording)
         self._painted_part = publish.part_name(output.path)
-        self._container: Any = None
-        self._stream: Any = None
-        self._first = Fraction(0)
+        self._held = HeldFrames(self._painted_part)
 
     @classmethod
     def of(cls, request: LiveRequest) -> "_Kept | None":
@@ -92,42 +86,40 @@ class _Kept:
 
     def write(self, frame: Frame, picture: torch.Tensor) -> None:
         """Hold a painted frame."""
-        if self._container is None:
-            self._first = frame.time_seconds
-            self._container = av.open(str(self._painted_part), "w", format="matroska")
-            self._stream = self._container.add_stream("libx264rgb", rate=1000, options=HELD)
-            self._stream.width, self._stream.height = frame.size
-            self._stream.pix_fmt, self._stream.codec_context.time_base = "rgb24", TICK
-        made = av.VideoFrame.from_ndarray(to_array(picture), format="rgb24")
-        made.pts, made.time_base = round((frame.time_seconds - self._first) / TICK), TICK
-        self._container.mux(self._stream.encode(made))
+        self._held.write(Frame(picture, frame.pts, frame.time_base))
 
     def __enter__(self) -> Self:
         publish.remove_stale(self.output.path)
-        publish.remove_stale(self.recording)
+        publish.remove_stale(recording_name(self.output.path))
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         try:
-            if self._container is not None:
-                self._container.mux(self._stream.encode(None))
-                self._container.close()
-            if self.recording_part.is_file() and self._container is not None:
-                publish.publish(self.recording_part, self.recording, overwrite=self.output.settings.overwrite)
+            self._held.close()
+            if self._held.frames:
+                info = self._publish_recording()
                 if error is None:
-                    self._join()
+                    self._join(info)
         finally:
             publish.remove(self.recording_part)
             publish.remove(self._painted_part)
 
-    def _join(self) -> None:
+    def _publish_recording(self) -> VideoInfo | None:
+        """The recording as probing finds it; None where FFmpeg died before it wrote anything."""
+        try:
+            probe(self.recording_part)
+        except (MediaError, UsageError):
+            self.recording = None
+            return None
+        assert self.recording is not None
+        publish.publish(self.recording_part, self.recording, overwrite=self.output.settings.overwrite)
+        return probe(self.recording)
+
+    def _join(self, recording: VideoInfo | None) -> None:
         """The painted frames at the recording's times, with its sound."""
         held = probe(self._painted_part)
-        try:
-            info = probe(self.recording)
-        except MediaError:  # FFmpeg died before it wrote anything: no sound
-            info = held
-        begins = self._first - info.start_seconds  # both outputs of that FFmpeg have one clock
+        info = recording or held
+        begins = self._held.first_seconds - info.start_seconds  # both outputs of that FFmpeg have one clock
         size = held.width, held.height
         with Decoder(held) as decoder:
             tick = decoder.time_base

@@ -15,15 +15,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from videostyle.frames import luma
-
 INPUTS = 7  # frame and last picture, RGB, and the trust in the latter
 FOLD = 2  # pixels a side that are folded into channels
 STRIDE = 4  # pixels a side of one position of the trunk
 NOISE_CELLS = (1, 2)  # of the noise field, in positions of the trunk
 NOISE_PERIOD = 128  # positions after which it repeats: so a field of any size is a part of the same one
-CONTRAST = 0.3
-FIRST_CHANGE = 0.05  # factor of the last layer's initial weights
+CONTRAST = 0.3  # of the grey copy, over the frame's
+LUMA = (0.2126, 0.7152, 0.0722)  # ITU-R BT.709
+FIRST_CHANGE = 0.03  # factor of the last layer's initial weights
 EPSILON = 1e-5
 # [place of an enlarged pixel, neighbour there, neighbour here]: 1 where the two are the same.
 PLACES = torch.tensor([[[1.0, 0, 0], [0, 1, 0], [0, 1, 0]], [[0, 1, 0], [0, 1, 0], [0, 0, 1]]])
@@ -69,7 +68,8 @@ class StyleNetwork(nn.Module):
             previous, trust = torch.zeros_like(frame), torch.zeros_like(frame[:, :1])
         height, width = frame.shape[2:]
         change, gate = self._change(torch.cat((frame - 0.5, (previous - 0.5) * trust, trust), 1)).split((3, 1), 1)
-        painted = _InRange.apply(0.5 + CONTRAST * (luma(frame) - 0.5) + change[..., :height, :width])
+        grey = (frame * frame.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+        painted = _InRange.apply(0.5 + CONTRAST * (grey - 0.5) + change[..., :height, :width])
         return torch.lerp(painted, previous, torch.sigmoid(gate[..., :height, :width]) * trust)
 
     def _change(self, x: torch.Tensor) -> torch.Tensor:

@@ -1,5 +1,6 @@
 """What a style network is trained against: the product's objective at two sizes, and the style's colours."""
 
+from collections import deque
 from dataclasses import replace
 
 import torch
@@ -17,6 +18,8 @@ COARSE = 2  # the style is asked for at 1/COARSE of the size too: large forms, w
 COLOURS = 10.0
 COLOUR_CELLS = 2, 8  # pixels a side of the means whose colours are compared: strokes, and areas
 DIRECTIONS, MOST_COLOURS = 16, 2048
+# Pictures that are compared with the painting together: one alone would need each of its colours, content or not.
+TOGETHER = 9
 
 
 class Critic:
@@ -30,6 +33,7 @@ class Critic:
         smallest = self._extractor.smallest_side
         images = [(fit_style(i.picture, size * i.scale, smallest).to(self._device), i.weight) for i in stylizer.style]
         self._colours = [[(_colours(picture, cell)[0], weight) for picture, weight in images] for cell in COLOUR_CELLS]
+        self._earlier: list[deque[torch.Tensor]] = [deque(maxlen=TOGETHER - 1) for _ in COLOUR_CELLS]
         self.first_loss: float | None = None
 
     def __call__(self, frame: torch.Tensor, painted: torch.Tensor) -> tuple[float, torch.Tensor]:
@@ -55,19 +59,23 @@ class Critic:
     def _of_colours(self, painted: torch.Tensor) -> torch.Tensor:
         """The gradient of the sliced Wasserstein distance (Rabin et al. 2011) of the colours to the style's, squared.
 
-        Departure: of at most ``MOST_COLOURS`` places, drawn anew each time.
+        Departures: of at most ``MOST_COLOURS`` places a picture, drawn anew each time; together with those of the
+        pictures before.
         """
         x = painted.detach().requires_grad_()
         total = x.new_zeros(())
-        for cell, styles in zip(COLOUR_CELLS, self._colours, strict=True):
-            ours = _colours(x, cell)
-            count = min(MOST_COLOURS, ours.shape[1])
+        for cell, styles, earlier in zip(COLOUR_CELLS, self._colours, self._earlier, strict=True):
+            places = _colours(x, cell)
+            at = torch.randperm(places.shape[1])[:MOST_COLOURS].to(x.device)
+            ours = places[:, at].flatten(0, 1)
+            found = torch.cat((ours, *earlier))
             directions = F.normalize(torch.randn(3, DIRECTIONS), dim=0).to(x.device)
-            at = torch.randperm(ours.shape[1])[:count].to(x.device)
-            mine = (ours[:, at] @ directions).sort(1)[0]
+            mine = (found @ directions).sort(0)[0]
             for theirs, weight in styles:
-                drawn = theirs[torch.randint(len(theirs), (count,)).to(x.device)]
-                total = total + weight * (mine - (drawn @ directions).sort(0)[0]).square().mean((1, 2)).sum()
+                drawn = theirs[torch.randint(len(theirs), (len(found),)).to(x.device)]
+                change = (mine - (drawn @ directions).sort(0)[0]).square().mean()
+                total = total + weight * len(found) / len(ours) * len(x) * change
+            earlier.append(ours.detach())
         return torch.autograd.grad(total, x)[0]
 
 
