@@ -145,6 +145,7 @@ def test_other_programs_paint_the_same(tmp_path, network):
             np.testing.assert_allclose(found, network(**given).numpy(), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_an_onnx_file_that_paints_otherwise_is_refused(tmp_path, network, monkeypatch):
     other = StyleNetwork(SMALL).eval()
     export = onnx_export._export

@@ -170,7 +170,7 @@ def test_a_stopped_run_with_a_network_goes_on_to_the_bit(style, network, tmp_pat
     assert np.array_equal(frames(tmp_path / "a.mp4"), frames(tmp_path / "b.mp4"))
 
 
-OTHER_STARTS = (("best", "network"), (None, "network"))
+OTHER_STARTS = (("best", "network"), (None, "content"))
 
 
 @pytest.mark.parametrize(
@@ -182,11 +182,11 @@ def test_the_network_starts_the_frames(style, network, tmp_path, quality, start)
     result = run(Request("video", sample("clip.mp4"), style, tmp_path / "a.mp4", settings, MEDIA))
     assert [f["start"] for f in result.record["frames"]] == [start] + ["warped"] * 5
     assert result.record["totals"]["evaluations"] > 0
-    assert "style_network" in result.record
+    assert ("style_network" in result.record) == (quality is not None)
 
 
-def test_a_network_that_is_there_starts_a_shot_unless_the_content_is_asked_for(style, network, tmp_path):
-    """Without a network of the style the default is the content's start, bit for bit."""
+def test_auto_starts_with_a_network_that_is_there(style, network, tmp_path):
+    """Without a network of the style it is the content's start, bit for bit."""
     made = {}
     for name, init, there in (("with", "auto", True), ("content", "content", True), ("without", "auto", False)):
         if not there:
@@ -204,7 +204,7 @@ def test_a_long_clip_is_worth_a_training(style, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(training, "TrainSettings", lambda: SHORT)
     monkeypatch.setattr(training, "WORTH_PIXELS", 6 * 64 * 36)
     given = ["video", str(sample("clip.mp4")), "--style", str(style), "--size", "64", "--iterations", "2"]
-    given += ["--device", "cpu", "--min-iterations", "1"]
+    given += ["--device", "cpu", "--min-iterations", "1", "--first-init", "auto"]
     for name, duration, start in (("short", "0.2", "content"), ("long", "0.25", "network")):
         record = tmp_path / f"{name}.json"
         assert main([*given, "--duration", duration, "-o", f"{tmp_path}/{name}.mp4", "--record", str(record)]) == 0
@@ -236,8 +236,9 @@ def test_standard_takes_few_evaluations_unless_told():
 
 def test_a_network_that_nothing_uses_is_refused():
     with pytest.raises(UsageError, match="nothing starts from it; add --quality"):
-        Settings(network="n.safetensors", first_init="content")
-    assert Settings(network="n.safetensors").uses_network and not Settings().uses_network
+        Settings(network="n.safetensors")
+    assert Settings(network="n.safetensors", first_init="auto").uses_network
+    assert not Settings(first_init="auto").uses_network and Settings(first_init="auto").may_use_network
     assert Settings(network="n.safetensors", first_init="network").uses_network
 
 

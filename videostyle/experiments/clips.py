@@ -25,8 +25,7 @@ RECORD = "video.json"
 def add_video(sheet: Sheet, runner: Runner, folder: Path) -> Sheet:
     """The sheet with stills of both clips; the clips lie in ``folder`` as source.mp4 and stylised.mp4."""
     clip = Path(runner.inputs.given.get("clip", sample("clip.mp4")))
-    machine = {k: getattr(runner.settings, k) for k in ("weights", "backbone", "device", "precision")}
-    settings = Settings(**machine, first_init="content")  # as in the talk
+    settings = Settings(**{k: getattr(runner.settings, k) for k in ("weights", "backbone", "device", "precision")})
     folder.mkdir(parents=True, exist_ok=True)
     record = make_clips(clip, runner.inputs.path("style"), folder, settings, runner)
     names = {"Source": "source.mp4", "Stylised": "stylised.mp4"}
