@@ -225,6 +225,19 @@ def test_what_is_worth_a_training():
     assert not worth(None) and not worth(10**6, accelerated=True)
 
 
+@pytest.mark.slow
+def test_a_network_is_written_for_other_programs(style, tmp_path, capsys):
+    """With --export alone a network that is in the cache is not trained again."""
+    settings, exported = Settings(device="cpu"), tmp_path / "a.onnx"
+    first = train(TrainRequest(style, None, settings, SHORT, exported))
+    assert exported.stat().st_size > 10_000 and first.seconds > 0
+    exported.unlink()
+    again = train(TrainRequest(style, None, settings, SHORT, exported))
+    assert exported.is_file() and again.seconds == 0 and again.output == exported
+    with pytest.raises(UsageError, match="folder does not exist"):
+        train(TrainRequest(style, None, settings, SHORT, tmp_path / "no" / "a.onnx"))
+
+
 def test_standard_takes_few_evaluations_unless_told():
     few = Settings(quality="standard").with_quality()
     assert (few.iterations, few.iterations_floor) == (20, 2)
