@@ -154,10 +154,17 @@ def test_a_clip_becomes_a_painted_clip_with_its_sound(models, tmp_path, capsys):
     given += ["--size", "64", "--duration", "0.5", "--device", "cpu"]
     assert main(["live", *given]) == 0
     totals = json.loads(record.read_text())["totals"]
-    assert streams(output)["video"] == totals["frames"] == 12 and totals["dropped"] == 0
+    assert streams(output)["video"] == totals["frames"] == 12 and totals["dropped"] == 0 and streams(output)["audio"]
     assert totals["frames_per_second"] > 0 and totals["latency_ms"] > 0 and list(totals["sizes"]) == ["64x36"]
     assert "12 frames" in capsys.readouterr().out
     assert main(["live", *given]) == 2  # nothing is overwritten
+
+
+def test_a_session_of_a_clip_ends_with_its_sound(models, tmp_path):
+    output, limit = tmp_path / "out.mkv", LiveSettings(seconds=0.5)
+    live(LiveRequest(models=models, source=sample("clip.mp4"), output=output, settings=CPU, live=limit))
+    with av.open(str(output)) as container:
+        assert streams(output)["video"] == 12 and container.duration < 0.7e6
 
 
 def test_a_camera_is_recorded_and_painted(models, tmp_path):

@@ -22,7 +22,9 @@ from videostyle.networks.style_network import (
     InstanceNorm,
     Shape,
     StyleNetwork,
+    _folded,
     _InRange,
+    convolved_twice_as_large,
     noise_tile,
     repeated,
 )
@@ -60,6 +62,9 @@ def test_each_picture_may_have_its_own_normalisation():
     norm = InstanceNorm(3)
     weight, bias = torch.randn(2, 3), torch.randn(2, 3)
     together = torch.func.functional_call(norm, {"weight": weight, "bias": bias}, (x,))
+    with torch.no_grad():
+        painted = torch.func.functional_call(norm, {"weight": weight, "bias": bias}, (x,))
+        torch.testing.assert_close(painted, together)
     for i in range(2):
         alone = torch.func.functional_call(norm, {"weight": weight[i], "bias": bias[i]}, (x[i : i + 1],))
         torch.testing.assert_close(together[i : i + 1], alone)
@@ -121,6 +126,21 @@ def test_a_tile_is_laid_side_by_side(height, width, period):
     assert all(
         found[0, 0, y, x] == tile[0, 0, y % period, x % (period + 1)] for y in range(height) for x in range(width)
     )
+
+
+@given(height=st.integers(1, 6), width=st.integers(1, 6), seed=st.integers(0, 99))
+@settings(max_examples=20)
+def test_an_enlarged_picture_is_convolved_without_enlarging_it(height, width, seed):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(2, 3, height, width, generator=generator, dtype=torch.float64)
+    weight, bias = (torch.randn(*shape, generator=generator, dtype=torch.float64) for shape in ((4, 3, 3, 3), (4,)))
+    enlarged = F.pad(F.interpolate(x, scale_factor=2.0), (1, 1, 1, 1), mode="reflect")
+    torch.testing.assert_close(convolved_twice_as_large(x, weight, bias), F.conv2d(enlarged, weight, bias))
+
+
+def test_folding_is_pytorchs():
+    x = picture(6, 10, count=2)
+    assert torch.equal(_folded(x), F.pixel_unshuffle(x, 2))
 
 
 @given(values=st.lists(st.floats(-1, 2), min_size=1, max_size=8), seed=st.integers(0, 99))

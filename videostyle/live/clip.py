@@ -18,17 +18,18 @@ from videostyle.media.formats import OutputFormat
 from videostyle.media.probe import probe
 from videostyle.pipeline.job import default_size, expected_frames
 from videostyle.pipeline.request import Callbacks
+from videostyle.settings import MediaSettings
 
 
 def paint_clip(request: LiveRequest, painter: LivePainter, callbacks: Callbacks) -> LiveResult:
     """Every frame into the output, as fast as may be, or to the viewers at the clip's pace. Raises VideoStyleError."""
-    media, output = request.media, None
+    media, output = _limited(request), None
     info = probe(Path(str(request.source)), media.stream)
     size = output_size(info, media.size or default_size(request.settings), even=True)
     if request.output is not None:
         output = OutputFormat.of(request.output, media)
         check_output(output, info.path)
-    loop, paced = Loop(painter, callbacks, expected_frames(info, media), request.live.seconds), output is None
+    loop, paced = Loop(painter, callbacks, expected_frames(info, media)), output is None
     with ExitStack() as stack:
         decoder = stack.enter_context(
             Decoder(info, size=size, start_seconds=media.start_seconds, duration_seconds=media.duration_seconds)
@@ -41,6 +42,12 @@ def paint_clip(request: LiveRequest, painter: LivePainter, callbacks: Callbacks)
             if encoder is not None:
                 encoder.write(Frame(picture, frame.pts, frame.time_base))
     return LiveResult(None if output is None else output.path, None, loop.totals(frames.dropped))
+
+
+def _limited(request: LiveRequest) -> MediaSettings:
+    """What is read of the clip, sound included: no more than the session lasts."""
+    limits = [s for s in (request.media.duration_seconds, request.live.seconds) if s is not None]
+    return request.media.replace(duration_seconds=min(limits, default=None))
 
 
 def _encoder(output: OutputFormat, decoder: Decoder) -> Encoder:

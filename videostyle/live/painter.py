@@ -34,8 +34,10 @@ class LivePainter:
         made = {}
         for index in wanted:
             painter, last = self.painters[index], self._pictures.get(index)
-            known = last is not None and warp is not None
-            made[index] = painter.paint_after(content, last, warp) if known else painter.paint(content)  # type: ignore[arg-type]
+            if last is None or warp is None:
+                made[index] = painter.paint(content)
+            else:
+                made[index] = painter.paint_after(content, last, warp)
         self._source, self._pictures = content, made
         picture = made[self.current]
         return picture if share >= 1 else torch.lerp(made[self.leaving], picture, share)

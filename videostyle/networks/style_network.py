@@ -59,7 +59,7 @@ class StyleNetwork(nn.Module):
     def forward(
         self, frame: torch.Tensor, previous: torch.Tensor | None = None, trust: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """The picture of ``frame``, (N, 3, H, W) float32 in (0, 1).
+        """The picture of ``frame``, (N, 3, H, W) float32 in [0, 1].
 
         ``previous``: the last picture at this frame's pixels. ``trust``: (N, 1, H, W) in [0, 1], 0 where that says
         nothing. Without them it is a first frame.
@@ -145,7 +145,7 @@ class InstanceNorm(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         each = x.shape[:2]
-        if not torch.is_grad_enabled():
+        if not torch.is_grad_enabled() and self.weight.ndim == 1:
             return F.group_norm(x, each[1], self.weight.to(x.dtype), self.bias.to(x.dtype), EPSILON)
         return _Normalise.apply(x, self.weight.expand(each), self.bias.expand(each))
 
