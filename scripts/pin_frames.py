@@ -95,7 +95,8 @@ def pinned(run: Run, shared: Path) -> dict[str, Any]:
         record, output = Path(folder, "record.json"), Path(folder, "out" if run.command == "video" else "out.png")
         options = [str(located(text, shared)) if "/" in text else text for text in run.options]
         command = [sys.executable, "-m", "videostyle", run.command, str(located(run.source, shared))]
-        command += ["--style", str(located(run.style, shared)), *options, "--quiet", "--record", str(record)]
+        command += ["--style", str(located(run.style, shared)), "--first-init", "content", *options]
+        command += ["--quiet", "--record", str(record)]
         command += ["-o", f"{output}/" if run.command == "video" else str(output)]
         paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         subprocess.run(command, check=True, cwd=folder, env={**os.environ, "PYTHONPATH": paths})

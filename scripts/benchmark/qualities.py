@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from torchvision.models.optical_flow import raft_small
 
 from videostyle import MediaSettings, Settings, stylise_video
+from videostyle.device import keep_freed_memory
 from videostyle.measure.report import measure_files, summary
 from videostyle.media.decode import decode, output_size
 from videostyle.media.probe import probe
@@ -33,6 +34,7 @@ CLIP_FRAMES = 300
 
 def main(argv: list[str] | None = None) -> int:
     arguments = _arguments(argv)
+    keep_freed_memory()  # as the command line does
     arguments.output.mkdir(parents=True, exist_ok=True)
     torch.hub.set_dir(str(arguments.output / "hub"))
     raft = None if arguments.raft is None else _raft(arguments.raft)

@@ -27,6 +27,7 @@ from videostyle.networks.style_network import (
     convolved_twice_as_large,
     noise_tile,
     repeated,
+    with_fine_channels,
 )
 from videostyle.networks.style_network_file import TrainedNetwork, load_network, save_network
 
@@ -55,6 +56,14 @@ def test_the_normalisation_is_pytorchs(n, c, h, w, seed):
     found, expected = (torch.autograd.grad((y * g).sum(), inputs) for y in (ours, theirs))
     # A channel that is nearly flat has a steep normalisation: the way back then holds the rounding of float32 sums.
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_empty_channels_change_no_picture(network):
+    frame, previous = smooth_picture(20, 28, seed=1), smooth_picture(20, 28, seed=2)
+    wider = with_fine_channels(network, 7).eval()
+    assert wider.shape == dataclasses.replace(SMALL, fine=7)
+    with torch.no_grad():
+        torch.testing.assert_close(wider(frame, previous, frame[:, :1]), network(frame, previous, frame[:, :1]))
 
 
 def test_each_picture_may_have_its_own_normalisation():

@@ -204,7 +204,7 @@ def test_a_long_clip_is_worth_a_training(style, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(training, "TrainSettings", lambda: SHORT)
     monkeypatch.setattr(training, "WORTH_PIXELS", 6 * 64 * 36)
     given = ["video", str(sample("clip.mp4")), "--style", str(style), "--size", "64", "--iterations", "2"]
-    given += ["--device", "cpu", "--min-iterations", "1", "--first-init", "auto"]
+    given += ["--device", "cpu", "--min-iterations", "1"]
     for name, duration, start in (("short", "0.2", "content"), ("long", "0.25", "network")):
         record = tmp_path / f"{name}.json"
         assert main([*given, "--duration", duration, "-o", f"{tmp_path}/{name}.mp4", "--record", str(record)]) == 0
@@ -249,9 +249,9 @@ def test_standard_takes_few_evaluations_unless_told():
 
 def test_a_network_that_nothing_uses_is_refused():
     with pytest.raises(UsageError, match="nothing starts from it; add --quality"):
-        Settings(network="n.safetensors")
-    assert Settings(network="n.safetensors", first_init="auto").uses_network
-    assert not Settings(first_init="auto").uses_network and Settings(first_init="auto").may_use_network
+        Settings(network="n.safetensors", first_init="content")
+    assert Settings(network="n.safetensors").uses_network
+    assert not Settings().uses_network and Settings().may_use_network
     assert Settings(network="n.safetensors", first_init="network").uses_network
 
 

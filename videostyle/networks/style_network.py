@@ -7,7 +7,7 @@ the output is a change of a faint grey copy of the frame, which keeps its small 
 network; it is cut off at black and white, not bent: behind a sigmoid, areas that once burn out never come back.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -82,7 +82,20 @@ class StyleNetwork(nn.Module):
         field = repeated(self.noise_tile, x.shape[2], x.shape[3]).expand(x.shape[0], -1, -1, -1).to(x.dtype)
         x = self.trunk(self.noise(torch.cat((x, field), 1)))
         x = _relu(self.up.norm(convolved_twice_as_large(x, self.up.convolution.weight)))
-        return convolved_twice_as_large(x, self.last.weight, self.last.bias).float()
+        return convolved_twice_as_large(x, self.last.weight, self.last.bias).float().contiguous()
+
+
+def with_fine_channels(network: StyleNetwork, fine: int) -> StyleNetwork:
+    """A network that paints the same pictures with ``fine`` channels at half size, of which the new ones are empty.
+
+    PyTorch normalises 32 channels on a CPU in a third of the time that it takes for 24.
+    """
+    made = StyleNetwork(replace(network.shape, fine=fine))
+    wide = made.state_dict()
+    for name, tensor in network.state_dict().items():
+        wide[name].zero_()[tuple(slice(0, side) for side in tensor.shape)] = tensor
+    made.load_state_dict(wide)
+    return made
 
 
 class _Layer(nn.Module):

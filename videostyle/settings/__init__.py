@@ -130,7 +130,7 @@ class Settings(CheckedSettings):
         "warped", f"initial image of a frame: {', '.join(NAMED_STARTS)}, or a picture", metavar="START"
     )
     first_init: str = rare_setting(
-        "content",
+        AUTO,
         "initial image of the first frame of a shot where --init is warped or previous: content, noise, network (what "
         "the style's network makes of it), or a picture; auto: network where the style has one, or the clip is long "
         "enough to train one first, else content",

@@ -12,7 +12,7 @@ from videostyle.stylise import frame_check
 from videostyle.stylise.frame_maker import OnState
 from videostyle.stylise.state import SequenceState
 from videostyle.stylise.stylizer import Stylizer
-from videostyle.temporal.flow import FlowEstimator, flow_named, reduced
+from videostyle.temporal.flow import FlowEstimator, fast_dis_flow, flow_named, reduced
 from videostyle.temporal.trust import with_photometric_confidence
 from videostyle.temporal.warp import Warp
 
@@ -75,7 +75,7 @@ class NetworkFrames:
 
 def draft_flow(settings: Settings) -> FlowEstimator:
     """The flow of drafts: its masks also ask whether the source looks the same along it, at the flow's own size."""
-    estimate = flow_named(settings.flow)
+    estimate = fast_dis_flow if settings.flow == "dis" else flow_named(settings.flow)
 
     def confident(current: torch.Tensor, previous: torch.Tensor) -> Warp:
         return with_photometric_confidence(estimate(current, previous), current, previous)

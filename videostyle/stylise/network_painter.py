@@ -1,15 +1,15 @@
 """A style network at work: on a machine, and told what is known of the last picture."""
 
-import copy
-
 import torch
 
 from videostyle.device import Machine
+from videostyle.networks.style_network import with_fine_channels
 from videostyle.networks.style_network_file import TrainedNetwork
 from videostyle.temporal.warp import Warp, sample
 
 # Trust in a pixel that moved: it was resampled, so its paint must be renewed. The network is trained with the same.
 MOVED_TRUST = 0.8
+FAST_CHANNELS = 32  # whose multiples PyTorch is fast with
 
 
 class NetworkPainter:
@@ -17,7 +17,8 @@ class NetworkPainter:
 
     def __init__(self, trained: TrainedNetwork, machine: Machine) -> None:
         self.trained, self.machine = trained, machine
-        self._network = copy.deepcopy(trained.network).to(machine.device, machine.dtype).eval()
+        fine = -(-trained.network.shape.fine // FAST_CHANNELS) * FAST_CHANNELS
+        self._network = with_fine_channels(trained.network, fine).to(machine.device, machine.dtype).eval()
 
     @torch.no_grad()
     def paint(
@@ -28,8 +29,7 @@ class NetworkPainter:
 
     def paint_after(self, content: torch.Tensor, last: torch.Tensor, warp: Warp) -> torch.Tensor:
         """The picture of the frame after the one whose picture is ``last``."""
-        moved = sample(last, warp.flow, "bicubic").clamp(0, 1)
-        return self.paint(content, torch.where(warp.static > 0, last, moved), network_trust(warp))
+        return self.paint(content, sample(last, warp.flow, "bicubic").clamp_(0, 1), network_trust(warp))
 
 
 def network_trust(warp: Warp) -> torch.Tensor:

@@ -34,13 +34,17 @@ OCCLUSION_SHARE, OCCLUSION_OFFSET = 0.01, 0.5
 BOUNDARY_SHARE, BOUNDARY_OFFSET = 0.01, 0.002
 
 
-def dis_flow(current: torch.Tensor, previous: torch.Tensor) -> Warp:
+def dis_flow(current: torch.Tensor, previous: torch.Tensor, preset: int = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM) -> Warp:
     """Flow from the current frame to the previous one by DIS (Kroeger et al. 2016), with its trust mask.
 
     Both frames: (1, 3, H, W) float32 RGB in [0, 1], at least 16 pixels a side (smaller ones get no motion at all).
     """
-    estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    return _both_ways(current, previous, estimator.calc)
+    return _both_ways(current, previous, cv2.DISOpticalFlow.create(preset).calc)
+
+
+def fast_dis_flow(current: torch.Tensor, previous: torch.Tensor) -> Warp:
+    """The same by DIS's fast preset, which stops at a quarter of the size instead of half: a quarter of the time."""
+    return dis_flow(current, previous, cv2.DISOPTICAL_FLOW_PRESET_FAST)
 
 
 def farneback_flow(current: torch.Tensor, previous: torch.Tensor) -> Warp:

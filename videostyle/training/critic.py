@@ -12,7 +12,7 @@ from videostyle.stylise.start_images import fit_style
 from videostyle.stylise.stylizer import Stylizer
 
 # The optimiser's content weight times this: a network smears what it sees once, the optimiser sees it often.
-CONTENT = 6.0
+CONTENT = 8.0
 COARSE = 2  # the style is asked for at 1/COARSE of the size too: large forms, which the network's view is too small for
 # Weight of the colours' squared Wasserstein distance, for colours in [0, 1], in units of the first loss.
 COLOURS = 10.0

@@ -1,4 +1,8 @@
-"""Training a style network: the product's own objective as its critic, one step after the other."""
+"""Training a style network: the product's own objective as its critic, one step after the other.
+
+The content is what the critic keeps of a frame in the painting's colours: asked for both palettes, a network finds a
+mixture that is neither, and puts colours where the content says nothing.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +16,7 @@ from videostyle.networks.style_network import StyleNetwork
 from videostyle.stylise.stylizer import Stylizer
 from videostyle.training.critic import Critic
 from videostyle.training.muon import Muon
+from videostyle.training.palette import Palette
 from videostyle.training.sequences import FIRST_SHARE, Batch, Sequences
 from videostyle.training.views import Picture
 
@@ -44,7 +49,7 @@ class Trainer:
         self.stylizer, self.network, self.size = stylizer, network, size
         self.steps, self.memory_from = 0, MEMORY_FROM
         self._device = stylizer.machine.device
-        self._critic = Critic(stylizer, size)
+        self._critic, self._palette = Critic(stylizer, size), Palette(pictures, stylizer.style)
         network.to(self._device).train()
         convolutions, others = _split(network)
         self._optimisers = {
@@ -75,7 +80,7 @@ class Trainer:
 
     def gradient(self, batch: Batch, painted: torch.Tensor) -> tuple[StepLosses, torch.Tensor]:
         """The losses of the pictures (N, 3, S, S) and their gradient, as a mean over the batch."""
-        objective, gradient = self._critic(batch.frame, painted.contiguous())
+        objective, gradient = self._critic(self._palette(batch.frame), painted.contiguous())
         change = (painted - batch.previous) * batch.trust
         slope = gradient + 2 * TEMPORAL / change[0].numel() * change * batch.trust
         return StepLosses(objective, change.square().mean().item()), slope / len(painted)
