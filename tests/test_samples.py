@@ -9,7 +9,12 @@ import pytest
 from PIL import Image
 
 from videostyle.errors import UsageError
+from videostyle.media.still import read_picture
+from videostyle.pipeline.job import DEFAULT_SIZE_CPU
 from videostyle.samples import sample, sample_names, samples_folder
+from videostyle.settings import Settings
+from videostyle.stylise.style_images import as_style
+from videostyle.stylise.style_networks import NetworkKey, find_network
 
 ROOT = Path(__file__).parents[1]
 
@@ -33,6 +38,13 @@ def clip_frames() -> np.ndarray:
     with av.open(str(sample("clip.mp4"))) as container:
         frames = [f.to_ndarray(format="rgb24") for i, f in enumerate(container.decode(video=0)) if i % 4 == 0]
     return np.stack(frames).astype(np.float32) / 255
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_every_style_brings_its_network(name: str) -> None:
+    """At the default settings and size of a CPU; a style that is drawn anew needs another."""
+    key = NetworkKey.of(as_style(read_picture(sample(name))), Settings(), DEFAULT_SIZE_CPU)
+    assert find_network(key) is not None
 
 
 def test_all_samples_are_there_and_small_together() -> None:
