@@ -20,16 +20,19 @@ from videostyle.files import write_json
 from videostyle.frames import VideoInfo
 from videostyle.media.probe import probe
 from videostyle.media.still import read_picture
+from videostyle.pipeline.job import default_size
 from videostyle.pipeline.progress import OnProgress, Progress
 from videostyle.pipeline.run_record import fingerprint
 from videostyle.pipeline.video import copy_video, stylise_video
 from videostyle.samples import sample
 from videostyle.settings import MediaSettings, Settings
 from videostyle.stylise.choose_network import choose_backbone
+from videostyle.stylise.style_images import as_style
+from videostyle.stylise.style_networks import NetworkKey, find_network
 from videostyle.stylise.stylizer import Stylizer
 
 STYLES = ("brush", "stained_glass", "pointillism", "woodcut", "watercolour")  # of the samples, the main one first
-SIZE, SIZE_ACCELERATED, QUICK_SIZE, STYLE_PIXELS = 400, 960, 256, 640  # pixels, the longer side
+QUICK_SIZE, STYLE_PIXELS = 256, 640  # pixels, the longer side
 CANVAS, MOST_RATE = (1280, 720), 30  # pixels, frames per second
 SECONDS, TITLE_SECONDS, END_SECONDS = 4.0, 3.0, 3.0  # of the clip, the first and the last scene
 QUICK_ITERATIONS = 30
@@ -83,8 +86,7 @@ class _Studio:
         self, folder: Path, clip: Path, settings: Settings, size: int | None, quick: bool, callbacks: dict[str, Any]
     ) -> None:
         self.folder, self.clip, self.info = folder, clip, probe(clip)
-        usual = SIZE_ACCELERATED if choose_machine(settings).accelerated else SIZE
-        self.size = size or (QUICK_SIZE if quick else usual)
+        self.size = size or (QUICK_SIZE if quick else default_size(settings))
         self.settings = settings.replace(iterations=QUICK_ITERATIONS) if quick else settings
         self.on_progress, self.on_download = callbacks["on_progress"], callbacks["on_download"]
         self.rate = min(Fraction(MOST_RATE), self.info.average_rate or Fraction(25))
@@ -107,7 +109,7 @@ class _Studio:
         make = functools.partial(stylise_video, self.clip, style.path, settings=self.settings, media=media, **callbacks)
         starts = [Path(name) for name in sorted(self.settings.start_pictures)]
         pictures = [fingerprint(path) for path in (style.path, *starts) if path.is_file()]
-        request = self._request(media, pictures, self.networks)
+        request = self._request(media, pictures, self.networks, self._style_network(style))
         made = self._once(f"{style.number}-{style.path.stem}.mp4", request, make)
         self.done += frames
         return made
@@ -117,6 +119,11 @@ class _Studio:
         """sha256 of every network that has a say in the frames."""
         stylizer = Stylizer(torch.zeros(1, 3, 32, 32), self.settings, on_download=self.on_download)  # any style will do
         return [network.sha256 for network in stylizer.networks]
+
+    def _style_network(self, style: Style) -> list[str]:
+        """sha256 of the style's own network, where there is one."""
+        found = find_network(NetworkKey.of(as_style(read_picture(style.path)), self.settings, self.size))
+        return [] if found is None else [found.sha256]
 
     def _request(self, media: MediaSettings, *more: list[str]) -> Any:
         """Everything that a clip depends on, as JSON reads it again: lists, not tuples."""
