@@ -71,7 +71,7 @@ def measured(
     network = {"network": str(model)} if way != "content" else {"first_init": "content"}
     settings = Settings(
         backbone=arguments.backbone,
-        weights=arguments.weights if arguments.backbone == "vgg19" else None,
+        weights=arguments.weights if arguments.backbone != "compact" else None,
         quality=None if way == "content" else way,
         **network,
     )

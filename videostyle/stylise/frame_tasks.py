@@ -43,7 +43,7 @@ def next_task(
 def task_from_scratch(stylizer: Stylizer, content: torch.Tensor) -> FrameTask:
     """From nothing but the source and the settings."""
     name = stylizer.first_init
-    return FrameTask(name, stylizer.start(name, content), snapshot_at=stylizer.backbone.target_evaluations)
+    return FrameTask(name, stylizer.start(name, content), snapshot_at=stylizer.target_evaluations)
 
 
 def task_from_previous(stylizer: Stylizer, content: torch.Tensor, state: ShotState, warp: Warp) -> Start:

@@ -8,7 +8,7 @@ from videostyle.networks.style_network_file import TrainedNetwork
 from videostyle.temporal.warp import Warp, sample
 
 # Trust in a pixel that moved: it was resampled, so its paint must be renewed. The network is trained with the same.
-MOVED_TRUST = 0.8
+MOVED_TRUST = 0.65
 FAST_CHANNELS = 32  # whose multiples PyTorch is fast with
 
 

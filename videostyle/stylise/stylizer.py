@@ -24,6 +24,9 @@ from videostyle.stylise.network_painter import NetworkPainter
 from videostyle.stylise.start_images import fit_style, noise, resized
 from videostyle.stylise.style_images import StyleImage, as_style
 
+# Share of the backbone's target evaluations that reach the same loss from the network's painting.
+NETWORK_SHARE = 2 / 3
+
 
 class Stylizer:
     """Network, device, precision and style, made once; optimises pictures of any size, style targets once per size.
@@ -78,6 +81,11 @@ class Stylizer:
         """What a shot's first frame starts from."""
         named = self.settings.first_init
         return named if named != AUTO else "content" if self._painter is None else "network"
+
+    @property
+    def target_evaluations(self) -> int:
+        """Those of a shot's first frame whose loss is the target of the later ones."""
+        return round(self.backbone.target_evaluations * (NETWORK_SHARE if self.first_init == "network" else 1))
 
     @property
     def network_painter(self) -> NetworkPainter:
