@@ -56,7 +56,8 @@ def main(argv: list[str] | None = None) -> int:
                 write_json(arguments.output / "qualities.json", __doc__ or "", settings, {"rows": rows})
     for way in arguments.ways:
         those = [row for row in rows if row["way"] == way]
-        told = {key: round(statistics.median(row[key] for row in those), 6) for key in those[0] if key not in NAMES}
+        known = [key for key in those[0] if key not in NAMES and all(row[key] is not None for row in those)]
+        told = {key: round(statistics.median(row[key] for row in those), 6) for key in known}
         say(f"{way}: {told}")
     return 0
 
