@@ -21,6 +21,7 @@ from videostyle.media.still import read_picture, write_picture
 from videostyle.networks.style_network import Shape, StyleNetwork
 from videostyle.networks.style_network_file import TrainedNetwork, load_network, save_network
 from videostyle.pipeline import train as training
+from videostyle.pipeline.job import open_stylizer
 from videostyle.pipeline.request import Callbacks, Request
 from videostyle.pipeline.run import run
 from videostyle.pipeline.train import TrainRequest, train, training_pictures
@@ -170,19 +171,27 @@ def test_a_stopped_run_with_a_network_goes_on_to_the_bit(style, network, tmp_pat
     assert np.array_equal(frames(tmp_path / "a.mp4"), frames(tmp_path / "b.mp4"))
 
 
-OTHER_STARTS = (("best", "network"), (None, "content"))
+OTHER_STARTS = (({"quality": "best"}, "network"), ({}, "network"), ({"first_init": "content"}, "content"))
 
 
 @pytest.mark.parametrize(
-    ("quality", "start"),
-    [("standard", "network"), *(pytest.param(*case, marks=pytest.mark.slow) for case in OTHER_STARTS)],
+    ("asked", "start"),
+    [({"quality": "standard"}, "network"), *(pytest.param(*case, marks=pytest.mark.slow) for case in OTHER_STARTS)],
 )
-def test_the_network_starts_the_frames(style, network, tmp_path, quality, start):
-    settings = Settings(quality=quality, iterations=3)
+def test_the_network_starts_the_frames(style, network, tmp_path, asked, start):
+    settings = Settings(**asked, iterations=3)
     result = run(Request("video", sample("clip.mp4"), style, tmp_path / "a.mp4", settings, MEDIA))
     assert [f["start"] for f in result.record["frames"]] == [start] + ["warped"] * 5
     assert result.record["totals"]["evaluations"] > 0
-    assert ("style_network" in result.record) == (quality is not None)
+    assert ("style_network" in result.record) == (start == "network")
+
+
+def test_from_the_network_fewer_evaluations_reach_a_shots_target(style, network):
+    evaluations = {}
+    for first_init in ("auto", "content"):
+        stylizer = open_stylizer(style, Settings(first_init=first_init, device="cpu"), (SIZE, SIZE))
+        evaluations[stylizer.first_init] = stylizer.target_evaluations
+    assert evaluations == {"network": 30, "content": 45}
 
 
 def test_auto_starts_with_a_network_that_is_there(style, network, tmp_path):
