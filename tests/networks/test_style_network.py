@@ -163,6 +163,7 @@ def test_what_is_cut_off_can_come_back(values, seed):
     assert torch.equal(found, torch.where(further_out, 0.0, g))
 
 
+@pytest.mark.slow
 def test_other_programs_paint_the_same(tmp_path, network):
     path = tmp_path / "a.onnx"
     export_onnx(network, path)

@@ -99,15 +99,15 @@ def test_a_damaged_network_in_the_cache_counts_as_none(style, network):
 
 
 def test_a_stopped_training_goes_on(style, tmp_path):
-    output = tmp_path / "n.safetensors"
-    steps = iter([False, False, True])
-    with pytest.raises(StoppedError, match="stopped after 3 steps; the same command goes on"):
-        train(TrainRequest(style, output, training=SHORT), Callbacks(should_stop=lambda: next(steps)))
-    assert (tmp_path / "n.checkpoint").is_file() and not output.exists()
-    seen = []
-    train(TrainRequest(style, output, training=SHORT), Callbacks(seen.append))
-    assert seen[0].evaluation == 4
-    assert not (tmp_path / "n.checkpoint").exists()
+    output, long = tmp_path / "n.safetensors", SHORT.replace(minutes=10)
+    steps, seen = iter([False, False, True, True]), []
+    for number in (3, 4):
+        with pytest.raises(StoppedError, match=f"stopped after {number} steps; the same command goes on"):
+            train(TrainRequest(style, output, training=long), Callbacks(seen.append, should_stop=lambda: next(steps)))
+        assert (tmp_path / "n.checkpoint").is_file() and not output.exists()
+    assert [progress.evaluation for progress in seen] == [1, 2, 3, 4]
+    train(TrainRequest(style, output, training=SHORT))
+    assert output.is_file() and not (tmp_path / "n.checkpoint").exists()
 
 
 @pytest.mark.parametrize(
