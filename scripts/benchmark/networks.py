@@ -9,7 +9,7 @@ style loss (compact, and VGG-19 with ``--weights``), the content loss of VGG-19,
 without any network. Writes ``networks.json`` after every row, and a sheet for every painting: photograph, optimised
 picture, then the networks' pictures. What the file holds is not run again. ``--evaluations``: also optimised so far,
 from the content and from the last network's picture; each goes to a folder ``pictures/START-EVALUATIONS``, for
-``blind.py``. Every network stays in OUT/networks, as ``videostyle train`` would have written it.
+``blind.py``. Every network stays in OUT/networks, as ``videostyle train`` writes it, but without a report card.
 """
 
 import argparse

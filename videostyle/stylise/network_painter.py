@@ -7,7 +7,7 @@ from videostyle.networks.style_network import with_fine_channels
 from videostyle.networks.style_network_file import TrainedNetwork
 from videostyle.temporal.warp import Warp, sample
 
-# Trust in a pixel that moved: it was resampled, so its paint must be renewed. The network is trained with the same.
+# Trust in a pixel that moved: it was resampled, so its paint must be renewed. Training takes the same.
 MOVED_TRUST = 0.65
 FAST_CHANNELS = 32  # whose multiples PyTorch is fast with
 
