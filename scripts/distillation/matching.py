@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from distillation.student import Student, cross, gram, objective_taps
 from distillation.walkers import Batch, per_picture
 from videostyle.losses.content import ContentTarget
-from videostyle.losses.formulas import total_variation, total_variation_gradient
+from videostyle.losses.formulas import grain, total_variation, total_variation_gradient
 from videostyle.losses.gram import mean_gram
 from videostyle.losses.objective import LossWeights, Objective
 from videostyle.losses.style import LEAST_VARIATION, StyleTarget
@@ -74,7 +74,7 @@ def teach(teacher: KeepingExtractor, batch: Batch, weights: LossWeights, parts: 
     objective = Objective(
         teacher,
         ContentTarget.of(content),
-        StyleTarget.of(style, total_variation(batch.style)),
+        StyleTarget.of(style, total_variation(batch.style), grain(batch.style)),
         per_picture(weights, parts),
     )
     teacher.wanted = weights.layers  # no deeper than the losses reach

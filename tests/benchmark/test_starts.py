@@ -12,7 +12,7 @@ from videostyle.settings import Settings
 from videostyle.stylise.stylizer import Stylizer
 from videostyle.temporal.warp import Warp
 
-SETTINGS = Settings(precision="fp32")
+SETTINGS = Settings(precision="fp32", grain_weight=0.0)
 
 
 def still(height: int, width: int, seen: torch.Tensor) -> Warp:

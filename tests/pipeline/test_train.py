@@ -190,23 +190,24 @@ def test_from_the_network_fewer_evaluations_reach_a_shots_target(style, network)
     evaluations = {}
     for first_init in ("auto", "content"):
         stylizer = open_stylizer(style, Settings(first_init=first_init, device="cpu"), (SIZE, SIZE))
-        evaluations[stylizer.first_init] = stylizer.target_evaluations
+        evaluations[stylizer.first_init] = stylizer.target_evaluations(torch.zeros(1, 3, SIZE, SIZE))
     assert evaluations == {"network": 30, "content": 45}
+    assert stylizer.target_evaluations(torch.zeros(1, 3, 256, 256)) == 22  # large forms are painted first
 
 
 def test_auto_starts_with_a_network_that_is_there(style, network, tmp_path):
-    """Without a network of the style it is the content's start, bit for bit."""
+    """Without a network of the style it is the start from the style's colours, bit for bit."""
     made = {}
-    for name, init, there in (("with", "auto", True), ("content", "content", True), ("without", "auto", False)):
+    for name, init, there in (("with", "auto", True), ("palette", "palette", True), ("without", "auto", False)):
         if not there:
             NetworkKey.of(as_style(read_picture(style)), Settings(), SIZE).path.unlink()
         settings = Settings(first_init=init, iterations=3, device="cpu")
         output = tmp_path / f"{name}.png"
         record = run(Request("image", sample("photo.jpg"), style, output, settings, MEDIA)).record
         made[name] = (record["frames"][0]["start"], read_picture(output))
-    assert [made[name][0] for name in ("with", "content", "without")] == ["network", "content", "content"]
-    assert torch.equal(made["content"][1], made["without"][1])
-    assert not torch.equal(made["content"][1], made["with"][1])
+    assert [made[name][0] for name in ("with", "palette", "without")] == ["network", "palette", "palette"]
+    assert torch.equal(made["palette"][1], made["without"][1])
+    assert not torch.equal(made["palette"][1], made["with"][1])
 
 
 def test_a_long_clip_is_worth_a_training(style, tmp_path, monkeypatch, capsys):
@@ -214,7 +215,7 @@ def test_a_long_clip_is_worth_a_training(style, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(training, "WORTH_PIXELS", 6 * 64 * 36)
     given = ["video", str(sample("clip.mp4")), "--style", str(style), "--size", "64", "--iterations", "2"]
     given += ["--device", "cpu", "--min-iterations", "1"]
-    for name, duration, start in (("short", "0.2", "content"), ("long", "0.25", "network")):
+    for name, duration, start in (("short", "0.2", "palette"), ("long", "0.25", "network")):
         record = tmp_path / f"{name}.json"
         assert main([*given, "--duration", duration, "-o", f"{tmp_path}/{name}.mp4", "--record", str(record)]) == 0
         assert json.loads(record.read_text())["frames"][0]["start"] == start

@@ -53,7 +53,7 @@ def test_every_frame_comes_out_with_its_time_and_cost(backbone: Backbone) -> Non
     frames = list(stylise_frames(clip(3), stylizer(backbone)))
     assert [f.index for f in frames] == [0, 1, 2]
     assert [f.time_seconds for f in frames] == [Fraction(i, 25) for i in range(3)]
-    assert [f.start for f in frames] == ["content", "warped", "warped"]
+    assert [f.start for f in frames] == ["palette", "warped", "warped"]
     for frame in frames:
         assert frame.pixels.shape == (1, 3, 48, 64)
         assert frame.pixels.min() >= 0 and frame.pixels.max() <= 1
@@ -75,7 +75,8 @@ def test_a_shots_goal_and_anchor_are_what_its_first_frame_was_after_so_many_eval
     backbone: Backbone, evaluations: int
 ) -> None:
     positions: list[SequenceState] = []
-    longer, network = QUICK.replace(iterations=70, tolerance=0.0), replace(backbone, target_evaluations=evaluations)
+    longer = QUICK.replace(iterations=70, tolerance=0.0, first_init="content", grain_weight=0.0)
+    network = replace(backbone, target_evaluations=evaluations)
     next(stylise_frames(clip(1), stylizer(network, longer), on_state=positions.append))
     content = clip(1)[0].pixels
     then, _ = stylizer(network, longer.replace(iterations=evaluations)).optimise(content, FrameTask("content", content))
@@ -95,7 +96,7 @@ def test_a_shot_keeps_to_the_mean_colours_of_its_first_frame(
     backbone: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A dark style and nothing that holds a moving picture: it would get darker and darker."""
-    settings = QUICK.replace(iterations=12, min_iterations=12, tolerance=0.0, temporal_weight=0.0)
+    settings = QUICK.replace(iterations=12, min_iterations=12, tolerance=0.0, temporal_weight=0.0, first_init="content")
     frames = [replace(frame, cut=i == 8) for i, frame in enumerate([*clip(8), Frame(1 - picture(0), pts=8)])]
     positions: list[SequenceState] = []
 
@@ -333,7 +334,7 @@ def test_a_picture_as_start(backbone: Backbone) -> None:
 
 
 def test_an_unknown_start_is_refused(backbone: Backbone) -> None:
-    with pytest.raises(UsageError, match="content, noise, network, previous, warped or a picture"):
+    with pytest.raises(UsageError, match="content, palette, noise, network, previous, warped or a picture"):
         list(stylise_frames(clip(1), stylizer(backbone, QUICK.replace(init="nothing"))))
 
 
@@ -386,10 +387,10 @@ def test_a_frame_that_looks_wrong_is_painted_again(backbone: Backbone, problem: 
     calls: list[str] = []
     made = broken(problem, calls)(picture(9), QUICK, backbone=backbone)
     frames = list(stylise_frames(clip(4), made))
-    assert calls == ["content", "warped", "warped", "content", "warped"]
+    assert calls == ["palette", "warped", "warped", "palette", "warped"]
     assert [bool(f.problem) for f in frames] == [False, False, True, False]
     assert words in frames[2].problem and "and well" in frames[2].problem
-    assert frames[2].start == "content" and frames[2].pixels.std() > 0.01
+    assert frames[2].start == "palette" and frames[2].pixels.std() > 0.01
 
 
 def test_a_frame_that_stays_wrong_is_named_and_leaves_no_history(backbone: Backbone) -> None:

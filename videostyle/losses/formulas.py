@@ -66,6 +66,33 @@ def total_variation_gradient(x: torch.Tensor) -> torch.Tensor:
     return g.mul_(2 * reference_positions(1) / (x.shape[2] * x.shape[3]))
 
 
+# Orthonormal axes of opponent colours, by row: brightness, red against blue, green against both.
+OPPONENT = ((3**-0.5, 3**-0.5, 3**-0.5), (2**-0.5, 0.0, -(2**-0.5)), (6**-0.5, -2 * 6**-0.5, 6**-0.5))
+
+
+def opponent(x: torch.Tensor) -> torch.Tensor:
+    """``x`` (N, 3, H, W) in RGB as brightness and two differences of colour, of the same shape."""
+    return torch.einsum("ij,njhw->nihw", torch.tensor(OPPONENT, dtype=x.dtype, device=x.device), x)
+
+
+def from_opponent(x: torch.Tensor) -> torch.Tensor:
+    """`opponent` undone."""
+    return torch.einsum("ij,nihw->njhw", torch.tensor(OPPONENT, dtype=x.dtype, device=x.device), x)
+
+
+def grain(x: torch.Tensor) -> torch.Tensor:
+    """Mean squared differences of neighbouring pixels, by opponent colour: (N, 3, H, W) -> (N, 3)."""
+    colours = opponent(x)
+    across = (colours[..., :, 1:] - colours[..., :, :-1]).square().sum((2, 3))
+    down = (colours[..., 1:, :] - colours[..., :-1, :]).square().sum((2, 3))
+    return (across + down) / (x.shape[2] * x.shape[3])
+
+
+def grain_loss(grain_: torch.Tensor, most: torch.Tensor) -> torch.Tensor:
+    """Squared logarithms of how often ``most`` the grain is, 0 where it is less: (N, 3) and (N or 1, 3) -> (N,)."""
+    return (grain_ / most).log().clamp_min(0).square().sum(1)
+
+
 def divergence(v: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """v log(v / target) - v + target of positive sums, at least 0, and 0 where they agree (Csiszar 1991, I-divergence).
 

@@ -6,7 +6,7 @@ import torch
 
 from videostyle.losses import formulas
 from videostyle.losses.layer_loss import Weight, with_own_tensors
-from videostyle.losses.style import LEAST_VARIATION, StyleTarget
+from videostyle.losses.style import LEAST_GRAIN, LEAST_VARIATION, StyleTarget
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,25 @@ class ColourPrior(Prior):
     def add_gradient(self, x: torch.Tensor, g: torch.Tensor) -> None:
         away = formulas.outside(x.mean((2, 3), keepdim=True), self.low, self.high)
         g.add_(away, alpha=2 * self.weight / x[0].numel())
+
+
+@dataclass(frozen=True)
+class GrainPrior(Prior):
+    """`formulas.grain_loss`: no more grain than ``most``, (N or 1, 3), the style's own, in brightness or in colour.
+
+    Features hardly see colour that changes from pixel to pixel: the optimiser's steps leave it behind.
+    """
+
+    most: torch.Tensor
+
+    def value(self, x: torch.Tensor) -> torch.Tensor:
+        return formulas.grain_loss(formulas.grain(x).clamp_min(LEAST_GRAIN), self.most)
+
+    def add_gradient(self, x: torch.Tensor, g: torch.Tensor) -> None:
+        there = formulas.grain(x).clamp_min(LEAST_GRAIN)
+        slope = 2 * (there / self.most).log().clamp_min(0) / there / formulas.reference_positions(1)
+        of_colours = formulas.total_variation_gradient(formulas.opponent(x)) * slope[:, :, None, None]
+        g.add_(formulas.from_opponent(of_colours), alpha=self.weight)
 
 
 @dataclass(frozen=True)

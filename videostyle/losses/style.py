@@ -4,13 +4,16 @@ from functools import partial
 
 import torch
 
-from videostyle.losses.formulas import total_variation
+from videostyle.losses.formulas import grain, total_variation
 from videostyle.losses.gram import mean_gram
 from videostyle.losses.layer_loss import Layer, LayerLoss, LayerValue, Weight, per_sample
+from videostyle.losses.octaves import halved
 from videostyle.networks.feature_extractor import FeatureExtractor
 
 # Least total variation (`formulas.total_variation`) that counts: neighbours differ by a tenth of a level in 255.
 LEAST_VARIATION = 0.1
+# The same of the grain of one colour (`formulas.grain`).
+LEAST_GRAIN = 1e-7
 
 
 class StyleTarget:
@@ -18,35 +21,65 @@ class StyleTarget:
 
     ``grams``, ``variation``: the style's own, (N, C, C) by layer and (N,), for the reported losses.
     ``minimised_grams``, ``minimised_variation``, ``anchor_gain``: for the minimised loss; see `anchored_at`.
+    ``grain``: (N, 3), `formulas.grain`. ``coarser``: the same of the picture's next octave; None for the last one.
     """
 
-    def __init__(self, extractor: FeatureExtractor, picture: torch.Tensor, layers: tuple[str, ...]) -> None:
+    def __init__(
+        self, extractor: FeatureExtractor, picture: torch.Tensor, layers: tuple[str, ...], octaves: int = 1
+    ) -> None:
         activations = extractor.forward(picture, layers)
-        self._set({name: mean_gram(activations[name]) for name in layers}, total_variation(picture))
+        coarser = None if octaves == 1 else StyleTarget(extractor, halved(picture), layers, octaves - 1)
+        grams = {name: mean_gram(activations[name]) for name in layers}
+        self._set(grams, total_variation(picture), grain(picture).to(extractor.device), coarser)
 
     @classmethod
-    def of(cls, grams: dict[str, torch.Tensor], variation: torch.Tensor) -> "StyleTarget":
+    def of(
+        cls,
+        grams: dict[str, torch.Tensor],
+        variation: torch.Tensor,
+        grain: torch.Tensor,
+        coarser: "StyleTarget | None" = None,
+    ) -> "StyleTarget":
         """From the statistics themselves."""
         target = cls.__new__(cls)
-        target._set(grams, variation)
+        target._set(grams, variation, grain, coarser)
         return target
+
+    @property
+    def octaves(self) -> int:
+        """Of the picture, at which it holds the statistics."""
+        return 1 if self.coarser is None else 1 + self.coarser.octaves
 
     @classmethod
     def blend(cls, targets: "list[StyleTarget]", weights: list[float]) -> "StyleTarget":
-        """The weighted mean of several styles' Gram matrices and log total variations. ``weights`` sum to 1."""
+        """The weighted mean of several styles' Gram matrices and of the logarithms of their variation and grain.
+
+        ``weights`` sum to 1.
+        """
         if len(targets) == 1:
             return targets[0]
         grams = {
             name: sum((w * t.grams[name] for t, w in zip(targets, weights, strict=True)), torch.zeros(()))
             for name in targets[0].grams
         }
-        variations = torch.stack([t.variation for t in targets])
-        shares = torch.tensor(weights, device=variations.device)[:, None]
-        return cls.of(grams, (shares * variations.log()).sum(0).exp())
+        shares = torch.tensor(weights, device=targets[0].variation.device)
+        variation, grain = (
+            torch.einsum("k,k...->...", shares, torch.stack([getattr(t, name) for t in targets]).log()).exp()
+            for name in ("variation", "grain")
+        )
+        coarser = [t.coarser for t in targets if t.coarser is not None]
+        return cls.of(grams, variation, grain, cls.blend(coarser, weights) if coarser else None)
 
-    def _set(self, grams: dict[str, torch.Tensor], variation: torch.Tensor) -> None:
-        self.grams, self.minimised_grams, self.anchor_gain = grams, grams, 1.0
+    def _set(
+        self,
+        grams: dict[str, torch.Tensor],
+        variation: torch.Tensor,
+        grain: torch.Tensor,
+        coarser: "StyleTarget | None",
+    ) -> None:
+        self.grams, self.minimised_grams, self.anchor_gain, self.coarser = grams, grams, 1.0, coarser
         self.variation = self.minimised_variation = variation.clamp_min(LEAST_VARIATION)
+        self.grain = grain.clamp_min(LEAST_GRAIN)
 
     def anchored_at(self, extractor: FeatureExtractor, picture: torch.Tensor, anchor_gain: float) -> "StyleTarget":
         """The same style, anchored at ``picture``: for the frames after it, once it has converged.
@@ -59,7 +92,9 @@ class StyleTarget:
         reached.minimised_grams = {name: torch.lerp(g, self.grams[name], gain) for name, g in reached.grams.items()}
         way = torch.lerp(reached.variation.log(), self.variation.log(), gain)
         reached.minimised_variation, reached.variation = way.exp(), self.variation
-        reached.grams, reached.anchor_gain = self.grams, anchor_gain
+        reached.grams, reached.grain, reached.anchor_gain = self.grams, self.grain, anchor_gain
+        if self.coarser is not None:
+            reached.coarser = self.coarser.anchored_at(extractor, halved(picture), anchor_gain)
         return reached
 
 

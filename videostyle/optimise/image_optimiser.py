@@ -8,6 +8,8 @@ import torch
 
 from videostyle.losses.content import ContentTarget
 from videostyle.losses.objective import Losses, LossWeights, Objective
+from videostyle.losses.octaves import enlarged, halved
+from videostyle.losses.pixel_losses import GrainPrior
 from videostyle.losses.style import StyleTarget
 from videostyle.networks.feature_extractor import FeatureExtractor
 from videostyle.optimise.adam import Adam
@@ -19,6 +21,8 @@ from videostyle.optimise.outcome import OptimisedImage
 from videostyle.optimise.stopping import has_settled, target_loss
 from videostyle.settings import Settings
 
+# Evaluations of a coarser octave, at most; one costs a quarter of what it costs at twice the size.
+COARSE_EVALUATIONS = 40
 # Evaluations between two checks of the losses on a GPU; a check waits for the device.
 CHECK_EVERY_ON_GPU = 4
 OnEvaluation = Callable[[int, float], None]  # evaluation within the frame from 1, its loss
@@ -38,6 +42,23 @@ class ImageOptimiser:
         record = partial(record_graph, pool=torch.cuda.graph_pool_handle()) if on_gpu else None
         self.graphs = None if record is None else CudaGraphs(record)
         self.check_every = CHECK_EVERY_ON_GPU if on_gpu else 1
+        self.coarser: ImageOptimiser | None = None
+        if style.coarser is not None:
+            few = settings.replace(iterations=min(settings.iterations, COARSE_EVALUATIONS), min_iterations=None)
+            self.coarser = ImageOptimiser(extractor, style.coarser, few)
+
+    def painted_coarsely(self, content: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
+        """``start`` with all octaves but its own painted, the coarsest first: large forms come from few evaluations.
+
+        Each octave's change is added to the finer picture, whose detail stays (as in a multigrid method).
+        """
+        if self.coarser is None:
+            return start
+        small, small_content = halved(start), halved(content)
+        begun = self.coarser.painted_coarsely(small_content, small)
+        painted, _ = self.coarser.run(small_content, FrameTask("coarse", begun))
+        change = enlarged(painted.pixels - small.to(painted.pixels.device), start.shape[2], start.shape[3])
+        return (start + change.to(start.device)).clamp(0, 1)
 
     def run(
         self, content: torch.Tensor, task: FrameTask, on_evaluation: OnEvaluation | None = None
@@ -92,7 +113,9 @@ class ImageOptimiser:
         activations = self.extractor.forward(content)
         target = ContentTarget.of({name: activations[name] for name in self.weights.content_layers})
         style = task.style or self.style
-        objective = Objective(self.extractor, target, style, self.weights, task.priors, task.repair_mask)
+        weight = self.settings.grain_weight * style_weight(self.settings)
+        priors = (*task.priors, GrainPrior(weight, style.grain)) if weight else task.priors
+        objective = Objective(self.extractor, target, style, self.weights, priors, task.repair_mask)
         return objective, objective.value(content.to(self.extractor.device), activations).without_priors.item()
 
     def runner(self, objective: Objective, task: FrameTask) -> LoopRunner:
@@ -116,11 +139,16 @@ def loss_weights(settings: Settings) -> LossWeights:
     """alpha, beta, tv and layers from the settings."""
     return LossWeights(
         content=settings.content_weight,
-        style=settings.style_weight * strength_factor(settings.strength),
+        style=style_weight(settings),
         tv=settings.tv_weight,
         content_layers=settings.content_layers,
         style_layers=settings.style_layers,
     )
+
+
+def style_weight(settings: Settings) -> float:
+    """beta."""
+    return settings.style_weight * strength_factor(settings.strength)
 
 
 def strength_factor(strength: float) -> float:

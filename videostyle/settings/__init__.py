@@ -10,8 +10,18 @@ from typing import Self
 
 from videostyle.errors import UsageError
 from videostyle.settings.checked import CheckedSettings, rare_setting, setting
+from videostyle.settings.runs import LiveSettings as LiveSettings
+from videostyle.settings.runs import RunSettings as RunSettings
+from videostyle.settings.runs import TrainSettings as TrainSettings
 
-NAMED_STARTS = ("content", "noise", "network", "previous", "warped")  # what a frame can start from beside a picture
+NAMED_STARTS = (
+    "content",
+    "palette",
+    "noise",
+    "network",
+    "previous",
+    "warped",
+)  # what a frame can start from beside a picture
 AUTO = "auto"  # a start that is chosen by what is there
 STANDARD_ITERATIONS, STANDARD_FEWEST = 20, 2  # evaluations per frame, at most and at least, for --quality standard
 DRAFT_FLOW_SIZE = 256  # longer side, in pixels, of the frames whose flow a draft follows
@@ -60,6 +70,19 @@ class Settings(CheckedSettings):
         "longer side of the style picture as a multiple of the output's: a higher value gives broader strokes",
         above=0.0,
         maximum=8.0,
+    )
+    octaves: int | None = rare_setting(
+        None,
+        "octaves of the picture at which the style is judged, each half the size of the one before (default: down to "
+        "about 128 pixels; 1: its own size alone, as in the presentation)",
+        minimum=1,
+        maximum=8,
+    )
+    grain_weight: float = rare_setting(
+        2.5e5,
+        "weight of the loss on grain beyond the style's own, in units of the style loss (0: none, as in the "
+        "presentation)",
+        minimum=0.0,
     )
     tv_weight: float = rare_setting(
         0.0, "weight of the total variation loss: a higher value gives a smoother picture", minimum=0.0
@@ -131,9 +154,9 @@ class Settings(CheckedSettings):
     )
     first_init: str = rare_setting(
         AUTO,
-        "initial image of the first frame of a shot where --init is warped or previous: content, noise, network (what "
-        "the style's network makes of it), or a picture; auto: network where the style has one, or the clip is long "
-        "enough to train one first, else content",
+        "initial image of the first frame of a shot where --init is warped or previous: content, palette (the content "
+        "in the style's colours), noise, network (what the style's network makes of it), or a picture; auto: network "
+        "where the style has one, or the clip is long enough to train one first, else palette",
         metavar="START",
     )
     seed: int = rare_setting(0, "random seed of the noise", minimum=0)
@@ -242,52 +265,3 @@ class MediaSettings(CheckedSettings):
         for time in self.cuts or ():
             if not 0 <= time < math.inf:
                 raise UsageError(f"cuts holds {time}; expected times in seconds from the clip's beginning")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunSettings(CheckedSettings):
-    """How a run is saved in its run directory ``OUT.videostyle``, and resumed. No setting here changes a frame."""
-
-    partial: bool = setting(False, "stylise nothing more: write the frames that are finished, with their sound")
-    restart: bool = setting(False, "discard what a stopped run left in OUT.videostyle, and begin again")
-    resume_anyway: bool = rare_setting(
-        False, "resume although library versions, the number of threads or the device have changed"
-    )
-    keep: bool = rare_setting(False, "keep OUT.videostyle when the run is finished")
-    state_seconds: float = rare_setting(
-        30.0,
-        "seconds between two saved states, the most work that a crash loses; longer on a slow disk, "
-        "0: save after every frame",
-        minimum=0.0,
-        metavar="SECONDS",
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.restart and self.partial:
-            raise UsageError("restart throws away what partial would publish; give one of them")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainSettings(CheckedSettings):
-    """How a style's network is trained."""
-
-    minutes: float = setting(1.0, "minutes of training", above=0.0, maximum=600.0)
-    on: tuple[str, ...] = setting((), "clips to fit the network to, separated by commas", metavar="CLIPS")
-    pictures: str | None = setting(None, "folder of photographs to train on, beside the samples", metavar="FOLDER")
-    size: int = setting(
-        512, "longer side, in pixels, of the pictures whose strokes are learned", minimum=192, maximum=4096
-    )
-    no_card: bool = rare_setting(False, "leave out the report card, which takes as long as two optimised pictures")
-    restart: bool = setting(False, "discard what a stopped training left, and begin again")
-
-
-@dataclass(frozen=True, kw_only=True)
-class LiveSettings(CheckedSettings):
-    """How a live session keeps time."""
-
-    fps: float = setting(
-        24.0, "frames a second that are held, by smaller frames where need be", above=0.0, maximum=240.0
-    )
-    seconds: float | None = setting(None, "length of the session in seconds (default: until q)", above=0.0)
-    fade_seconds: float = setting(1.0, "how long one style takes to give way to another", minimum=0.0)

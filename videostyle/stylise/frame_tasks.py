@@ -32,7 +32,8 @@ def next_task(
     """
     settings = stylizer.settings
     if settings.init not in ("previous", "warped"):
-        return FrameTask(settings.init, stylizer.start(settings.init, content, position)), None
+        start = stylizer.start(settings.init, content, position)
+        return FrameTask(settings.init, stylizer.painted_coarsely(content, start)), None
     if state is None:
         return task_from_scratch(stylizer, content), None
     if settings.init == "previous":
@@ -43,12 +44,13 @@ def next_task(
 def task_from_scratch(stylizer: Stylizer, content: torch.Tensor) -> FrameTask:
     """From nothing but the source and the settings."""
     name = stylizer.first_init
-    return FrameTask(name, stylizer.start(name, content), snapshot_at=stylizer.target_evaluations)
+    start = stylizer.painted_coarsely(content, stylizer.start(name, content))
+    return FrameTask(name, start, snapshot_at=stylizer.target_evaluations(content))
 
 
 def task_from_previous(stylizer: Stylizer, content: torch.Tensor, state: ShotState, warp: Warp) -> Start:
-    """From the frame before, moved along the flow and held to it; what was not visible starts from the content, or
-    from what the style's network makes of it."""
+    """From the frame before, moved along the flow and held to it; what was not visible starts from the content, from
+    that in the style's colours, or from what the style's network makes of it."""
     settings = stylizer.settings
     if settings.coherence == 0:
         moved = warp(state.stylised).clamp(0, 1)
@@ -62,9 +64,8 @@ def task_from_previous(stylizer: Stylizer, content: torch.Tensor, state: ShotSta
     if settings.no_anchor:
         update_mask, repair_mask, style = torch.ones_like(update_mask), None, None
     start = colour.initial_image(state.stylised, state.source, content, warp, coverage.reference, update_mask)
-    if stylizer.first_init == "network" and bool((warp.visible < 1).any()):
-        fresh = stylizer.network_painter.paint(content, warp(state.stylised).clamp(0, 1), network_trust(warp))
-        start = torch.lerp(fresh, start, warp.visible)
+    if stylizer.first_init in ("network", "palette") and bool((warp.visible < 1).any()):
+        start = torch.lerp(_fresh(stylizer, content, state, warp), start, warp.visible)
     task = FrameTask(
         "warped",
         start,
@@ -77,6 +78,13 @@ def task_from_previous(stylizer: Stylizer, content: torch.Tensor, state: ShotSta
         min_evaluations=min_evaluations(settings, coverage),
     )
     return task, coverage
+
+
+def _fresh(stylizer: Stylizer, content: torch.Tensor, state: ShotState, warp: Warp) -> torch.Tensor:
+    """What comes into view, as the shot's first frame began."""
+    if stylizer.first_init == "network":
+        return stylizer.network_painter.paint(content, warp(state.stylised).clamp(0, 1), network_trust(warp))
+    return stylizer.start(stylizer.first_init, content)
 
 
 def _priors(

@@ -143,7 +143,7 @@ def next_state(
     """What a finished frame leaves to the next one. A shot's first frame sets its target, its anchor and colours."""
     if state is None:
         style = stylizer.style_target(content).anchored_at(stylizer.extractor, image.snapshot, ANCHOR_GAIN)
-        target = LossTarget.of(image, stylizer.target_evaluations)
+        target = LossTarget.of(image, stylizer.target_evaluations(content))
         colours, gain = ColourAnchor.of(image.pixels, content), 1.0
     else:
         style, target, colours = state.style, state.target.aged(), state.colours

@@ -1,7 +1,9 @@
 """Everything that is made before the first frame: network, device, precision, style; optimises frame after frame."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import torch
 
@@ -18,14 +20,19 @@ from videostyle.optimise.frame_task import FrameTask
 from videostyle.optimise.image_optimiser import ImageOptimiser, OnEvaluation, loss_weights
 from videostyle.optimise.lbfgs import History
 from videostyle.optimise.outcome import OptimisedImage
-from videostyle.settings import AUTO, Settings
+from videostyle.settings import AUTO, NAMED_STARTS, Settings
 from videostyle.stylise.choose_network import choose_backbone, load_chosen
 from videostyle.stylise.network_painter import NetworkPainter
+from videostyle.stylise.palette import Moments, colour_map
 from videostyle.stylise.start_images import fit_style, noise, resized
 from videostyle.stylise.style_images import StyleImage, as_style
 
 # Share of the backbone's target evaluations that reach the same loss from the network's painting.
 NETWORK_SHARE = 2 / 3
+# The same share where the coarser octaves are painted first.
+OCTAVES_SHARE = 1 / 2
+# Longer side, in pixels, of the coarsest octave at which the style is judged, within a factor of the root of 2.
+COARSEST_OCTAVE = 128
 
 
 class Stylizer:
@@ -80,12 +87,13 @@ class Stylizer:
     def first_init(self) -> str:
         """What a shot's first frame starts from."""
         named = self.settings.first_init
-        return named if named != AUTO else "content" if self._painter is None else "network"
+        return named if named != AUTO else "palette" if self._painter is None else "network"
 
-    @property
-    def target_evaluations(self) -> int:
-        """Those of a shot's first frame whose loss is the target of the later ones."""
-        return round(self.backbone.target_evaluations * (NETWORK_SHARE if self.first_init == "network" else 1))
+    def target_evaluations(self, content: torch.Tensor) -> int:
+        """Those of a shot's first frame, of this size, whose loss is the target of the later ones."""
+        share = NETWORK_SHARE if self.first_init == "network" else 1
+        share = OCTAVES_SHARE if self.optimiser(content).coarser else share
+        return round(self.backbone.target_evaluations * share)
 
     @property
     def network_painter(self) -> NetworkPainter:
@@ -126,7 +134,7 @@ class Stylizer:
 
     def optimiser(self, content: torch.Tensor) -> ImageOptimiser:
         """For pictures of this size. Only the last size is kept. Raises UsageError where the layers need more."""
-        height, width = content.shape[2:]
+        height, width = content.shape[2], content.shape[3]
         if (height, width) not in self._optimisers:
             smallest = self.extractor.smallest_side
             if min(height, width) < smallest:
@@ -134,29 +142,53 @@ class Stylizer:
                     f"the picture is {width}x{height}; {self.backbone.name} needs at least {smallest} "
                     "pixels a side for these layers; use a larger --size or shallower layers"
                 )
-            target = self.style_target_at(max(height, width))
+            target = self.style_target_at(max(height, width), self.octaves(height, width))
             self._optimisers = {(height, width): ImageOptimiser(self.extractor, target, self.settings)}
         return self._optimisers[height, width]
 
     def start(self, name: str, content: torch.Tensor, position: int = 0) -> torch.Tensor:
-        """The start called ``name``: content, noise (another for every ``position`` in a shot), network (the
-        content as the style's network paints it) or a picture's name."""
+        """The start called ``name``: content, palette (the content in the style's colours), noise (another for every
+        ``position`` in a shot), network (the content as the style's network paints it) or a picture's name."""
         if name == "content":
             return content
+        if name == "palette":
+            return colour_map(Moments.of([content], [1.0]), self.colours)(content)
         if name == "network":
             return self.network_painter.paint(content)
         if name == "noise":
             return noise(content, self.settings.seed + position)
         if name not in self.starts:
-            raise UsageError(f"init is {name!r}; it can be content, noise, network, previous, warped or a picture")
+            raise UsageError(f"init is {name!r}; it can be {', '.join(NAMED_STARTS)} or a picture")
         return resized(self.starts[name], (content.shape[2], content.shape[3]))
 
-    def style_target_at(self, longest: float) -> StyleTarget:
-        """The style's statistics for pictures whose longer side has ``longest`` pixels."""
-        longest, smallest = longest * self.settings.style_scale, self.extractor.smallest_side
-        pictures = [fit_style(image.picture, longest * image.scale, smallest) for image in self.style]
-        targets = [StyleTarget(self.extractor, picture, self.weights.style_layers) for picture in pictures]
+    def painted_coarsely(self, content: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
+        """``start`` with the large forms of ``content``, both (1, 3, H, W), painted (`ImageOptimiser`)."""
+        return self.optimiser(content).painted_coarsely(content, start)
+
+    @cached_property
+    def colours(self) -> Moments:
+        """The style's."""
+        return Moments.of([image.picture for image in self.style], [image.weight for image in self.style])
+
+    def octaves(self, height: int, width: int) -> int:
+        """At how many octaves the style of pictures of this size is judged."""
+        if not self.weights.style_layers:
+            return 1
+        longest, shortest = max(height, width), min(height, width)
+        wanted = self.settings.octaves or 1 + max(0, round(math.log2(longest / COARSEST_OCTAVE)))
+        sides = [min(picture.shape[2:]) for picture in self._style_pictures(longest)]
+        return max(1, min(wanted, 1 + math.floor(math.log2(min(shortest, *sides) / self.extractor.smallest_side))))
+
+    def style_target_at(self, longest: float, octaves: int = 1) -> StyleTarget:
+        """The style's statistics for pictures whose longer side has ``longest`` pixels, at so many octaves of them."""
+        layers = self.weights.style_layers
+        targets = [StyleTarget(self.extractor, p, layers, octaves) for p in self._style_pictures(longest)]
         return StyleTarget.blend(targets, [image.weight for image in self.style])
+
+    def _style_pictures(self, longest: float) -> list[torch.Tensor]:
+        """The style's pictures at the size that strokes have in pictures of this size."""
+        longest, smallest = longest * self.settings.style_scale, self.extractor.smallest_side
+        return [fit_style(image.picture, longest * image.scale, smallest) for image in self.style]
 
     def _make_polisher(self, on_download: DownloadProgress | None) -> "Stylizer":
         """The same with VGG-19 itself, for the last evaluations of a shot's first frame."""

@@ -13,12 +13,12 @@ import torch
 from torch import nn
 
 from videostyle.networks.style_network import StyleNetwork
+from videostyle.stylise.palette import Moments, colour_map
 from videostyle.stylise.stylizer import Stylizer
 from videostyle.training.critic import Critic
 from videostyle.training.muon import Muon
-from videostyle.training.palette import Palette
 from videostyle.training.sequences import FIRST_SHARE, Batch, Sequences
-from videostyle.training.views import Picture
+from videostyle.training.views import LEVELS, Picture
 
 SIDE, BATCH = 272, 1  # pixels a side and number of the frames of a step
 RATE = 0.2  # of Muon, for the convolutions but the last
@@ -49,7 +49,9 @@ class Trainer:
         self.stylizer, self.network, self.size = stylizer, network, size
         self.steps, self.memory_from = 0, MEMORY_FROM
         self._device = stylizer.machine.device
-        self._critic, self._palette = Critic(stylizer, size), Palette(pictures, stylizer.style)
+        self._critic = Critic(stylizer, size)
+        seen = Moments.of([picture.level(2.0 ** (LEVELS - 1)) for picture in pictures], [1.0] * len(pictures))
+        self._palette = colour_map(seen, stylizer.colours)  # of all pictures together
         network.to(self._device).train()
         convolutions, others = _split(network)
         self._optimisers = {

@@ -1,0 +1,35 @@
+"""Octaves of a picture: each has half the size of the one before it (Burt and Adelson 1983)."""
+
+import torch
+import torch.nn.functional as F
+
+# Binomial filter of an even number of taps: the smaller picture's pixels lie in the middle of four.
+TAPS = (1 / 8, 3 / 8, 3 / 8, 1 / 8)
+
+
+def halved(x: torch.Tensor) -> torch.Tensor:
+    """The next octave of ``x``, (N, 3, H, W) -> (N, 3, H // 2, W // 2); the border is repeated."""
+    return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), _kernel(x), stride=2, groups=x.shape[1])
+
+
+def halved_gradient(g: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """The gradient with respect to ``x`` (N, 3, height, width), from that with respect to ``halved(x)``."""
+    spread = F.conv_transpose2d(g, _kernel(g), stride=2, groups=g.shape[1])
+    rows, columns = height + 2 - spread.shape[2], width + 2 - spread.shape[3]  # 1 where the side is odd
+    g = F.pad(spread, (0, columns, 0, rows))
+    for dim in (2, 3):
+        before, inside, after = g.split([1, g.shape[dim] - 2, 1], dim)
+        inside.narrow(dim, 0, 1).add_(before)
+        inside.narrow(dim, -1, 1).add_(after)
+        g = inside
+    return g.contiguous()
+
+
+def enlarged(x: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """A picture, or a change of one, at the size of the octave before."""
+    return F.interpolate(x, (height, width), mode="bicubic", align_corners=False)
+
+
+def _kernel(x: torch.Tensor) -> torch.Tensor:
+    taps = torch.tensor(TAPS, dtype=x.dtype, device=x.device)
+    return torch.outer(taps, taps).expand(x.shape[1], 1, -1, -1)
