@@ -10,7 +10,7 @@ from videostyle.settings import Settings
 from videostyle.stylise.sequence import stylise_frames
 from videostyle.stylise.stylizer import Stylizer
 
-QUICK = Settings(iterations=4, min_iterations=1, tolerance=0.0, precision="fp32", device="cpu")
+QUICK = Settings(iterations=4, min_iterations=1, tolerance=0.0, precision="fp32", device="cpu", grain_weight=0.0)
 
 
 @pytest.mark.parametrize(
