@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,12 @@ class Timing:
 
     def as_json(self) -> dict[str, Any]:
         return {"median_seconds": self.median, "iqr_seconds": self.interquartile_range, "seconds": list(self.seconds)}
+
+
+def octave_judge(folder: Path) -> Any:
+    """The module ``paint`` of that folder, which measures distances to a painting by octave."""
+    sys.path.insert(0, str(folder))
+    return import_module("paint")
 
 
 def interleaved(candidates: Mapping[str, Callable[[], object]], *, rounds: int, warm_up: int = 3) -> dict[str, Timing]:

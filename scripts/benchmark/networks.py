@@ -15,16 +15,14 @@ from the content and from the last network's picture; each goes to a folder ``pi
 import argparse
 import json
 import statistics
-import sys
 import time
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from common import say, write_json
+from common import octave_judge, say, write_json
 from PIL import Image
 
 from videostyle import Frame, Settings, Stylizer, stylise_frames
@@ -59,8 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _arguments(argv)
     keep_freed_memory()  # as the command line does
     torch.set_num_threads(arguments.threads)
-    sys.path.insert(0, str(arguments.judge))
-    paint: Any = import_module("paint")
+    paint = octave_judge(arguments.judge)
     out = arguments.output
     settings = {k: v for k, v in vars(arguments).items() if k in ("minutes", "steps", "starts", "size", "threads")}
     file = out / "networks.json"

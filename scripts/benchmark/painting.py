@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import say, write_json
+from common import octave_judge, say, write_json
 from PIL import Image
 
 from videostyle import Frame, Settings, Stylizer, stylise_frames
@@ -38,8 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _arguments(argv)
     keep_freed_memory()  # as the command line does
     torch.set_num_threads(arguments.threads)
-    sys.path.insert(0, str(arguments.judge))
-    paint: Any = import_module("paint")
+    paint = octave_judge(arguments.judge)
     like = content_judge()
     out, ways = arguments.output, dict(way(text, arguments.weights) for text in arguments.way)
     others = dict(text.split("=", 1) for text in arguments.others)

@@ -67,9 +67,8 @@ def test_ours_is_timed_by_the_same_rule(monkeypatch):
 
 def test_a_yardstick_as_a_share_ends_the_frame_at_that_loss():
     frames, style = [Frame(picture(32, 32), pts=i) for i in range(2)], picture(32, 32, seed=9)
-    settings = Settings(
-        tolerance=1e-9, iterations=20, min_iterations=1, precision="fp32", coherence=0.0, first_init="content"
-    ).replace(grain_weight=0.0)
+    settings = Settings(tolerance=1e-9, iterations=20, min_iterations=1, precision="fp32", coherence=0.0)
+    settings = settings.replace(first_init="content", grain_weight=0.0)
     plain = Stylizer(style, settings.replace(iterations=6), backbone=small_backbone())
     target = plain.optimise(frames[0].pixels, FrameTask("content", frames[0].pixels))[0].losses.without_priors.item()
     clip = frame.Clip(frames, style, [target, target])

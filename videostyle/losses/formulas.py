@@ -8,6 +8,8 @@ F, P: features of the picture and of the content, (N, C, H, W), after the ReLU. 
 VGG-19's layer, also for a smaller network behind the same layer name.
 """
 
+from functools import cache
+
 import torch
 
 # The picture size, in pixels a side, at which the content loss is the paper's own sum.
@@ -72,12 +74,17 @@ OPPONENT = ((3**-0.5, 3**-0.5, 3**-0.5), (2**-0.5, 0.0, -(2**-0.5)), (6**-0.5, -
 
 def opponent(x: torch.Tensor) -> torch.Tensor:
     """``x`` (N, 3, H, W) in RGB as brightness and two differences of colour, of the same shape."""
-    return torch.einsum("ij,njhw->nihw", torch.tensor(OPPONENT, dtype=x.dtype, device=x.device), x)
+    return torch.einsum("ij,njhw->nihw", _axes(x.dtype, x.device), x)
 
 
 def from_opponent(x: torch.Tensor) -> torch.Tensor:
     """`opponent` undone."""
-    return torch.einsum("ij,nihw->njhw", torch.tensor(OPPONENT, dtype=x.dtype, device=x.device), x)
+    return torch.einsum("ij,nihw->njhw", _axes(x.dtype, x.device), x)
+
+
+@cache  # a recorded CUDA graph may not copy from the host
+def _axes(dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    return torch.tensor(OPPONENT, dtype=dtype, device=device)
 
 
 def grain(x: torch.Tensor) -> torch.Tensor:

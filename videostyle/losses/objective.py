@@ -107,6 +107,7 @@ class Objective:
             prior.add_gradient(x, g)
         if self.coarser is None:
             return losses, g
+        del activations, taps  # their memory serves the coarser octaves
         of_coarser, gradient = self.coarser.value_and_gradient(halved(x))
         return self._with_coarser(losses, of_coarser), g.add_(halved_gradient(gradient, *x.shape[2:]))
 

@@ -1,5 +1,7 @@
 """Octaves of a picture: each has half the size of the one before it (Burt and Adelson 1983)."""
 
+from functools import cache
+
 import torch
 import torch.nn.functional as F
 
@@ -9,12 +11,14 @@ TAPS = (1 / 8, 3 / 8, 3 / 8, 1 / 8)
 
 def halved(x: torch.Tensor) -> torch.Tensor:
     """The next octave of ``x``, (N, 3, H, W) -> (N, 3, H // 2, W // 2); the border is repeated."""
-    return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), _kernel(x), stride=2, groups=x.shape[1])
+    return F.conv2d(
+        F.pad(x, (1, 1, 1, 1), mode="replicate"), _kernel(x.shape[1], x.dtype, x.device), stride=2, groups=x.shape[1]
+    )
 
 
 def halved_gradient(g: torch.Tensor, height: int, width: int) -> torch.Tensor:
     """The gradient with respect to ``x`` (N, 3, height, width), from that with respect to ``halved(x)``."""
-    spread = F.conv_transpose2d(g, _kernel(g), stride=2, groups=g.shape[1])
+    spread = F.conv_transpose2d(g, _kernel(g.shape[1], g.dtype, g.device), stride=2, groups=g.shape[1])
     rows, columns = height + 2 - spread.shape[2], width + 2 - spread.shape[3]  # 1 where the side is odd
     g = F.pad(spread, (0, columns, 0, rows))
     for dim in (2, 3):
@@ -30,6 +34,7 @@ def enlarged(x: torch.Tensor, height: int, width: int) -> torch.Tensor:
     return F.interpolate(x, (height, width), mode="bicubic", align_corners=False)
 
 
-def _kernel(x: torch.Tensor) -> torch.Tensor:
-    taps = torch.tensor(TAPS, dtype=x.dtype, device=x.device)
-    return torch.outer(taps, taps).expand(x.shape[1], 1, -1, -1)
+@cache  # a recorded CUDA graph may not copy from the host
+def _kernel(channels: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    taps = torch.tensor(TAPS, dtype=dtype, device=device)
+    return torch.outer(taps, taps).expand(channels, 1, -1, -1)

@@ -1,4 +1,4 @@
-"""How a run is saved, a network trained, a live session timed: settings that no frame depends on."""
+"""How a run is saved, a network trained and a live session timed."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What a style network is trained against: the product's objective at two sizes, and the style's colours."""
+"""What a style network is trained against: the objective at one octave, the style at another, and its colours."""
 
 from collections import deque
 from dataclasses import replace
