@@ -10,7 +10,7 @@ from distillation.student import Student, cross, gram, objective_taps
 from distillation.walkers import Batch, per_picture
 from videostyle.losses.content import ContentTarget
 from videostyle.losses.formulas import grain, total_variation, total_variation_gradient
-from videostyle.losses.gram import mean_gram
+from videostyle.losses.gram import SecondOrder, mean_gram
 from videostyle.losses.objective import LossWeights, Objective
 from videostyle.losses.style import LEAST_VARIATION, StyleTarget
 from videostyle.networks.compact import LAYERS
@@ -74,7 +74,7 @@ def teach(teacher: KeepingExtractor, batch: Batch, weights: LossWeights, parts: 
     objective = Objective(
         teacher,
         ContentTarget.of(content),
-        StyleTarget.of(style, total_variation(batch.style), grain(batch.style)),
+        StyleTarget.of({n: of_gram(g) for n, g in style.items()}, total_variation(batch.style), grain(batch.style)),
         per_picture(weights, parts),
     )
     teacher.wanted = weights.layers  # no deeper than the losses reach
@@ -83,6 +83,11 @@ def teach(teacher: KeepingExtractor, batch: Batch, weights: LossWeights, parts: 
     features = {n: teacher.last[n] for n in LAYERS if n != DEEPEST or DEEPEST in weights.layers}
     grams = {n: mean_gram(features[n]) for n in GRAMS if n in features}
     return Teaching(features, grams, content, style, gradient, losses.total)
+
+
+def of_gram(gram: torch.Tensor) -> SecondOrder:
+    """Statistics for Gatys's loss, which has no use for the mean."""
+    return SecondOrder(gram.new_zeros(gram.shape[:2]), gram)
 
 
 @dataclass

@@ -13,7 +13,7 @@ from videostyle.losses.gram import mean_gram
 from videostyle.losses.objective import LossWeights, Objective
 from videostyle.losses.pixel_losses import ColourPrior, TemporalPrior
 from videostyle.losses.style import StyleTarget
-from videostyle.losses.style_region import RegionGramLoss
+from videostyle.losses.style_region import RegionStyleLoss
 from videostyle.networks.backbone import layer_stride
 from videostyle.networks.feature_extractor import FeatureExtractor
 from videostyle.networks.weights import from_file
@@ -220,7 +220,7 @@ def test_a_region_is_the_same_looked_at_densely(dtype, near):
 
 
 def used_densely(made: Objective) -> set[bool]:
-    return {loss.index is None for loss in made.layer_losses if isinstance(loss, RegionGramLoss)}
+    return {loss.index is None for loss in made.layer_losses if isinstance(loss, RegionStyleLoss)}
 
 
 def test_a_whole_picture_as_a_region_adds_to_the_style_and_an_empty_region_is_none():

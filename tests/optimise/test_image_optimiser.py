@@ -24,6 +24,7 @@ SETTINGS = Settings(
     min_iterations=3,
     tolerance=0.0,
     history_size=5,
+    statistic="gram",
 )
 CONTENT = smooth_picture(*SIZE, seed=1)
 STYLE = picture(20, 26, seed=2).square()
@@ -42,9 +43,9 @@ def objective(made: ImageOptimiser) -> Objective:
 
 
 def test_the_settings_reach_the_objective():
-    given = Settings(content_weight=2.0, style_weight=3.0, tv_weight=4.0)
+    given = Settings(content_weight=2.0, style_weight=3.0, tv_weight=4.0, statistic="shifted")
     given = given.replace(content_layers=("conv1_1",), style_layers=("conv2_2", "conv3_1"))
-    assert loss_weights(given) == LossWeights(2.0, 3.0, 4.0, ("conv1_1",), ("conv2_2", "conv3_1"))
+    assert loss_weights(given) == LossWeights(2.0, 3.0, 4.0, ("conv1_1",), ("conv2_2", "conv3_1"), "shifted")
     assert loss_weights(given.replace(strength=1.0)).style == pytest.approx(300.0)
     assert loss_weights(given.replace(strength=0.0)).style == pytest.approx(0.03)
 

@@ -103,7 +103,7 @@ def test_calls_before_the_recording_leave_no_trace():
 def test_a_recording_owns_its_buffers():
     """The style is every frame's, priors and histories are the caller's: none may be written over."""
     made = recorded(run_eagerly)
-    style = {name: g.clone() for name, g in made.style.grams.items()}
+    style = {name: s.clone() for name, s in made.style.statistics.items()}
     first, history = made.run(CONTENTS[0], FrameTask("content", CONTENTS[0]))
     kept = history.pairs.clone(), first.pixels.clone()
     anchored_at = made.style.anchored_at(made.extractor, first.pixels, 2.0)
@@ -111,7 +111,9 @@ def test_a_recording_owns_its_buffers():
     made.run(CONTENTS[2], FrameTask("content", first.pixels, history=history))
     assert torch.equal(history.pairs, kept[0])
     assert torch.equal(first.pixels, kept[1])
-    assert all(torch.equal(made.style.grams[name], g) for name, g in style.items())
+    for name, kept_statistics in style.items():
+        for now, then in zip(made.style.statistics[name].tensors(), kept_statistics.tensors(), strict=True):
+            assert torch.equal(now, then)
 
 
 def test_looking_every_few_evaluations_stops_at_most_that_much_later():

@@ -65,9 +65,10 @@ def assert_anchored(position: SequenceState, stylizer: Stylizer, pixels: torch.T
     """The shot is held at what ``pixels`` have of the style."""
     assert position.state is not None
     anchored_at = stylizer.style_target(pixels).anchored_at(stylizer.extractor, pixels, ANCHOR_GAIN)
-    for layer, minimised_grams in position.state.style.minimised_grams.items():
-        assert torch.allclose(minimised_grams, anchored_at.minimised_grams[layer], rtol=1e-5, atol=1e-6)
-        assert not torch.allclose(minimised_grams, anchored_at.grams[layer], rtol=1e-2)
+    assert position.state.style.reached and anchored_at.reached
+    for layer, reached in position.state.style.reached.statistics.items():
+        assert torch.allclose(reached.gram, anchored_at.reached.statistics[layer].gram, rtol=1e-5, atol=1e-6)
+        assert not torch.allclose(reached.gram, anchored_at.statistics[layer].gram, rtol=1e-2)
 
 
 @pytest.mark.parametrize("evaluations", [60, 45])
@@ -321,7 +322,7 @@ def test_where_nothing_is_taken_to_a_goal_or_to_a_polished_one_none_is_measured(
 ) -> None:
     monkeypatch.setattr("videostyle.stylise.stylizer.load_backbone", lambda *_args, **_kinds: backbone)
     frames = [Frame(f.pixels / (1 + f.pts), pts=f.pts) for f in clip(FRAMES + 2)]
-    p = Watched(backbone, QUICK.replace(iterations=2).replace(**change))
+    p = Watched(backbone, QUICK.replace(iterations=2, statistic="gram").replace(**change))
     list(stylise_frames(frames, p))
     assert len(p.tasks) == len(frames)
 

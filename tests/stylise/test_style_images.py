@@ -26,7 +26,8 @@ def target(*images: StyleImage) -> StyleTarget:
 
 
 def assert_close(one: StyleTarget, other: StyleTarget) -> None:
-    torch.testing.assert_close(one.grams, other.grams)
+    for name, statistics in one.statistics.items():
+        torch.testing.assert_close(statistics.tensors(), other.statistics[name].tensors())
     torch.testing.assert_close(one.variation, other.variation)
 
 
@@ -46,15 +47,16 @@ def test_a_picture_twice_is_that_picture_and_one_without_weight_has_no_say():
 
 def test_two_pictures_are_blended_by_their_weights():
     one, other, both = target(StyleImage(ONE)), target(StyleImage(OTHER)), target(StyleImage(ONE, 3), StyleImage(OTHER))
-    for name, gram in both.grams.items():
-        torch.testing.assert_close(gram, 0.75 * one.grams[name] + 0.25 * other.grams[name])
+    for name, mixed in both.statistics.items():
+        torch.testing.assert_close(mixed.gram, 0.75 * one.statistics[name].gram + 0.25 * other.statistics[name].gram)
+        torch.testing.assert_close(mixed.mean, 0.75 * one.statistics[name].mean + 0.25 * other.statistics[name].mean)
     torch.testing.assert_close(both.variation.log(), 0.75 * one.variation.log() + 0.25 * other.variation.log())
 
 
 def test_a_pictures_scale_is_that_of_its_strokes():
     half = Stylizer(ONE, SETTINGS.replace(style_scale=0.75), backbone=small_backbone()).style_target(CONTENT)
     assert_close(target(StyleImage(ONE, scale=0.75)), half)
-    assert not torch.equal(half.grams["conv1_1"], target(StyleImage(ONE)).grams["conv1_1"])
+    assert not torch.equal(half.statistics["conv1_1"].gram, target(StyleImage(ONE)).statistics["conv1_1"].gram)
 
 
 @pytest.mark.parametrize("weights", [(), (0.0,), (1.0, -0.5), (math.nan,), (math.inf, 1.0)])

@@ -8,17 +8,19 @@ import torch
 from videostyle.kernels.loader import load_tested
 from videostyle.losses.gram import positions_by_channels
 from videostyle.losses.layer_loss import AddGradient, LayerLoss
-from videostyle.losses.style import GramLoss
-from videostyle.losses.style_region import RegionGramLoss
+from videostyle.losses.statistics import gatys_factor
+from videostyle.losses.style import StyleLoss
+from videostyle.losses.style_region import RegionStyleLoss
 from videostyle.networks.feature_extractor import Activations
 
 loaded_kernels = partial(load_tested, "videostyle.kernels.gram")
 
 
 def can_fuse(losses: Sequence[LayerLoss], x: torch.Tensor, device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether the kernels can do all style losses: those of one picture, in bf16, of a network without adapters."""
+    """Whether the kernels can do all style losses: Gram matrices of one picture, in bf16, of a network
+    without adapters."""
     style = [loss for loss in losses if loss.term != "content"]
-    known = all(isinstance(loss, GramLoss | RegionGramLoss) and loss.plain for loss in style)
+    known = all(isinstance(loss, StyleLoss | RegionStyleLoss) and loss.fusible for loss in style)
     fits = len(x) == 1 and dtype == torch.bfloat16 and device.type == "cuda"
     return bool(style) and known and fits and loaded_kernels() is not None
 
@@ -29,22 +31,34 @@ def style_and_region(
     """(the style's minimised loss, its loss, the region's loss, each (1,); what adds the gradients, by layer)."""
     kernels, sums, added = loaded_kernels(), list[torch.Tensor](), dict[str, AddGradient]()
     assert kernels is not None
-    regions: dict[str, RegionGramLoss] = {loss.layer: loss for loss in losses if isinstance(loss, RegionGramLoss)}
+    regions: dict[str, RegionStyleLoss] = {loss.layer: loss for loss in losses if isinstance(loss, RegionStyleLoss)}
     for loss in losses:
-        if not isinstance(loss, GramLoss):
+        if not isinstance(loss, StyleLoss):
             continue
-        flat, k, factor = positions_by_channels(activations[loss.layer])[0], loss.anchor_gain, loss.factor
+        flat, k, factor = positions_by_channels(activations[loss.layer])[0], loss.anchor_gain, loss.share
+        factor *= gatys_factor(loss.described)
         scales = loss.weight * k * factor / len(flat), k * factor / 4, factor / 4
         region = regions.get(loss.layer)
         weights = None if region is None else region.position_weights
-        of_region = None if region is None else (weights, region.share, region.weight * factor, factor / 4)
-        targets = loss.minimised_target[0], loss.target[0]
-        slopes, found = kernels.slope_and_loss(flat, *targets, scales, of_region)
+        slope_scale, region_scale = loss.weight * gatys_factor(loss.described), gatys_factor(loss.described) / 4
+        of_region = None if region is None else (weights, region.share, slope_scale, region_scale)
+        wanted, offset = _anchored_target(loss)
+        slopes, found = kernels.slope_and_loss(flat, wanted, loss.target.gram[0], scales, of_region)
+        found[0, 0] += offset * factor / 4
         add = partial(kernels.add_style_through_relu, flat=flat, slopes=slopes, weights=weights)
         added[loss.layer] = partial(_masked, add)
         sums.append(found)
     minimised, style, region_loss = torch.cat(sums).sum(0).split(1)
     return minimised, style, region_loss, added
+
+
+def _anchored_target(loss: StyleLoss) -> tuple[torch.Tensor, torch.Tensor | float]:
+    """(B, c) with |G - A|^2 + (k - 1) |G - G0|^2 = k |G - B|^2 + c, A the style's, G0 what is reached of it."""
+    style, k = loss.target.gram[0], loss.anchor_gain
+    if loss.reached is None:
+        return style, 0.0
+    reached = loss.reached.gram[0]
+    return torch.lerp(reached, style, 1 / k), (1 - 1 / k) * (style - reached).square().sum()
 
 
 def _masked(add: AddGradient, _flat: torch.Tensor, g: torch.Tensor | None) -> torch.Tensor:

@@ -8,6 +8,7 @@ from typing import Self, TypeVar
 
 import torch
 
+from videostyle.losses.gram import SecondOrder
 from videostyle.networks.backbone import Backbone, LayerReference
 
 T = TypeVar("T")
@@ -49,23 +50,42 @@ class LayerLoss(ABC):
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer as losses see it. ``metric``: ``reference.metric()`` on the device, float32 or better."""
+    """A layer as losses see it. ``metric``, ``adapter``: the reference's on the device, float32 or better."""
 
     name: str
     reference: LayerReference
     metric: torch.Tensor | None
+    adapter: torch.Tensor | None
 
     @classmethod
     def of(cls, backbone: Backbone, name: str, device: torch.device, dtype: torch.dtype) -> "Layer":
         """For features in ``dtype`` on ``device``."""
         reference = backbone.references[name]
-        metric = reference.metric()
         wide = torch.promote_types(dtype, torch.float32)
-        return cls(name, reference, None if metric is None else metric.to(device, wide))
+        both = (None if t is None else t.to(device, wide) for t in (reference.metric(), reference.adapter))
+        return cls(name, reference, *both)
 
     def distance_gradient(self, difference: torch.Tensor) -> torch.Tensor:
         """Q D Q for differences D of Gram matrices, (..., C, C): half the gradient of |A D A'|^2 (`LayerReference`)."""
         return difference if self.metric is None else self.metric @ difference @ self.metric
+
+    def pulled(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Q d for differences d of means, (N, C): half the gradient of |A d|^2."""
+        return vectors if self.metric is None else vectors @ self.metric
+
+    def adapted(self, statistics: SecondOrder) -> SecondOrder:
+        """Those of the reference features s A F, from those of F."""
+        a, s = self.adapter, self.reference.scale
+        if a is None:
+            return SecondOrder(s * statistics.mean, s**2 * statistics.gram)
+        return SecondOrder(s * statistics.mean @ a.T, s**2 * (a @ statistics.gram @ a.T))
+
+    def slope_back(self, slope: SecondOrder) -> SecondOrder:
+        """The slope in the statistics of F, from that in those of the reference features."""
+        a, s = self.adapter, self.reference.scale
+        if a is None:
+            return SecondOrder(s * slope.mean, s**2 * slope.gram)
+        return SecondOrder(s * slope.mean @ a, s**2 * (a.T @ slope.gram @ a))
 
 
 def with_own_tensors(loss: T) -> T:
@@ -75,6 +95,6 @@ def with_own_tensors(loss: T) -> T:
     return made
 
 
-def per_sample(weight: Weight) -> Weight:
-    """A weight that multiplies (N, ., .)."""
-    return weight.view(-1, 1, 1) if isinstance(weight, torch.Tensor) else weight
+def per_sample(weight: Weight, dimensions: int = 2) -> Weight:
+    """A weight that multiplies (N, ., .), or as many other ``dimensions``."""
+    return weight.view(-1, *[1] * dimensions) if isinstance(weight, torch.Tensor) else weight

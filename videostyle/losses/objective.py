@@ -1,6 +1,6 @@
 """The objective of Gatys et al. (`formulas`) and its gradient: a sum of losses on features and on pixels.
 
-Another statistic is another `LayerLoss` in `style_losses`.
+Another statistic is another `Distance` in `statistics`.
 """
 
 import copy
@@ -14,20 +14,24 @@ from videostyle.losses.gram import positions_by_channels
 from videostyle.losses.layer_loss import AddGradient, Layer, LayerLoss, Weight
 from videostyle.losses.octaves import halved, halved_gradient
 from videostyle.losses.pixel_losses import Prior, VariationLoss
-from videostyle.losses.style import GramLoss, StyleTarget
-from videostyle.losses.style_region import RegionGramLoss
+from videostyle.losses.style import StyleLoss, StyleTarget
+from videostyle.losses.style_region import RegionStyleLoss
 from videostyle.networks.feature_extractor import Activations, FeatureExtractor
 
 
 @dataclass(frozen=True)
 class LossWeights:
-    """alpha (``content``), beta (``style``) and the layers they act on; w_l = 1 / number of style layers."""
+    """alpha (``content``), beta (``style``) and the layers they act on; w_l = 1 / number of style layers.
+
+    ``statistic``: the style's, a name from ``STATISTICS``.
+    """
 
     content: Weight
     style: Weight
     tv: float
     content_layers: tuple[str, ...]
     style_layers: tuple[str, ...]
+    statistic: str = "gram"
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -55,7 +59,7 @@ class Objective:
     tv is ``weights.tv`` plus beta w_l times ``LayerReference.smoothness`` of each style layer, whose ``variation`` is
     minimised beside it (`VariationLoss`). Where ``style`` has several octaves, L_style is the mean over those of the
     picture (Snelgrove 2017, "High-resolution multi-scale neural texture synthesis"). ``priors``: losses on the pixels.
-    ``region``: (1, 1, H, W) in [0, 1], pixels with a style loss of their own (`RegionGramLoss`; one picture, no batch);
+    ``region``: (1, 1, H, W) in [0, 1], with a style loss of their own (`RegionStyleLoss`; one picture, no batch);
     ``dense`` is by default whether the device is not a CPU. Shapes are fixed by the content.
     """
 
@@ -114,16 +118,14 @@ class Objective:
     def tensors(self) -> list[torch.Tensor]:
         """Its tensors that change from frame to frame, in a fixed order."""
         of_layers = [t for loss in self.layer_losses for t in loss.tensors()]
-        of_style = [self.style.variation, self.style.minimised_variation]
+        of_style = self.style.tensors()
         of_coarser = [] if self.coarser is None else self.coarser.tensors()
         return [*of_layers, *of_style, *(t for prior in self.priors for t in prior.tensors()), *of_coarser]
 
     def clone(self) -> "Objective":
         """A copy with tensors of its own."""
         made = copy.copy(self)
-        made.style = copy.copy(self.style)
-        made.style.variation = self.style.variation.clone()
-        made.style.minimised_variation = self.style.minimised_variation.clone()
+        made.style = self.style.clone()
         made.layer_losses = [loss.clone() for loss in self.layer_losses]
         made.variation = None if self.variation is None else replace(self.variation, style=made.style)
         made.priors = tuple(prior.clone() for prior in self.priors)
@@ -174,8 +176,8 @@ class Objective:
 
 def style_losses(layers: dict[str, Layer], style: StyleTarget, weights: LossWeights) -> list[LayerLoss]:
     """The style's loss on each of its layers."""
-    count = len(weights.style_layers)
-    return [GramLoss(layers[name], style, weights.style, count) for name in weights.style_layers]
+    count, statistic = len(weights.style_layers), weights.statistic
+    return [StyleLoss(layers[name], style, weights.style, count, statistic) for name in weights.style_layers]
 
 
 def region_losses(
@@ -186,8 +188,8 @@ def region_losses(
         return []
     assert isinstance(weights.style, float), "a region is of one picture"
     dense = region.device.type != "cpu" if dense is None else dense
-    count = len(weights.style_layers)
-    return [RegionGramLoss(layers[name], style, weights.style, count, region, dense) for name in weights.style_layers]
+    of_all = weights.style, len(weights.style_layers), weights.statistic, region, dense
+    return [RegionStyleLoss(layers[name], style, *of_all) for name in weights.style_layers]
 
 
 def _variation_loss(layers: dict[str, Layer], style: StyleTarget, weights: LossWeights) -> VariationLoss | None:

@@ -1,13 +1,15 @@
-"""The style loss: statistics of the style picture, and the Gram loss of a layer."""
+"""The style loss: statistics of the style picture, and the loss of a layer."""
 
+import copy
 from functools import partial
 
 import torch
 
 from videostyle.losses.formulas import grain, total_variation
-from videostyle.losses.gram import mean_gram
+from videostyle.losses.gram import SecondOrder, add_to_positions
 from videostyle.losses.layer_loss import Layer, LayerLoss, LayerValue, Weight, per_sample
 from videostyle.losses.octaves import halved
+from videostyle.losses.statistics import STATISTICS
 from videostyle.networks.feature_extractor import FeatureExtractor
 
 # Least total variation (`formulas.total_variation`) that counts: neighbours differ by a tenth of a level in 255.
@@ -17,11 +19,11 @@ LEAST_GRAIN = 1e-7
 
 
 class StyleTarget:
-    """A style's mean Gram matrices and total variation: computed once per picture and size.
+    """A style's statistics: computed once per picture and size.
 
-    ``grams``, ``variation``: the style's own, (N, C, C) by layer and (N,), for the reported losses.
-    ``minimised_grams``, ``minimised_variation``, ``anchor_gain``: for the minimised loss; see `anchored_at`.
-    ``grain``: (N, 3), `formulas.grain`. ``coarser``: the same of the picture's next octave; None for the last one.
+    ``statistics``: by layer, of its features. ``variation``: (N,), `formulas.total_variation`. ``grain``: (N, 3),
+    `formulas.grain`. ``coarser``: the same of the picture's next octave; None for the last one. ``reached``,
+    ``anchor_gain``: see `anchored_at`.
     """
 
     def __init__(
@@ -29,20 +31,20 @@ class StyleTarget:
     ) -> None:
         activations = extractor.forward(picture, layers)
         coarser = None if octaves == 1 else StyleTarget(extractor, halved(picture), layers, octaves - 1)
-        grams = {name: mean_gram(activations[name]) for name in layers}
-        self._set(grams, total_variation(picture), grain(picture).to(extractor.device), coarser)
+        statistics = {name: SecondOrder.of(activations[name]) for name in layers}
+        self._set(statistics, total_variation(picture), grain(picture).to(extractor.device), coarser)
 
     @classmethod
     def of(
         cls,
-        grams: dict[str, torch.Tensor],
+        statistics: dict[str, SecondOrder],
         variation: torch.Tensor,
         grain: torch.Tensor,
         coarser: "StyleTarget | None" = None,
     ) -> "StyleTarget":
         """From the statistics themselves."""
         target = cls.__new__(cls)
-        target._set(grams, variation, grain, coarser)
+        target._set(statistics, variation, grain, coarser)
         return target
 
     @property
@@ -52,92 +54,120 @@ class StyleTarget:
 
     @classmethod
     def blend(cls, targets: "list[StyleTarget]", weights: list[float]) -> "StyleTarget":
-        """The weighted mean of several styles' Gram matrices and of the logarithms of their variation and grain.
+        """The weighted mean of several styles' statistics and of the logarithms of their variation and grain.
 
         ``weights`` sum to 1.
         """
         if len(targets) == 1:
             return targets[0]
-        grams = {
-            name: sum((w * t.grams[name] for t, w in zip(targets, weights, strict=True)), torch.zeros(()))
-            for name in targets[0].grams
-        }
         shares = torch.tensor(weights, device=targets[0].variation.device)
-        variation, grain = (
-            torch.einsum("k,k...->...", shares, torch.stack([getattr(t, name) for t in targets]).log()).exp()
-            for name in ("variation", "grain")
-        )
+
+        def mean(parts: list[torch.Tensor]) -> torch.Tensor:
+            return torch.einsum("k,k...->...", shares.to(parts[0].dtype), torch.stack(parts))
+
+        found = {name: [t.statistics[name] for t in targets] for name in targets[0].statistics}
+        statistics = {
+            name: SecondOrder(mean([p.mean for p in parts]), mean([p.gram for p in parts]))
+            for name, parts in found.items()
+        }
+        variation, grain = (mean([getattr(t, name).log() for t in targets]).exp() for name in ("variation", "grain"))
         coarser = [t.coarser for t in targets if t.coarser is not None]
-        return cls.of(grams, variation, grain, cls.blend(coarser, weights) if coarser else None)
+        return cls.of(statistics, variation, grain, cls.blend(coarser, weights) if coarser else None)
 
     def _set(
         self,
-        grams: dict[str, torch.Tensor],
+        statistics: dict[str, SecondOrder],
         variation: torch.Tensor,
         grain: torch.Tensor,
         coarser: "StyleTarget | None",
     ) -> None:
-        self.grams, self.minimised_grams, self.anchor_gain, self.coarser = grams, grams, 1.0, coarser
-        self.variation = self.minimised_variation = variation.clamp_min(LEAST_VARIATION)
-        self.grain = grain.clamp_min(LEAST_GRAIN)
+        self.statistics, self.coarser = statistics, coarser
+        self.variation, self.grain = variation.clamp_min(LEAST_VARIATION), grain.clamp_min(LEAST_GRAIN)
+        self.reached: StyleTarget | None = None
+        self.anchor_gain = 1.0
 
     def anchored_at(self, extractor: FeatureExtractor, picture: torch.Tensor, anchor_gain: float) -> "StyleTarget":
         """The same style, anchored at ``picture``: for the frames after it, once it has converged.
 
-        With G0 the picture's Gram matrix and k = ``anchor_gain``, k |G - (G0 + (A - G0) / k)|^2 is minimised. At G0 its
-        gradient is that of |G - A|^2, so that a converged picture stays converged; its curvature is k times as high.
-        The logarithm of the total variation is anchored in the same way. Of our own making, not from a paper.
+        With D a distance of statistics, k - 1 times D from those that ``picture`` has reached is minimised beside D
+        from the style's, where k = ``anchor_gain``. There its gradient is that of D alone, so that a converged picture
+        stays converged; its curvature is about k times as high. The logarithm of the total variation is anchored in
+        the same way. Of our own making, not from a paper.
         """
-        reached, gain = StyleTarget(extractor, picture, tuple(self.grams)), 1 / anchor_gain
-        reached.minimised_grams = {name: torch.lerp(g, self.grams[name], gain) for name, g in reached.grams.items()}
-        way = torch.lerp(reached.variation.log(), self.variation.log(), gain)
-        reached.minimised_variation, reached.variation = way.exp(), self.variation
-        reached.grams, reached.grain, reached.anchor_gain = self.grams, self.grain, anchor_gain
+        anchored = copy.copy(self)
+        anchored.reached, anchored.anchor_gain = StyleTarget(extractor, picture, tuple(self.statistics)), anchor_gain
         if self.coarser is not None:
-            reached.coarser = self.coarser.anchored_at(extractor, halved(picture), anchor_gain)
-        return reached
+            anchored.coarser = self.coarser.anchored_at(extractor, halved(picture), anchor_gain)
+        return anchored
+
+    @property
+    def minimised_variation(self) -> torch.Tensor:
+        """1/k of the way from the variation that is reached to the style's, in logarithms."""
+        if self.reached is None:
+            return self.variation
+        return torch.lerp(self.reached.variation.log(), self.variation.log(), 1 / self.anchor_gain).exp()
+
+    def tensors(self) -> list[torch.Tensor]:
+        """Those of its total variation, in a fixed order."""
+        return [self.variation] if self.reached is None else [self.variation, self.reached.variation]
+
+    def clone(self) -> "StyleTarget":
+        """The same with its own ``tensors``."""
+        made = copy.copy(self)
+        made.variation = self.variation.clone()
+        made.reached = None if self.reached is None else self.reached.clone()
+        return made
 
 
-def style_factor(layer: Layer, layers: int) -> float:
-    """w_l s^4 / N_l^2, so that w_l E_l is a quarter of it times |G / M_x - A / M_a|^2; w_l = 1 / ``layers``."""
-    return layer.reference.scale**4 / (layer.reference.channels**2 * layers)
+class StyleLoss(LayerLoss):
+    """w_l E_l of the whole picture by a distance of ``STATISTICS``, anchored if ``style`` is; w_l = 1 / ``layers``.
 
-
-class GramLoss(LayerLoss):
-    """w_l E_l (``formulas.style_loss``) of the whole picture, anchored if ``style`` is.
-
-    ``layers``: number of style layers. The gradient is w_l / (N^2 M) (G / M_x - A / M_a) F.
+    The gradient is (2 F slope of G + slope of m) / M.
     """
 
     term = "style"
 
-    def __init__(self, layer: Layer, style: StyleTarget, weight: Weight, layers: int) -> None:
-        self.layer, self.weight, self._layer = layer.name, weight, layer
-        self.target, self.minimised_target = style.grams[layer.name], style.minimised_grams[layer.name]
-        self.anchor_gain, self.factor = style.anchor_gain, style_factor(layer, layers)
+    def __init__(self, layer: Layer, style: StyleTarget, weight: Weight, layers: int, statistic: str) -> None:
+        self.layer, self.weight, self.described, self.share = layer.name, weight, layer, 1 / layers
+        self.statistic, self.anchor_gain = statistic, style.anchor_gain
+        self.target = style.statistics[layer.name]
+        self.reached = None if style.reached is None else style.reached.statistics[layer.name]
 
     def evaluate(self, features: torch.Tensor) -> LayerValue:
-        gram, k, factor = mean_gram(features), self.anchor_gain, self.factor
+        found = SecondOrder.of(features)
+        loss, slope = self._distance(found, self.target)
+        minimised = loss
+        if self.reached is not None:
+            held, back = self._distance(found, self.reached)
+            minimised = loss + (self.anchor_gain - 1) * held
+            slope = slope.plus(back, self.anchor_gain - 1)
         positions = features.shape[2] * features.shape[3]
-        difference = gram - self.minimised_target
-        toward = self._layer.distance_gradient(difference)
-        slope = toward * per_sample(self.weight * k * factor / positions)
-        loss = minimised = k * factor / 4 * (difference * toward).sum((1, 2))
-        if k != 1:
-            difference = gram - self.target
-            loss = factor / 4 * (difference * self._layer.distance_gradient(difference)).sum((1, 2))
-        return LayerValue(loss, minimised, partial(_add_product, slope))
+        add = partial(add_slopes, slope, self.weight, self.share / positions)
+        return LayerValue(self.share * loss, self.share * minimised, add)
+
+    def _distance(self, found: SecondOrder, wanted: SecondOrder) -> tuple[torch.Tensor, SecondOrder]:
+        return STATISTICS[self.statistic](self.described, found, wanted, self.target)
 
     @property
-    def plain(self) -> bool:
-        """Whether it has one weight and the network no adapter, as the kernels need it."""
-        return self._layer.metric is None and not isinstance(self.weight, torch.Tensor)
+    def fusible(self) -> bool:
+        """Whether it is of Gram matrices, with one weight, of a network without adapter, as the kernels need it."""
+        plain = self.described.metric is None and not isinstance(self.weight, torch.Tensor)
+        return plain and self.statistic == "gram"
 
     def tensors(self) -> list[torch.Tensor]:
-        return [self.target, self.minimised_target]
+        return [*self.target.tensors(), *([] if self.reached is None else self.reached.tensors())]
+
+    def clone(self) -> "StyleLoss":
+        made = copy.copy(self)
+        made.target = self.target.clone()
+        made.reached = None if self.reached is None else self.reached.clone()
+        return made
 
 
-def _add_product(slope: torch.Tensor, flat: torch.Tensor, g: torch.Tensor | None) -> torch.Tensor:
-    """F times ``slope`` (N, C, C)."""
-    slope = slope.to(flat.dtype)
-    return torch.bmm(flat, slope) if g is None else g.baddbmm_(flat, slope)
+def add_slopes(
+    slope: SecondOrder, weight: Weight, factor: float, flat: torch.Tensor, g: torch.Tensor | None
+) -> torch.Tensor:
+    """``g`` plus ``weight`` times ``factor`` times (2 F ``slope.gram`` + ``slope.mean``), F = ``flat`` (N, M, C)."""
+    of_gram = (slope.gram * per_sample(weight) * (2 * factor)).to(flat.dtype)
+    g = torch.bmm(flat, of_gram) if g is None else g.baddbmm_(flat, of_gram)
+    return add_to_positions(g, slope.mean * per_sample(weight, 1) * factor)

@@ -5,17 +5,18 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 
-from videostyle.losses.gram import positions_by_channels, sliced_product
+from videostyle.losses.gram import SecondOrder, positions_by_channels, sliced_product
 from videostyle.losses.layer_loss import Layer, LayerLoss, LayerValue
-from videostyle.losses.style import StyleTarget, style_factor
+from videostyle.losses.statistics import STATISTICS
+from videostyle.losses.style import StyleTarget
 from videostyle.networks.backbone import layer_stride
 
 # Weight of a region's style loss beside the picture's: its Gram matrix is noisy, and at 1 the rest of the picture pays.
 REGION_WEIGHT = 0.1
 
 
-class RegionGramLoss(LayerLoss):
-    """w_l E_l of the mean Gram matrix of a soft mask's pixels, times REGION_WEIGHT and the mean of the mask.
+class RegionStyleLoss(LayerLoss):
+    """w_l E_l of the statistics of a soft mask's pixels, times REGION_WEIGHT and the mean of the mask.
 
     ``mask``: (1, 1, H, W) in [0, 1], of one picture. ``dense``: use all positions, not the region's alone: a GPU takes
     less time for it, and a CUDA graph needs shapes that never change.
@@ -24,10 +25,17 @@ class RegionGramLoss(LayerLoss):
     term = "region"
 
     def __init__(
-        self, layer: Layer, style: StyleTarget, weight: float, layers: int, mask: torch.Tensor, dense: bool
+        self,
+        layer: Layer,
+        style: StyleTarget,
+        weight: float,
+        layers: int,
+        statistic: str,
+        mask: torch.Tensor,
+        dense: bool,
     ) -> None:
-        self.layer, self.weight, self._layer, self.target = layer.name, weight, layer, style.grams[layer.name]
-        self.factor, self.share = style_factor(layer, layers), REGION_WEIGHT * mask.mean()
+        self.layer, self.weight, self._layer, self.statistic = layer.name, weight, layer, statistic
+        self.target, self.share = style.statistics[layer.name], REGION_WEIGHT / layers * mask.mean()
         size = [side // layer_stride(layer.name) for side in mask.shape[2:]]
         weights = F.interpolate(mask, size, mode="area").flatten()
         weights = weights / weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
@@ -38,22 +46,30 @@ class RegionGramLoss(LayerLoss):
         flat, index = positions_by_channels(features)[0], self.index
         if index is not None:
             flat = flat[index].to(self.position_weights.dtype)
-        weighted = flat * self.position_weights[:, None].to(flat.dtype)
+        weights = self.position_weights[:, None].to(flat.dtype)
+        weighted = flat * weights
         gram = weighted.T @ flat if index is not None else sliced_product(weighted[None], flat[None])[0]
-        difference = gram - self.target[0]
-        toward = self._layer.distance_gradient(difference)
-        slope = toward * (self.weight * self.factor * self.share)
-        loss = self.factor / 4 * self.share * (difference * toward).sum()
-        return LayerValue(loss, loss, partial(_add_rows, index, weighted @ slope.to(weighted.dtype)))
+        wide = torch.promote_types(flat.dtype, torch.float32)
+        found = SecondOrder(weighted.sum(0, dtype=wide)[None], gram[None])
+        loss, slope = STATISTICS[self.statistic](self._layer, found, self.target, self.target)
+        factor = self.weight * self.share
+        of_gram, of_mean = (slope.gram[0] * (2 * factor)).to(flat.dtype), (slope.mean * factor).to(flat.dtype)
+        gradient = weighted @ of_gram + weights * of_mean
+        return LayerValue(self.share * loss[0], self.share * loss[0], partial(_add_rows, index, gradient))
 
     @property
-    def plain(self) -> bool:
-        """Whether the network has no adapter and all positions are used, as the kernels need it."""
-        return self._layer.metric is None and self.index is None
+    def fusible(self) -> bool:
+        """Whether it is of Gram matrices of all positions, of a network without adapter, as the kernels need it."""
+        return self._layer.metric is None and self.index is None and self.statistic == "gram"
 
     def tensors(self) -> list[torch.Tensor]:
         index = [] if self.index is None else [self.index]
-        return [self.target, self.share, *index, self.position_weights]
+        return [*self.target.tensors(), self.share, *index, self.position_weights]
+
+    def clone(self) -> "RegionStyleLoss":
+        made = super().clone()
+        made.target = self.target.clone()
+        return made
 
 
 def _add_rows(

@@ -25,7 +25,7 @@ STILL = 3 / 255  # a pixel of the source stands still if its luma's standard dev
 
 
 def style_distance(extractor: FeatureExtractor, picture: torch.Tensor, style: StyleTarget) -> float:
-    """The style loss of ``picture``: mean of E_l over the layers of ``style``, as the objective has it, unweighted."""
+    """The style loss of ``picture``: mean of Gatys's E_l over the layers of ``style``, unweighted."""
     return _losses(extractor, picture, picture, style, ()).style.item()
 
 
@@ -38,16 +38,16 @@ def masked_style_distance(
     The mask is averaged down to every layer's size and weighs the positions; a Gram is divided by the sum of its
     weights (its own M). NaN where the mask shows nothing.
     """
-    activations, found = extractor.forward(picture, tuple(style.grams)), 0.0
-    for name, wanted in style.grams.items():
+    activations, found = extractor.forward(picture, tuple(style.statistics)), 0.0
+    for name, wanted in style.statistics.items():
         features, references = activations[name].float(), extractor.backbone.references[name]
         weights = F.interpolate(mask.to(features), tuple(features.shape[2:]), mode="area").flatten(2)
         flat = features.flatten(2)
-        difference = (flat * weights) @ flat.transpose(1, 2) / weights.sum() - wanted
+        difference = (flat * weights) @ flat.transpose(1, 2) / weights.sum() - wanted.gram
         metric = references.metric()
         pulled = difference if metric is None else metric.to(difference) @ difference @ metric.to(difference)
         found += references.scale**4 / (4 * references.channels**2) * (difference * pulled).sum().item()
-    return found / len(style.grams)
+    return found / len(style.statistics)
 
 
 def content_distance(
@@ -64,7 +64,7 @@ def _losses(
     style: StyleTarget,
     layers: tuple[str, ...],
 ) -> Losses:
-    weights = LossWeights(1.0, 1.0, 0.0, layers, tuple(style.grams))
+    weights = LossWeights(1.0, 1.0, 0.0, layers, tuple(style.statistics))
     return Objective(extractor, ContentTarget(extractor, content, layers), style, weights).value(picture)
 
 

@@ -143,6 +143,7 @@ def loss_weights(settings: Settings) -> LossWeights:
         tv=settings.tv_weight,
         content_layers=settings.content_layers,
         style_layers=settings.style_layers,
+        statistic=settings.statistic,
     )
 
 

@@ -71,6 +71,12 @@ class Settings(CheckedSettings):
         above=0.0,
         maximum=8.0,
     )
+    statistic: str = rare_setting(
+        "covariance",
+        "what of the features is the style: their mean and covariance, their Gram matrix (as in the presentation), "
+        "that of features minus the style's mean, or the Wasserstein distance of Gaussians",
+        choices=("covariance", "gram", "shifted", "wasserstein"),
+    )
     octaves: int | None = rare_setting(
         None,
         "octaves of the picture at which the style is judged, each half the size of the one before (default: down to "

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from videostyle.losses.gram import SecondOrder
 from videostyle.losses.style import StyleTarget
 from videostyle.optimise.lbfgs import History
 from videostyle.optimise.stopping import LossTarget
@@ -49,4 +50,4 @@ class SequenceState:
 
 
 # The classes that a SequenceState is made of, for whoever stores it.
-SEQUENCE_STATE_TYPES = (SequenceState, ShotState, LossTarget, History, Coverage, StyleTarget, ColourAnchor)
+SEQUENCE_STATE_TYPES = (SequenceState, ShotState, LossTarget, History, Coverage, StyleTarget, SecondOrder, ColourAnchor)
