@@ -8,7 +8,7 @@ import torch
 from videostyle.kernels.loader import load_tested
 from videostyle.losses.gram import positions_by_channels
 from videostyle.losses.layer_loss import AddGradient, LayerLoss
-from videostyle.losses.statistics import gatys_factor
+from videostyle.losses.statistics import GramDistance
 from videostyle.losses.style import StyleLoss
 from videostyle.losses.style_region import RegionStyleLoss
 from videostyle.networks.feature_extractor import Activations
@@ -35,15 +35,15 @@ def style_and_region(
     for loss in losses:
         if not isinstance(loss, StyleLoss):
             continue
-        flat, k, factor = positions_by_channels(activations[loss.layer])[0], loss.anchor_gain, loss.share
-        factor *= gatys_factor(loss.described)
+        assert isinstance(loss.distance, GramDistance)
+        flat, k, whole = positions_by_channels(activations[loss.layer])[0], loss.anchor_gain, loss.distance.factor
+        factor = whole * loss.share
         scales = loss.weight * k * factor / len(flat), k * factor / 4, factor / 4
         region = regions.get(loss.layer)
         weights = None if region is None else region.position_weights
-        slope_scale, region_scale = loss.weight * gatys_factor(loss.described), gatys_factor(loss.described) / 4
-        of_region = None if region is None else (weights, region.share, slope_scale, region_scale)
+        of_region = None if region is None else (weights, region.share, loss.weight * whole, whole / 4)
         wanted, offset = _anchored_target(loss)
-        slopes, found = kernels.slope_and_loss(flat, wanted, loss.target.gram[0], scales, of_region)
+        slopes, found = kernels.slope_and_loss(flat, wanted, loss.distance.gram[0], scales, of_region)
         found[0, 0] += offset * factor / 4
         add = partial(kernels.add_style_through_relu, flat=flat, slopes=slopes, weights=weights)
         added[loss.layer] = partial(_masked, add)
@@ -54,10 +54,10 @@ def style_and_region(
 
 def _anchored_target(loss: StyleLoss) -> tuple[torch.Tensor, torch.Tensor | float]:
     """(B, c) with |G - A|^2 + (k - 1) |G - G0|^2 = k |G - B|^2 + c, A the style's, G0 what is reached of it."""
-    style, k = loss.target.gram[0], loss.anchor_gain
-    if loss.reached is None:
+    style, k = loss.distance.gram[0], loss.anchor_gain
+    if loss.held is None:
         return style, 0.0
-    reached = loss.reached.gram[0]
+    reached = loss.held.gram[0]
     return torch.lerp(reached, style, 1 / k), (1 - 1 / k) * (style - reached).square().sum()
 
 

@@ -1,103 +1,182 @@
 """What of a layer's features is the style: distances of their mean and Gram matrix from the style's, and their slopes.
 
-m, G: mean and mean Gram matrix of the picture's features; m*, G*: the style's. S = G - m m' and S*: their covariances.
+m, G: mean and mean Gram matrix of the picture's features; m*, G*: those wanted. S = G - m m' and S*: their covariances.
 """
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 
 import torch
 
 from videostyle.losses.gram import SecondOrder, outer
-from videostyle.losses.layer_loss import Layer
+from videostyle.losses.layer_loss import Layer, with_own_tensors
 
 # E_l where a relative distance is 1. Measured: with it a picture has about the content loss that it has with Gatys's.
 RELATIVE = 2e7
+# The same of the Wasserstein distance.
+RELATIVE_WASSERSTEIN = 1e8
 # Least variance of features in any direction, over the style's mean square: Wasserstein's slope is infinite at 0.
-LEAST_VARIANCE = 0.1
+LEAST_VARIANCE = 1.0
 # Newton-Schulz iterations of a matrix root: an eigenvalue far below the norm grows 2.25 times in one.
 ROOT_ITERATIONS = 24
-# (layer, the picture's statistics, those wanted, the style's, in whose units a relative distance is) -> (distance (N,),
-# its slopes). What is wanted is the style, or what an anchor has reached of it.
-Distance = Callable[[Layer, SecondOrder, SecondOrder, SecondOrder], tuple[torch.Tensor, SecondOrder]]
 
 
-def gram_distance(
-    layer: Layer, found: SecondOrder, wanted: SecondOrder, style: SecondOrder
-) -> tuple[torch.Tensor, SecondOrder]:
+class Distance(ABC):
+    """From the statistics ``wanted``, which are the style's, or what an anchor has reached of them.
+
+    ``style``: the style's own, in whose units a relative distance is. Tensors that depend on the two are made once.
+    """
+
+    def __init__(self, layer: Layer, wanted: SecondOrder, style: SecondOrder) -> None:
+        self.layer, self.mean, self.gram = layer, wanted.mean, wanted.gram
+
+    @abstractmethod
+    def __call__(self, found: SecondOrder) -> tuple[torch.Tensor, SecondOrder]:
+        """(E_l of ``found``, (N,), its slopes in m and G)."""
+
+    def tensors(self) -> list[torch.Tensor]:
+        """Its own, in a fixed order."""
+        return [t for t in vars(self).values() if torch.is_tensor(t)]
+
+    def clone(self) -> "Distance":
+        """A copy with tensors of its own."""
+        return with_own_tensors(self)
+
+
+class GramDistance(Distance):
     """|G - G*|^2 / (4 N_l^2) (Gatys eq. 4; ``formulas.style_loss``)."""
-    difference, factor = found.gram - wanted.gram, gatys_factor(layer)
-    toward = layer.distance_gradient(difference)
-    slope = SecondOrder(torch.zeros_like(found.mean), toward * (factor / 2))
-    return factor / 4 * (difference * toward).sum((1, 2)), slope
+
+    def __init__(self, layer: Layer, wanted: SecondOrder, style: SecondOrder) -> None:
+        super().__init__(layer, wanted, style)
+        self.factor = layer.reference.scale**4 / layer.reference.channels**2
+
+    def __call__(self, found: SecondOrder) -> tuple[torch.Tensor, SecondOrder]:
+        difference = found.gram - self.gram
+        toward = self.layer.distance_gradient(difference)
+        slope = SecondOrder(torch.zeros_like(found.mean), toward * (self.factor / 2))
+        return self.factor / 4 * (difference * toward).sum((1, 2)), slope
 
 
-def gatys_factor(layer: Layer) -> float:
-    """s^4 / N_l^2, four times that of |G - G*|^2."""
-    return layer.reference.scale**4 / layer.reference.channels**2
+class RelativeDistance(Distance):
+    """A distance that counts every layer alike, and a pale style as much as a strong one."""
+
+    def __init__(self, layer: Layer, wanted: SecondOrder, style: SecondOrder) -> None:
+        super().__init__(layer, wanted, style)
+        covariance = style.covariance
+        self.covariance_factor = RELATIVE / _positive((covariance * layer.distance_gradient(covariance)).sum((1, 2)))
+
+    def relative_square(self, difference: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """RELATIVE |A D A'|^2 / |A S A'|^2 with S the style's, for a difference D (N, C, C), and its slope in D."""
+        toward = self.layer.distance_gradient(difference)
+        value = self.covariance_factor * (difference * toward).sum((1, 2))
+        return value, 2 * _matrices(self.covariance_factor) * toward
 
 
-def shifted_distance(
-    layer: Layer, found: SecondOrder, wanted: SecondOrder, style: SecondOrder
-) -> tuple[torch.Tensor, SecondOrder]:
-    """|H - H*|^2 / |S*|^2 with H the Gram matrix of the features minus m* (Novak and Nikulin 2016 subtract 1)."""
+class ShiftedDistance(RelativeDistance):
+    """|H - H*|^2 / |S|^2: H is the Gram matrix of the features minus the style's mean, S the style's covariance.
 
-    def shifted(of: SecondOrder) -> torch.Tensor:
-        return of.gram - outer(of.mean, style.mean) - outer(style.mean, of.mean - style.mean)
-
-    value, slope = _relative_square(layer, shifted(found) - shifted(wanted), style.covariance)
-    return value, SecondOrder(-2 * times(slope, style.mean), slope)
-
-
-def covariance_distance(
-    layer: Layer, found: SecondOrder, wanted: SecondOrder, style: SecondOrder
-) -> tuple[torch.Tensor, SecondOrder]:
-    """|S - S*|^2 / |S*|^2 + |m - m*|^2 / |m*|^2: a Gram matrix takes a mean for a variance, and the other way round.
-
-    Relative: every layer counts alike, and a pale style as much as a strong one.
+    Novak and Nikulin 2016 ("Improving the Neural Algorithm of Artistic Style") subtract 1.
     """
-    of_covariance, slope = _relative_square(layer, found.covariance - wanted.covariance, style.covariance)
-    away = found.mean - wanted.mean
-    toward = layer.pulled(away)
-    factor = RELATIVE / _positive((style.mean * layer.pulled(style.mean)).sum(1))
-    value = of_covariance + factor * (away * toward).sum(1)
-    return value, SecondOrder(2 * factor[:, None] * toward - 2 * times(slope, found.mean), slope)
+
+    def __init__(self, layer: Layer, wanted: SecondOrder, style: SecondOrder) -> None:
+        super().__init__(layer, wanted, style)
+        self.shift = style.mean
+        self.shifted = self._shifted(wanted)
+
+    def __call__(self, found: SecondOrder) -> tuple[torch.Tensor, SecondOrder]:
+        value, slope = self.relative_square(self._shifted(found) - self.shifted)
+        return value, SecondOrder(-2 * times(slope, self.shift), slope)
+
+    def _shifted(self, of: SecondOrder) -> torch.Tensor:
+        return of.gram - outer(of.mean, self.shift) - outer(self.shift, of.mean - self.shift)
 
 
-def wasserstein_distance(
-    layer: Layer, found: SecondOrder, wanted: SecondOrder, style: SecondOrder
-) -> tuple[torch.Tensor, SecondOrder]:
-    """(|m - m*|^2 + tr(S + S* - 2 (R S R)^(1/2))) / tr G*, R the root of S*: the squared Wasserstein distance of
-    Gaussians (Dowson and Landau 1982). Its slope in S is 1 - R (R S R)^(-1/2) R, one minus the optimal transport.
+class CovarianceDistance(RelativeDistance):
+    """|S - S*|^2 / |S|^2 + |m - m*|^2 / |m|^2: a Gram matrix takes a mean for a variance, and the other way round."""
 
-    Departure: LEAST_VARIANCE is added to S and S* in every direction.
+    def __init__(self, layer: Layer, wanted: SecondOrder, style: SecondOrder) -> None:
+        super().__init__(layer, wanted, style)
+        self.covariance = wanted.covariance
+        self.mean_factor = RELATIVE / _positive((style.mean * layer.pulled(style.mean)).sum(1))
+
+    def __call__(self, found: SecondOrder) -> tuple[torch.Tensor, SecondOrder]:
+        of_covariance, slope = self.relative_square(found.covariance - self.covariance)
+        away = found.mean - self.mean
+        toward = self.layer.pulled(away)
+        value = of_covariance + self.mean_factor * (away * toward).sum(1)
+        of_mean = 2 * self.mean_factor[:, None] * toward - 2 * times(slope, found.mean)
+        return value, SecondOrder(of_mean, slope)
+
+
+class WassersteinDistance(Distance):
+    """(|m - m*|^2 + tr(S + S* - 2 (R S R)^(1/2))) / tr G, R the root of S*, G the style's: the squared Wasserstein
+    distance of Gaussians (Dowson and Landau 1982). Its slope in S is 1 - R (R S R)^(-1/2) R: one minus the optimal
+    transport.
+
+    Departure: a multiple of 1, by LEAST_VARIANCE, is added to S and S*.
     """
-    found, wanted, style = (layer.adapted(statistics) for statistics in (found, wanted, style))
-    whole = _positive(_trace(style.gram))
-    unit = torch.eye(style.mean.shape[1], dtype=whole.dtype, device=whole.device)
-    least = _matrices(LEAST_VARIANCE * whole / len(unit)) * unit
-    ours, theirs = found.covariance + least, wanted.covariance + least
-    root, _ = roots(theirs)
-    crossed, inverse = roots(root @ ours @ root)
-    away, factor = found.mean - wanted.mean, RELATIVE / whole
-    value = away.square().sum(1) + (_trace(ours) + _trace(theirs) - 2 * _trace(crossed)).clamp_min(0)
-    slope = _matrices(factor) * (unit - root @ inverse @ root)
-    of_mean = 2 * factor[:, None] * away - 2 * times(slope, found.mean)
-    return factor * value, layer.slope_back(SecondOrder(of_mean, slope))
+
+    def __init__(self, layer: Layer, wanted: SecondOrder, style: SecondOrder) -> None:
+        super().__init__(layer, wanted, style)
+        wanted, style = layer.adapted(wanted), layer.adapted(style)
+        whole = _positive(_trace(style.gram))
+        self.factor, self.adapted_mean = RELATIVE_WASSERSTEIN / whole, wanted.mean
+        self.unit = torch.eye(wanted.mean.shape[1], dtype=whole.dtype, device=whole.device)
+        self.least = _matrices(LEAST_VARIANCE * whole / len(self.unit)) * self.unit
+        self.covariance = wanted.covariance + self.least
+        self.root = roots(self.covariance)[0]
+
+    def __call__(self, found: SecondOrder) -> tuple[torch.Tensor, SecondOrder]:
+        found, factor = self.layer.adapted(found), self.factor
+        covariance = found.covariance + self.least
+        crossed, inverse = roots(self.root @ covariance @ self.root)
+        away = found.mean - self.adapted_mean
+        apart = _trace(covariance) + _trace(self.covariance) - 2 * _trace(crossed)
+        slope = _matrices(factor) * (self.unit - self.root @ inverse @ self.root)
+        of_mean = 2 * factor[:, None] * away - 2 * times(slope, found.mean)
+        value = factor * (away.square().sum(1) + apart.clamp_min(0))
+        return value, self.layer.slope_back(SecondOrder(of_mean, slope))
 
 
-STATISTICS: dict[str, Distance] = {
-    "covariance": covariance_distance,
-    "gram": gram_distance,
-    "shifted": shifted_distance,
-    "wasserstein": wasserstein_distance,
+STATISTICS: dict[str, type[Distance]] = {
+    "covariance": CovarianceDistance,
+    "gram": GramDistance,
+    "shifted": ShiftedDistance,
+    "wasserstein": WassersteinDistance,
 }
 
 
-def _relative_square(layer: Layer, difference: torch.Tensor, style: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """RELATIVE |A D A'|^2 / |A S* A'|^2 for a difference D of (N, C, C), and its slope in D."""
-    toward = layer.distance_gradient(difference)
-    factor = RELATIVE / _positive((style * layer.distance_gradient(style)).sum((1, 2)))
-    return factor * (difference * toward).sum((1, 2)), 2 * _matrices(factor) * toward
+def times(matrices: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+    """Products of (N, C, C) or (1, C, C) and (N, C) or (1, C)."""
+    return (matrices @ vectors[:, :, None])[:, :, 0]
+
+
+def roots(matrices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Square roots and their inverses of positive definite (N, C, C)."""
+    return newton_schulz(matrices) if matrices.is_cuda else by_eigenvalues(matrices)
+
+
+def by_eigenvalues(matrices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """`roots` in float64; what rounding has left of no eigenvalue counts as the least that is positive."""
+    values, vectors = torch.linalg.eigh(matrices.double())
+    size = values[:, -1:].clamp_min(torch.finfo(torch.float64).tiny)
+    root = (values / size).clamp_min(torch.finfo(torch.float32).eps ** 2).mul(size).sqrt()[:, None]
+    return tuple((vectors * scale @ vectors.mT).to(matrices.dtype) for scale in (root, 1 / root))
+
+
+def newton_schulz(matrices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """`roots` by products alone (Higham 2008, eq. 6.35): a GPU is fast at them, and a CUDA graph can hold them."""
+    norm = torch.linalg.matrix_norm(matrices, keepdim=True)
+    unit = torch.eye(matrices.shape[-1], dtype=matrices.dtype, device=matrices.device).expand_as(matrices)
+    root, inverse = matrices / norm, unit
+    for _ in range(ROOT_ITERATIONS):
+        step = 1.5 * unit - 0.5 * (inverse @ root)
+        root, inverse = root @ step, step @ inverse
+    return root * norm.sqrt(), inverse / norm.sqrt()
+
+
+def _trace(matrices: torch.Tensor) -> torch.Tensor:
+    """(N, C, C) -> (N,)."""
+    return matrices.diagonal(dim1=1, dim2=2).sum(1)
 
 
 def _positive(whole: torch.Tensor) -> torch.Tensor:
@@ -108,27 +187,3 @@ def _positive(whole: torch.Tensor) -> torch.Tensor:
 def _matrices(factor: torch.Tensor) -> torch.Tensor:
     """A factor per sample, (N,), that multiplies (N, C, C)."""
     return factor[:, None, None]
-
-
-def times(matrices: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
-    """Products of (N, C, C) or (1, C, C) and (N, C) or (1, C)."""
-    return (matrices @ vectors[:, :, None])[:, :, 0]
-
-
-def _trace(matrices: torch.Tensor) -> torch.Tensor:
-    """(N, C, C) -> (N,)."""
-    return matrices.diagonal(dim1=1, dim2=2).sum(1)
-
-
-def roots(matrices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Square roots and their inverses of positive definite (N, C, C) (coupled Newton-Schulz, Higham 2008, eq. 6.35).
-
-    Products alone, so that a CUDA graph can hold them.
-    """
-    norm = torch.linalg.matrix_norm(matrices, keepdim=True)
-    unit = torch.eye(matrices.shape[-1], dtype=matrices.dtype, device=matrices.device).expand_as(matrices)
-    root, inverse = matrices / norm, unit
-    for _ in range(ROOT_ITERATIONS):
-        step = 1.5 * unit - 0.5 * (inverse @ root)
-        root, inverse = root @ step, step @ inverse
-    return root * norm.sqrt(), inverse / norm.sqrt()

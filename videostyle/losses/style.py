@@ -9,7 +9,7 @@ from videostyle.losses.formulas import grain, total_variation
 from videostyle.losses.gram import SecondOrder, add_to_positions
 from videostyle.losses.layer_loss import Layer, LayerLoss, LayerValue, Weight, per_sample
 from videostyle.losses.octaves import halved
-from videostyle.losses.statistics import STATISTICS
+from videostyle.losses.statistics import STATISTICS, GramDistance
 from videostyle.networks.feature_extractor import FeatureExtractor
 
 # Least total variation (`formulas.total_variation`) that counts: neighbours differ by a tenth of a level in 255.
@@ -128,39 +128,36 @@ class StyleLoss(LayerLoss):
     term = "style"
 
     def __init__(self, layer: Layer, style: StyleTarget, weight: Weight, layers: int, statistic: str) -> None:
-        self.layer, self.weight, self.described, self.share = layer.name, weight, layer, 1 / layers
-        self.statistic, self.anchor_gain = statistic, style.anchor_gain
-        self.target = style.statistics[layer.name]
-        self.reached = None if style.reached is None else style.reached.statistics[layer.name]
+        self.layer, self.weight, self.share, self.anchor_gain = layer.name, weight, 1 / layers, style.anchor_gain
+        distance, own = STATISTICS[statistic], style.statistics[layer.name]
+        self.distance = distance(layer, own, own)
+        reached = None if style.reached is None else style.reached.statistics[layer.name]
+        self.held = None if reached is None else distance(layer, reached, own)
 
     def evaluate(self, features: torch.Tensor) -> LayerValue:
         found = SecondOrder.of(features)
-        loss, slope = self._distance(found, self.target)
+        loss, slope = self.distance(found)
         minimised = loss
-        if self.reached is not None:
-            held, back = self._distance(found, self.reached)
+        if self.held is not None:
+            held, back = self.held(found)
             minimised = loss + (self.anchor_gain - 1) * held
             slope = slope.plus(back, self.anchor_gain - 1)
         positions = features.shape[2] * features.shape[3]
         add = partial(add_slopes, slope, self.weight, self.share / positions)
         return LayerValue(self.share * loss, self.share * minimised, add)
 
-    def _distance(self, found: SecondOrder, wanted: SecondOrder) -> tuple[torch.Tensor, SecondOrder]:
-        return STATISTICS[self.statistic](self.described, found, wanted, self.target)
-
     @property
     def fusible(self) -> bool:
         """Whether it is of Gram matrices, with one weight, of a network without adapter, as the kernels need it."""
-        plain = self.described.metric is None and not isinstance(self.weight, torch.Tensor)
-        return plain and self.statistic == "gram"
+        of_one = not isinstance(self.weight, torch.Tensor)
+        return of_one and isinstance(self.distance, GramDistance) and self.distance.layer.metric is None
 
     def tensors(self) -> list[torch.Tensor]:
-        return [*self.target.tensors(), *([] if self.reached is None else self.reached.tensors())]
+        return [*self.distance.tensors(), *([] if self.held is None else self.held.tensors())]
 
     def clone(self) -> "StyleLoss":
         made = copy.copy(self)
-        made.target = self.target.clone()
-        made.reached = None if self.reached is None else self.reached.clone()
+        made.distance, made.held = self.distance.clone(), None if self.held is None else self.held.clone()
         return made
 
 

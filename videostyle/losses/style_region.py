@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from videostyle.losses.gram import SecondOrder, positions_by_channels, sliced_product
 from videostyle.losses.layer_loss import Layer, LayerLoss, LayerValue
-from videostyle.losses.statistics import STATISTICS
+from videostyle.losses.statistics import STATISTICS, GramDistance
 from videostyle.losses.style import StyleTarget
 from videostyle.networks.backbone import layer_stride
 
@@ -34,8 +34,9 @@ class RegionStyleLoss(LayerLoss):
         mask: torch.Tensor,
         dense: bool,
     ) -> None:
-        self.layer, self.weight, self._layer, self.statistic = layer.name, weight, layer, statistic
-        self.target, self.share = style.statistics[layer.name], REGION_WEIGHT / layers * mask.mean()
+        self.layer, self.weight, self.share = layer.name, weight, REGION_WEIGHT / layers * mask.mean()
+        own = style.statistics[layer.name]
+        self.distance = STATISTICS[statistic](layer, own, own)
         size = [side // layer_stride(layer.name) for side in mask.shape[2:]]
         weights = F.interpolate(mask, size, mode="area").flatten()
         weights = weights / weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
@@ -51,7 +52,7 @@ class RegionStyleLoss(LayerLoss):
         gram = weighted.T @ flat if index is not None else sliced_product(weighted[None], flat[None])[0]
         wide = torch.promote_types(flat.dtype, torch.float32)
         found = SecondOrder(weighted.sum(0, dtype=wide)[None], gram[None])
-        loss, slope = STATISTICS[self.statistic](self._layer, found, self.target, self.target)
+        loss, slope = self.distance(found)
         factor = self.weight * self.share
         of_gram, of_mean = (slope.gram[0] * (2 * factor)).to(flat.dtype), (slope.mean * factor).to(flat.dtype)
         gradient = weighted @ of_gram + weights * of_mean
@@ -60,15 +61,15 @@ class RegionStyleLoss(LayerLoss):
     @property
     def fusible(self) -> bool:
         """Whether it is of Gram matrices of all positions, of a network without adapter, as the kernels need it."""
-        return self._layer.metric is None and self.index is None and self.statistic == "gram"
+        return isinstance(self.distance, GramDistance) and self.distance.layer.metric is None and self.index is None
 
     def tensors(self) -> list[torch.Tensor]:
         index = [] if self.index is None else [self.index]
-        return [*self.target.tensors(), self.share, *index, self.position_weights]
+        return [*self.distance.tensors(), self.share, *index, self.position_weights]
 
     def clone(self) -> "RegionStyleLoss":
         made = super().clone()
-        made.target = self.target.clone()
+        made.distance = self.distance.clone()
         return made
 
 
