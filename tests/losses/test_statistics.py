@@ -102,7 +102,7 @@ def test_an_anchored_gradient_is_that_of_its_total_and_at_the_anchor_the_plain_o
     extractor = FeatureExtractor(small_backbone(), (*CONTENT_LAYERS, *STYLE_LAYERS), dtype=DOUBLE)
     x0, content, style, at, step = (picture(32, 40, seed=s, dtype=DOUBLE) for s in range(5))
     weights = LossWeights(1.0, 1.0, 0.0, CONTENT_LAYERS, STYLE_LAYERS, statistic)
-    seen, free = ContentTarget(extractor, content, CONTENT_LAYERS), StyleTarget(extractor, style, STYLE_LAYERS, 2)
+    seen, free = ContentTarget(extractor, content, CONTENT_LAYERS), StyleTarget(extractor, style, STYLE_LAYERS)
     held = Objective(extractor, seen, free.anchored_at(extractor, x0, 8.0), weights)
     gradient = held.value_and_gradient(at)[1]
     eps = 1e-6

@@ -1,11 +1,11 @@
-"""Octaves in a stylizer: how many, and large forms from few evaluations."""
+"""Octaves in a stylizer: how many, and large forms first."""
 
 import pytest
 import torch
 from small_networks import picture, small_backbone, smooth_picture
 
 from videostyle.frames import Frame
-from videostyle.losses.octaves import halved
+from videostyle.optimise.octaves import halved
 from videostyle.settings import Settings
 from videostyle.stylise.sequence import stylise_frames
 from videostyle.stylise.stylizer import Stylizer

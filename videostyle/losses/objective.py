@@ -12,7 +12,6 @@ from videostyle.losses import fused_style
 from videostyle.losses.content import ContentLoss, ContentTarget
 from videostyle.losses.gram import positions_by_channels
 from videostyle.losses.layer_loss import AddGradient, Layer, LayerLoss, Weight
-from videostyle.losses.octaves import halved, halved_gradient
 from videostyle.losses.pixel_losses import Prior, VariationLoss
 from videostyle.losses.style import StyleLoss, StyleTarget
 from videostyle.losses.style_region import RegionStyleLoss
@@ -57,8 +56,7 @@ class Objective:
     """alpha L_content + beta L_style + tv L_tv + priors, with its gradient with respect to the picture.
 
     tv is ``weights.tv`` plus beta w_l times ``LayerReference.smoothness`` of each style layer, whose ``variation`` is
-    minimised beside it (`VariationLoss`). Where ``style`` has several octaves, L_style is the mean over those of the
-    picture (Snelgrove 2017, "High-resolution multi-scale neural texture synthesis"). ``priors``: losses on the pixels.
+    minimised beside it (`VariationLoss`). ``priors``: losses on the pixels.
     ``region``: (1, 1, H, W) in [0, 1], with a style loss of their own (`RegionStyleLoss`; one picture, no batch);
     ``dense`` is by default whether the device is not a CPU. Shapes are fixed by the content.
     """
@@ -76,25 +74,18 @@ class Objective:
         self.extractor, self.style, self.weights, self.priors = extractor, style, weights, priors
         backbone, device, dtype = extractor.backbone, extractor.device, extractor.dtype
         layers = {name: Layer.of(backbone, name, device, dtype) for name in weights.layers}
-        self.share = 1 / style.octaves  # of the style loss that is the picture's own octave's
-        own = replace(weights, style=weights.style * self.share)
         # In the order in which their gradients are added.
         self.layer_losses: list[LayerLoss] = [
-            *style_losses(layers, style, own),
+            *style_losses(layers, style, weights),
             *(ContentLoss(layers[name], content.features[name], weights.content) for name in weights.content_layers),
             *region_losses(layers, style, weights, region, dense),
         ]
-        self.variation = _variation_loss(layers, style, own)
-        self.coarser: Objective | None = None
-        if style.coarser is not None:
-            rest = replace(weights, content=0.0, content_layers=(), tv=0.0, style=weights.style * (1 - self.share))
-            self.coarser = Objective(extractor, ContentTarget.of({}), style.coarser, rest)
+        self.variation = _variation_loss(layers, style, weights)
 
     @torch.no_grad()
     def value(self, x: torch.Tensor, activations: Activations | None = None) -> Losses:
         """The losses of ``x`` (N, 3, H, W), float32 RGB in [0, 1]; ``activations``: those of ``x``, if known."""
-        losses = self._losses(x, activations or self.extractor.forward(x))[0]
-        return losses if self.coarser is None else self._with_coarser(losses, self.coarser.value(halved(x)))
+        return self._losses(x, activations or self.extractor.forward(x))[0]
 
     @torch.no_grad()
     def value_and_gradient(self, x: torch.Tensor) -> tuple[Losses, torch.Tensor]:
@@ -109,18 +100,13 @@ class Objective:
             self.variation.add_gradient(x, g, slope)
         for prior in self.priors:
             prior.add_gradient(x, g)
-        if self.coarser is None:
-            return losses, g
-        del activations, taps  # their memory serves the coarser octaves
-        of_coarser, gradient = self.coarser.value_and_gradient(halved(x))
-        return self._with_coarser(losses, of_coarser), g.add_(halved_gradient(gradient, *x.shape[2:]))
+        return losses, g
 
     def tensors(self) -> list[torch.Tensor]:
         """Its tensors that change from frame to frame, in a fixed order."""
         of_layers = [t for loss in self.layer_losses for t in loss.tensors()]
         of_style = self.style.tensors()
-        of_coarser = [] if self.coarser is None else self.coarser.tensors()
-        return [*of_layers, *of_style, *(t for prior in self.priors for t in prior.tensors()), *of_coarser]
+        return [*of_layers, *of_style, *(t for prior in self.priors for t in prior.tensors())]
 
     def clone(self) -> "Objective":
         """A copy with tensors of its own."""
@@ -129,7 +115,6 @@ class Objective:
         made.layer_losses = [loss.clone() for loss in self.layer_losses]
         made.variation = None if self.variation is None else replace(self.variation, style=made.style)
         made.priors = tuple(prior.clone() for prior in self.priors)
-        made.coarser = None if self.coarser is None else self.coarser.clone()
         return made
 
     def _losses(self, x: torch.Tensor, activations: Activations) -> tuple[Losses, "_Taps", torch.Tensor]:
@@ -149,7 +134,7 @@ class Objective:
             minimised["style"], loss["style"], loss["region"], taps.through_relu = fused_style.style_and_region(
                 self.layer_losses, activations
             )
-        alpha, beta = self.weights.content, self.weights.style * self.share
+        alpha, beta = self.weights.content, self.weights.style
         rest, variation, minimised_variation, slope = alpha * loss["content"], zero, zero, zero
         if self.variation is not None:
             variation, minimised_variation, slope = self.variation.evaluate(x)
@@ -159,15 +144,6 @@ class Objective:
             total = total + prior.weight * prior.value(x)
         region = self.weights.style * loss["region"]
         return Losses(total + region, loss["content"], loss["style"], without_priors, region), taps, slope
-
-    def _with_coarser(self, own: Losses, coarser: Losses) -> Losses:
-        """The losses of all octaves from those of the picture's own and those of the coarser ones."""
-        return replace(
-            own,
-            total=own.total + coarser.total,
-            style=self.share * own.style + (1 - self.share) * coarser.style,
-            without_priors=own.without_priors + coarser.without_priors,
-        )
 
     def fuses(self, x: torch.Tensor) -> bool:
         """Whether Triton kernels do the style of ``x``."""

@@ -8,7 +8,6 @@ import torch
 from videostyle.losses.formulas import grain, total_variation
 from videostyle.losses.gram import SecondOrder, add_to_positions
 from videostyle.losses.layer_loss import Layer, LayerLoss, LayerValue, Weight, per_sample
-from videostyle.losses.octaves import halved
 from videostyle.losses.statistics import STATISTICS, GramDistance
 from videostyle.networks.feature_extractor import FeatureExtractor
 
@@ -22,35 +21,20 @@ class StyleTarget:
     """A style's statistics: computed once per picture and size.
 
     ``statistics``: by layer, of its features. ``variation``: (N,), `formulas.total_variation`. ``grain``: (N, 3),
-    `formulas.grain`. ``coarser``: the same of the picture's next octave; None for the last one. ``reached``,
-    ``anchor_gain``: see `anchored_at`.
+    `formulas.grain`. ``reached``, ``anchor_gain``: see `anchored_at`.
     """
 
-    def __init__(
-        self, extractor: FeatureExtractor, picture: torch.Tensor, layers: tuple[str, ...], octaves: int = 1
-    ) -> None:
+    def __init__(self, extractor: FeatureExtractor, picture: torch.Tensor, layers: tuple[str, ...]) -> None:
         activations = extractor.forward(picture, layers)
-        coarser = None if octaves == 1 else StyleTarget(extractor, halved(picture), layers, octaves - 1)
         statistics = {name: SecondOrder.of(activations[name]) for name in layers}
-        self._set(statistics, total_variation(picture), grain(picture).to(extractor.device), coarser)
+        self._set(statistics, total_variation(picture), grain(picture).to(extractor.device))
 
     @classmethod
-    def of(
-        cls,
-        statistics: dict[str, SecondOrder],
-        variation: torch.Tensor,
-        grain: torch.Tensor,
-        coarser: "StyleTarget | None" = None,
-    ) -> "StyleTarget":
+    def of(cls, statistics: dict[str, SecondOrder], variation: torch.Tensor, grain: torch.Tensor) -> "StyleTarget":
         """From the statistics themselves."""
         target = cls.__new__(cls)
-        target._set(statistics, variation, grain, coarser)
+        target._set(statistics, variation, grain)
         return target
-
-    @property
-    def octaves(self) -> int:
-        """Of the picture, at which it holds the statistics."""
-        return 1 if self.coarser is None else 1 + self.coarser.octaves
 
     @classmethod
     def blend(cls, targets: "list[StyleTarget]", weights: list[float]) -> "StyleTarget":
@@ -71,17 +55,10 @@ class StyleTarget:
             for name, parts in found.items()
         }
         variation, grain = (mean([getattr(t, name).log() for t in targets]).exp() for name in ("variation", "grain"))
-        coarser = [t.coarser for t in targets if t.coarser is not None]
-        return cls.of(statistics, variation, grain, cls.blend(coarser, weights) if coarser else None)
+        return cls.of(statistics, variation, grain)
 
-    def _set(
-        self,
-        statistics: dict[str, SecondOrder],
-        variation: torch.Tensor,
-        grain: torch.Tensor,
-        coarser: "StyleTarget | None",
-    ) -> None:
-        self.statistics, self.coarser = statistics, coarser
+    def _set(self, statistics: dict[str, SecondOrder], variation: torch.Tensor, grain: torch.Tensor) -> None:
+        self.statistics = statistics
         self.variation, self.grain = variation.clamp_min(LEAST_VARIATION), grain.clamp_min(LEAST_GRAIN)
         self.reached: StyleTarget | None = None
         self.anchor_gain = 1.0
@@ -96,8 +73,6 @@ class StyleTarget:
         """
         anchored = copy.copy(self)
         anchored.reached, anchored.anchor_gain = StyleTarget(extractor, picture, tuple(self.statistics)), anchor_gain
-        if self.coarser is not None:
-            anchored.coarser = self.coarser.anchored_at(extractor, halved(picture), anchor_gain)
         return anchored
 
     @property

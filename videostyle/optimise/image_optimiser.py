@@ -1,14 +1,13 @@
 """Optimising the frames of one size."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
 
 from videostyle.losses.content import ContentTarget
 from videostyle.losses.objective import Losses, LossWeights, Objective
-from videostyle.losses.octaves import enlarged, halved
 from videostyle.losses.pixel_losses import GrainPrior
 from videostyle.losses.style import StyleTarget
 from videostyle.networks.feature_extractor import FeatureExtractor
@@ -17,6 +16,7 @@ from videostyle.optimise.cuda_graph import CudaGraphs, ReplayedRunner, record_gr
 from videostyle.optimise.frame_task import FrameTask
 from videostyle.optimise.lbfgs import LBFGS, History
 from videostyle.optimise.loop import CONTENT, REGION, STYLE, TOTAL, WITHOUT_PRIORS, LoopRunner, OptimiserLoop, Stepper
+from videostyle.optimise.octaves import enlarged, halved
 from videostyle.optimise.outcome import OptimisedImage
 from videostyle.optimise.stopping import has_settled, target_loss
 from videostyle.settings import Settings
@@ -29,12 +29,15 @@ OnEvaluation = Callable[[int, float], None]  # evaluation within the frame from 
 
 
 class ImageOptimiser:
-    """Optimises frame after frame of one size. ``style``: the style's statistics at this size.
+    """Optimises frame after frame of one size. ``style``: the style's statistics at this size; ``coarser``: at the next
+    octaves of frames of this size, the nearest first.
 
     It keeps nothing of a shot, which comes with each `FrameTask`.
     """
 
-    def __init__(self, extractor: FeatureExtractor, style: StyleTarget, settings: Settings) -> None:
+    def __init__(
+        self, extractor: FeatureExtractor, style: StyleTarget, settings: Settings, coarser: Sequence[StyleTarget] = ()
+    ) -> None:
         self.extractor, self.style, self.settings = extractor, style, settings
         self.weights = loss_weights(settings)
         on_gpu = extractor.device.type == "cuda"
@@ -43,14 +46,15 @@ class ImageOptimiser:
         self.graphs = None if record is None else CudaGraphs(record)
         self.check_every = CHECK_EVERY_ON_GPU if on_gpu else 1
         self.coarser: ImageOptimiser | None = None
-        if style.coarser is not None:
+        if coarser:
             few = settings.replace(iterations=min(settings.iterations, COARSE_EVALUATIONS), min_iterations=None)
-            self.coarser = ImageOptimiser(extractor, style.coarser, few)
+            self.coarser = ImageOptimiser(extractor, coarser[0], few, coarser[1:])
 
     def painted_coarsely(self, content: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
-        """``start`` with all octaves but its own painted, the coarsest first: large forms come from few evaluations.
+        """``start`` with all octaves but its own painted, the coarsest first: large forms and long strokes.
 
-        Each octave's change is added to the finer picture, whose detail stays (as in a multigrid method).
+        Each octave is judged at its own size, and its change is added to the finer picture, whose detail stays (as in a
+        multigrid method).
         """
         if self.coarser is None:
             return start

@@ -79,8 +79,8 @@ class Settings(CheckedSettings):
     )
     octaves: int | None = rare_setting(
         None,
-        "octaves of the picture at which the style is judged, each half the size of the one before (default: down to "
-        "about 128 pixels; 1: its own size alone, as in the presentation)",
+        "octaves of a picture that are painted from nothing, the coarsest first, each twice the size of the one before "
+        "(default: from about 128 pixels; 1: its own size alone, as in the presentation)",
         minimum=1,
         maximum=8,
     )

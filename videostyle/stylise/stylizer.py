@@ -29,9 +29,9 @@ from videostyle.stylise.style_images import StyleImage, as_style
 
 # Share of the backbone's target evaluations that reach the same loss from the network's painting.
 NETWORK_SHARE = 2 / 3
-# The share where the coarser octaves are painted first: with all of them later frames take up to 2.6 times as many.
+# The share where the coarser octaves are painted first.
 OCTAVES_SHARE = 1 / 2
-# Longer side, in pixels, of the coarsest octave at which the style is judged, within a factor of the root of 2.
+# Longer side, in pixels, of the coarsest octave that is painted, within a factor of the root of 2.
 COARSEST_OCTAVE = 128
 
 
@@ -142,8 +142,9 @@ class Stylizer:
                     f"the picture is {width}x{height}; {self.backbone.name} needs at least {smallest} "
                     "pixels a side for these layers; use a larger --size or shallower layers"
                 )
-            target = self.style_target_at(max(height, width), self.octaves(height, width))
-            self._optimisers = {(height, width): ImageOptimiser(self.extractor, target, self.settings)}
+            sizes = [max(height, width) / 2**octave for octave in range(self.octaves(height, width))]
+            target, *coarser = map(self.style_target_at, sizes)
+            self._optimisers = {(height, width): ImageOptimiser(self.extractor, target, self.settings, coarser)}
         return self._optimisers[height, width]
 
     def start(self, name: str, content: torch.Tensor, position: int = 0) -> torch.Tensor:
@@ -171,7 +172,7 @@ class Stylizer:
         return Moments.of([image.picture for image in self.style], [image.weight for image in self.style])
 
     def octaves(self, height: int, width: int) -> int:
-        """At how many octaves the style of pictures of this size is judged."""
+        """At how many octaves a picture of this size is painted from nothing, the coarsest first."""
         if not self.weights.style_layers:
             return 1
         longest, shortest = max(height, width), min(height, width)
@@ -179,10 +180,10 @@ class Stylizer:
         sides = [min(picture.shape[2:]) for picture in self._style_pictures(longest)]
         return max(1, min(wanted, 1 + math.floor(math.log2(min(shortest, *sides) / self.extractor.smallest_side))))
 
-    def style_target_at(self, longest: float, octaves: int = 1) -> StyleTarget:
-        """The style's statistics for pictures whose longer side has ``longest`` pixels, at so many octaves of them."""
+    def style_target_at(self, longest: float) -> StyleTarget:
+        """The style's statistics for pictures whose longer side has ``longest`` pixels."""
         layers = self.weights.style_layers
-        targets = [StyleTarget(self.extractor, p, layers, octaves) for p in self._style_pictures(longest)]
+        targets = [StyleTarget(self.extractor, picture, layers) for picture in self._style_pictures(longest)]
         return StyleTarget.blend(targets, [image.weight for image in self.style])
 
     def _style_pictures(self, longest: float) -> list[torch.Tensor]:

@@ -16,19 +16,6 @@ def halved(x: torch.Tensor) -> torch.Tensor:
     )
 
 
-def halved_gradient(g: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """The gradient with respect to ``x`` (N, 3, height, width), from that with respect to ``halved(x)``."""
-    spread = F.conv_transpose2d(g, _kernel(g.shape[1], g.dtype, g.device), stride=2, groups=g.shape[1])
-    rows, columns = height + 2 - spread.shape[2], width + 2 - spread.shape[3]  # 1 where the side is odd
-    g = F.pad(spread, (0, columns, 0, rows))
-    for dim in (2, 3):
-        before, inside, after = g.split([1, g.shape[dim] - 2, 1], dim)
-        inside.narrow(dim, 0, 1).add_(before)
-        inside.narrow(dim, -1, 1).add_(after)
-        g = inside
-    return g.contiguous()
-
-
 def enlarged(x: torch.Tensor, height: int, width: int) -> torch.Tensor:
     """A picture, or a change of one, at the size of the octave before."""
     return F.interpolate(x, (height, width), mode="bicubic", align_corners=False)
