@@ -10,10 +10,8 @@ import torch
 from videostyle.losses.gram import SecondOrder, outer
 from videostyle.losses.layer_loss import Layer, with_own_tensors
 
-# E_l where a relative distance is 1. Measured: with it a picture has about the content loss that it has with Gatys's.
-RELATIVE = 2e7
-# The same of the Wasserstein distance.
-RELATIVE_WASSERSTEIN = 1e8
+# E_l where a relative distance is 1, so that beta means about the same with every statistic: measured.
+RELATIVE, RELATIVE_WASSERSTEIN = 2e7, 2e8
 # Least variance of features in any direction, over the style's mean square: Wasserstein's slope is infinite at 0.
 LEAST_VARIANCE = 1.0
 # Newton-Schulz iterations of a matrix root: an eigenvalue far below the norm grows 2.25 times in one.

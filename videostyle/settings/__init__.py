@@ -72,10 +72,11 @@ class Settings(CheckedSettings):
         maximum=8.0,
     )
     statistic: str = rare_setting(
-        "covariance",
-        "what of the features is the style: their mean and covariance, their Gram matrix (as in the presentation), "
-        "that of features minus the style's mean, or the Wasserstein distance of Gaussians",
-        choices=("covariance", "gram", "shifted", "wasserstein"),
+        "wasserstein",
+        "what is compared of the features of picture and style: mean and covariance, by the Wasserstein distance of "
+        "Gaussians or by their differences; Gram matrices (as in the presentation); or those of features minus the "
+        "style's mean",
+        choices=("wasserstein", "covariance", "gram", "shifted"),
     )
     octaves: int | None = rare_setting(
         None,
