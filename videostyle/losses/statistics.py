@@ -150,7 +150,7 @@ def times(matrices: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
 
 def roots(matrices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Square roots and their inverses of positive definite (N, C, C)."""
-    return newton_schulz(matrices) if matrices.is_cuda else by_eigenvalues(matrices)
+    return by_eigenvalues(matrices) if matrices.device.type == "cpu" else newton_schulz(matrices)
 
 
 def by_eigenvalues(matrices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

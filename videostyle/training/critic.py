@@ -13,6 +13,7 @@ from videostyle.stylise.stylizer import Stylizer
 
 # The optimiser's content weight times this: a network smears what it sees once, the optimiser sees it often.
 CONTENT = 8.0
+STATISTIC = "gram"  # what a training is tuned for, whatever pictures are optimised by
 COARSE = 2  # the style is asked for at 1/COARSE of the size too: large forms, which the network's view is too small for
 # Weight of the colours' squared Wasserstein distance, for colours in [0, 1], in units of the first loss.
 COLOURS = 10.0
@@ -27,8 +28,9 @@ class Critic:
 
     def __init__(self, stylizer: Stylizer, size: int) -> None:
         self._extractor, self._device = stylizer.extractor, stylizer.machine.device
-        self._weights = replace(stylizer.weights, content=CONTENT * stylizer.weights.content)
-        self._style_only = replace(stylizer.weights, content=0.0, content_layers=())
+        weights = replace(stylizer.weights, statistic=STATISTIC)
+        self._weights = replace(weights, content=CONTENT * weights.content)
+        self._style_only = replace(weights, content=0.0, content_layers=())
         self._fine, self._coarse = (stylizer.style_target_at(size / scale) for scale in (1, COARSE))
         smallest = self._extractor.smallest_side
         images = [(fit_style(i.picture, size * i.scale, smallest).to(self._device), i.weight) for i in stylizer.style]
