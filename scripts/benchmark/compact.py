@@ -81,7 +81,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     keep_freed_memory()  # as the command line does
     torch.set_num_threads(args.threads)
-    settings = Settings(iterations=args.evaluations, min_iterations=1, tolerance=0.0)
+    settings = Settings(iterations=args.evaluations, min_iterations=1, tolerance=0.0, statistic="gram")
     layers = loss_weights(settings).layers
     vgg, small = (
         FeatureExtractor(backbone, layers, device=args.device, dtype=DTYPES[args.precision])

@@ -91,7 +91,7 @@ def convolutions_alone(extractor: FeatureExtractor, x: torch.Tensor) -> Callable
 def benchmark(backbone: Backbone, width: int, height: int, rounds: int, warm_up: int) -> dict[str, Any]:
     """Times, speed-ups, losses and gradient cosines of every candidate, ready for JSON."""
     content, style, x = pictures(width, height)
-    weights = loss_weights(Settings())
+    weights = loss_weights(Settings(statistic="gram"))
     plain = PlainObjective(backbone, content, style, weights)
     ours = {name: objective(backbone, content, style, weights, dtype) for name, dtype in precisions().items()}
     candidates: dict[str, Callable[[], object]] = {REFERENCE: partial(plain.value_and_gradient, x)}
