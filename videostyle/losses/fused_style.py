@@ -54,8 +54,9 @@ def style_and_region(
 
 def _anchored_target(loss: StyleLoss) -> tuple[torch.Tensor, torch.Tensor | float]:
     """(B, c) with |G - A|^2 + (k - 1) |G - G0|^2 = k |G - B|^2 + c, A the style's, G0 what is reached of it."""
+    assert isinstance(loss.distance, GramDistance)
     style, k = loss.distance.gram[0], loss.anchor_gain
-    if loss.held is None:
+    if not isinstance(loss.held, GramDistance):
         return style, 0.0
     reached = loss.held.gram[0]
     return torch.lerp(reached, style, 1 / k), (1 - 1 / k) * (style - reached).square().sum()

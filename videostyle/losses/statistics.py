@@ -25,7 +25,7 @@ class Distance(ABC):
     """
 
     def __init__(self, layer: Layer, wanted: SecondOrder, style: SecondOrder) -> None:
-        self.layer, self.mean, self.gram = layer, wanted.mean, wanted.gram
+        self.layer = layer
 
     @abstractmethod
     def __call__(self, found: SecondOrder) -> tuple[torch.Tensor, SecondOrder]:
@@ -45,6 +45,7 @@ class GramDistance(Distance):
 
     def __init__(self, layer: Layer, wanted: SecondOrder, style: SecondOrder) -> None:
         super().__init__(layer, wanted, style)
+        self.gram = wanted.gram
         self.factor = layer.reference.scale**4 / layer.reference.channels**2
 
     def __call__(self, found: SecondOrder) -> tuple[torch.Tensor, SecondOrder]:
@@ -93,7 +94,7 @@ class CovarianceDistance(RelativeDistance):
 
     def __init__(self, layer: Layer, wanted: SecondOrder, style: SecondOrder) -> None:
         super().__init__(layer, wanted, style)
-        self.covariance = wanted.covariance
+        self.mean, self.covariance = wanted.mean, wanted.covariance
         self.mean_factor = RELATIVE / _positive((style.mean * layer.pulled(style.mean)).sum(1))
 
     def __call__(self, found: SecondOrder) -> tuple[torch.Tensor, SecondOrder]:
@@ -117,7 +118,7 @@ class WassersteinDistance(Distance):
         super().__init__(layer, wanted, style)
         wanted, style = layer.adapted(wanted), layer.adapted(style)
         whole = _positive(_trace(style.gram))
-        self.factor, self.adapted_mean = RELATIVE_WASSERSTEIN / whole, wanted.mean
+        self.factor, self.mean = RELATIVE_WASSERSTEIN / whole, wanted.mean
         self.unit = torch.eye(wanted.mean.shape[1], dtype=whole.dtype, device=whole.device)
         self.least = _matrices(LEAST_VARIANCE * whole / len(self.unit)) * self.unit
         self.covariance = wanted.covariance + self.least
@@ -127,7 +128,7 @@ class WassersteinDistance(Distance):
         found, factor = self.layer.adapted(found), self.factor
         covariance = found.covariance + self.least
         crossed, inverse = roots(self.root @ covariance @ self.root)
-        away = found.mean - self.adapted_mean
+        away = found.mean - self.mean
         apart = _trace(covariance) + _trace(self.covariance) - 2 * _trace(crossed)
         slope = _matrices(factor) * (self.unit - self.root @ inverse @ self.root)
         of_mean = 2 * factor[:, None] * away - 2 * times(slope, found.mean)
@@ -154,7 +155,7 @@ def roots(matrices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def by_eigenvalues(matrices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """`roots` in float64; what rounding has left of no eigenvalue counts as the least that is positive."""
+    """`roots` in float64. An eigenvalue that rounding made 0 or negative counts as 1.4e-14 of the largest."""
     values, vectors = torch.linalg.eigh(matrices.double())
     size = values[:, -1:].clamp_min(torch.finfo(torch.float64).tiny)
     root = (values / size).clamp_min(torch.finfo(torch.float32).eps ** 2).mul(size).sqrt()[:, None]

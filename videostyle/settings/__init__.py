@@ -14,14 +14,8 @@ from videostyle.settings.runs import LiveSettings as LiveSettings
 from videostyle.settings.runs import RunSettings as RunSettings
 from videostyle.settings.runs import TrainSettings as TrainSettings
 
-NAMED_STARTS = (
-    "content",
-    "palette",
-    "noise",
-    "network",
-    "previous",
-    "warped",
-)  # what a frame can start from beside a picture
+# What a frame can start from beside a picture.
+NAMED_STARTS = ("content", "palette", "noise", "network", "previous", "warped")
 AUTO = "auto"  # a start that is chosen by what is there
 STANDARD_ITERATIONS, STANDARD_FEWEST = 20, 2  # evaluations per frame, at most and at least, for --quality standard
 DRAFT_FLOW_SIZE = 256  # longer side, in pixels, of the frames whose flow a draft follows
