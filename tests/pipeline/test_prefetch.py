@@ -58,8 +58,8 @@ def test_a_slow_consumer_makes_the_producer_wait(monkeypatch):
     with Prefetcher(source(), room=2) as ahead:
         taken = iter(ahead)
         next(taken)
-        wait_until(lambda: len(refused) >= 5)
-        assert set(refused) == {3}
+        wait_until(lambda: refused.count(3) >= 5)
+        assert set(refused) <= {2, 3}  # 2 where the thread was there before the first was taken
         assert len(made) == 4  # one taken, two ready, one that waits for room
     assert not worker_is_alive()
     assert len(made) == 4
