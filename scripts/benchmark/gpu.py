@@ -428,7 +428,7 @@ class Loop:
 
     def body(self, region: bool) -> Callable[[], None]:
         """One step of the optimiser and one evaluation, again and again."""
-        objective, stepper = self.objective(True, region), self.optimiser.stepper(self.start, self.history)
+        objective, stepper = self.objective(True, region), self.optimiser.stepper(FrameTask("", self.start, self.history))
         loop = OptimiserLoop(objective, stepper, self.start, None, self.stylizer.settings.iterations)
         runner = ReplayedRunner(loop, CudaGraphs(record_graph if self.device.type == "cuda" else run_eagerly))
         runner.advance(2)

@@ -19,7 +19,7 @@ class FrameTask:
     ``repair_mask``: (1, 1, H, W) in [0, 1], pixels with a style loss of their own too.
     ``style``: the shot's anchored style; None: the optimiser's own.
     ``target``: the frame ends at the loss ``stopping.target_loss`` gives for it; None: once it has settled.
-    ``min_evaluations``: None: the settings' ``min_iterations``.
+    ``min_evaluations``: None: the settings' ``min_iterations``. ``max_evaluations``: None: their ``iterations``.
     ``snapshot_at``: evaluation after which the picture is kept as ``OptimisedImage.snapshot``.
     """
 
@@ -32,4 +32,5 @@ class FrameTask:
     style: StyleTarget | None = None
     target: float | None = None
     min_evaluations: int | None = None
+    max_evaluations: int | None = None
     snapshot_at: int | None = None

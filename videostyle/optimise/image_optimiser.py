@@ -16,7 +16,7 @@ from videostyle.optimise.cuda_graph import CudaGraphs, ReplayedRunner, record_gr
 from videostyle.optimise.frame_task import FrameTask
 from videostyle.optimise.lbfgs import LBFGS, History
 from videostyle.optimise.loop import CONTENT, REGION, STYLE, TOTAL, WITHOUT_PRIORS, LoopRunner, OptimiserLoop, Stepper
-from videostyle.optimise.octaves import enlarged, halved
+from videostyle.optimise.octaves import halved, with_large_forms
 from videostyle.optimise.outcome import OptimisedImage
 from videostyle.optimise.stopping import has_settled, target_loss
 from videostyle.settings import Settings
@@ -47,8 +47,7 @@ class ImageOptimiser:
         self.check_every = CHECK_EVERY_ON_GPU if on_gpu else 1
         self.coarser: ImageOptimiser | None = None
         if coarser:
-            few = settings.replace(iterations=min(settings.iterations, COARSE_EVALUATIONS), min_iterations=None)
-            self.coarser = ImageOptimiser(extractor, coarser[0], few, coarser[1:])
+            self.coarser = ImageOptimiser(extractor, coarser[0], settings, coarser[1:])
 
     def painted_coarsely(self, content: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
         """``start`` with all octaves but its own painted, the coarsest first: large forms and long strokes.
@@ -60,9 +59,8 @@ class ImageOptimiser:
             return start
         small, small_content = halved(start), halved(content)
         begun = self.coarser.painted_coarsely(small_content, small)
-        painted, _ = self.coarser.run(small_content, FrameTask("coarse", begun))
-        change = enlarged(painted.pixels - small.to(painted.pixels.device), start.shape[2], start.shape[3])
-        return (start + change.to(start.device)).clamp(0, 1)
+        painted, _ = self.coarser.run(small_content, FrameTask("coarse", begun, max_evaluations=COARSE_EVALUATIONS))
+        return with_large_forms(start, painted.pixels.to(start.device))
 
     def run(
         self, content: torch.Tensor, task: FrameTask, on_evaluation: OnEvaluation | None = None
@@ -77,7 +75,8 @@ class ImageOptimiser:
         target = None if task.target is None else target_loss(task.target, content_image_loss)
         # An empty mask leaves the picture as it is: one evaluation gives its losses.
         nothing_to_do = task.update_mask is not None and not bool(task.update_mask.any())
-        ceiling = 1 if nothing_to_do else self.settings.iterations
+        most = self._most(task)
+        ceiling = 1 if nothing_to_do else most
         runner = self.runner(objective, task)
         done, snapshot = False, None
         while not done and runner.taken < ceiling:
@@ -89,7 +88,7 @@ class ImageOptimiser:
             log = runner.loop.loss_log[: runner.taken].cpu()
             for evaluation in range(before, runner.taken) if on_evaluation else ():
                 on_evaluation(evaluation + 1, log[evaluation, TOTAL].item())  # type: ignore[misc]
-            done = self._is_done(log, task.min_evaluations or self.settings.iterations_floor, target)
+            done = self._is_done(log, task.min_evaluations or min(most, self.settings.iterations_floor), target)
         best = log[runner.loop.best.item()]
         losses = Losses(*(best[i : i + 1].clone() for i in (TOTAL, CONTENT, STYLE, WITHOUT_PRIORS, REGION)))
         pixels, curve = runner.loop.best_image.clone(), log[:, :WITHOUT_PRIORS].float().clone()
@@ -122,21 +121,27 @@ class ImageOptimiser:
         objective = Objective(self.extractor, target, style, self.weights, priors, task.repair_mask)
         return objective, objective.value(content.to(self.extractor.device), activations).without_priors.item()
 
+    def _most(self, task: FrameTask) -> int:
+        """Evaluations of a frame, at most."""
+        return min(self.settings.iterations, task.max_evaluations or self.settings.iterations)
+
     def runner(self, objective: Objective, task: FrameTask) -> LoopRunner:
         """The runner for one frame: CUDA graphs on a GPU, except for Adam, whose step count is not on the device."""
         start = task.start.to(self.extractor.device)
-        stepper = self.stepper(start, task.history)
-        loop = OptimiserLoop(objective, stepper, start, task.update_mask, self.settings.iterations)
+        stepper = self.stepper(task)
+        loop = OptimiserLoop(objective, stepper, start, task.update_mask, self._most(task))
         if self.graphs is None or not isinstance(stepper, LBFGS):
             return LoopRunner(loop)
         return ReplayedRunner(loop, self.graphs)
 
-    def stepper(self, start: torch.Tensor, history: History | None) -> Stepper:
-        """A new optimiser for a frame that starts from ``start``."""
+    def stepper(self, task: FrameTask) -> Stepper:
+        """A new optimiser for a frame."""
         if self.settings.optimizer == "adam":
             return Adam(self.settings.learning_rate)
-        shape = (start.shape[2], start.shape[3])
-        return LBFGS(history or History.empty(self.settings.history_size, shape, self.extractor.device))
+        if task.history is not None:
+            return LBFGS(task.history)
+        pairs = max(1, min(self.settings.history_size, self._most(task) - 2))  # the first of its steps has none yet
+        return LBFGS(History.empty(pairs, (task.start.shape[2], task.start.shape[3]), self.extractor.device))
 
 
 def loss_weights(settings: Settings) -> LossWeights:

@@ -51,6 +51,14 @@ class History:
     def size(self) -> int:
         return self.valid.shape[0]
 
+    def newest(self, count: int) -> "History":
+        """The last ``count`` pairs alone."""
+        m = self.size
+        ages = torch.arange(min(count, m) - 1, -1, -1, device=self.valid.device)
+        slots = (self.newest_slot - ages) % m
+        pairs = self.pairs[torch.cat((slots, slots + m))]
+        return History(pairs, self.valid[slots], torch.full_like(self.newest_slot, len(slots) - 1))
+
     def warped(self, warp: Callable[[torch.Tensor], torch.Tensor], mask: torch.Tensor | None = None) -> "History":
         """The history moved along with the picture, zero where ``mask`` (1, 1, H, W) does not trust the warp.
 

@@ -14,6 +14,13 @@ def halved(x: torch.Tensor) -> torch.Tensor:
     return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel, stride=2, groups=x.shape[1])
 
 
+def with_large_forms(picture: torch.Tensor, painted: torch.Tensor) -> torch.Tensor:
+    """``picture`` with the forms of ``painted``, which is of the next octave: its own detail stays (as in a multigrid
+    method). Both (1, 3, H, W) in [0, 1]."""
+    change = painted - halved(picture)
+    return (picture + enlarged(change, picture.shape[2], picture.shape[3])).clamp(0, 1)
+
+
 def enlarged(x: torch.Tensor, height: int, width: int) -> torch.Tensor:
     """A picture, or a change of one, at the size of the octave before."""
     return F.interpolate(x, (height, width), mode="bicubic", align_corners=False)

@@ -1,14 +1,14 @@
 """How a frame begins: from the source alone, or from the frame before it."""
 
 import math
-from functools import partial
+from dataclasses import dataclass
 
 import torch
 
 from videostyle.losses.pixel_losses import ColourPrior, Prior, TemporalPrior
 from videostyle.optimise.frame_task import FrameTask
-from videostyle.optimise.lbfgs import History
 from videostyle.settings import Settings
+from videostyle.stylise.following import Follows, warp_history
 from videostyle.stylise.network_painter import network_trust
 from videostyle.stylise.schedule import LOOSE_GAIN, min_evaluations
 from videostyle.stylise.state import ShotState
@@ -17,10 +17,17 @@ from videostyle.temporal import colour, trust
 from videostyle.temporal.coverage import Coverage
 from videostyle.temporal.flow import FlowEstimator
 from videostyle.temporal.still_pixels import withhold_motion
-from videostyle.temporal.warp import Warp, sample
+from videostyle.temporal.warp import Warp
 
-# What is asked of a frame, and what is known of its pixels before it is optimised (None: nothing).
-Start = tuple[FrameTask, Coverage | None]
+
+@dataclass(frozen=True)
+class Start:
+    """What is asked of a frame, what is known of its pixels before it is optimised (None: nothing), and how it follows
+    the frame before it (None: not at all)."""
+
+    task: FrameTask
+    coverage: Coverage | None = None
+    follows: Follows | None = None
 
 
 def next_task(
@@ -33,11 +40,11 @@ def next_task(
     settings = stylizer.settings
     if settings.init not in ("previous", "warped"):
         start = stylizer.start(settings.init, content, position)
-        return FrameTask(settings.init, stylizer.painted_coarsely(content, start)), None
+        return Start(FrameTask(settings.init, stylizer.painted_coarsely(content, start)))
     if state is None:
-        return task_from_scratch(stylizer, content), None
+        return Start(task_from_scratch(stylizer, content))
     if settings.init == "previous":
-        return FrameTask("previous", state.stylised, state.history), None
+        return Start(FrameTask("previous", state.stylised, state.history), follows=Follows())
     return task_from_previous(stylizer, content, state, flow(content, state.source).to(content.device))
 
 
@@ -54,7 +61,8 @@ def task_from_previous(stylizer: Stylizer, content: torch.Tensor, state: ShotSta
     settings = stylizer.settings
     if settings.coherence == 0:
         moved = warp(state.stylised).clamp(0, 1)
-        return FrameTask("warped", moved, warp_history(state.history, warp)), None
+        task = FrameTask("warped", moved, warp_history(state.history, warp))
+        return Start(task, follows=Follows(warp))
     warp = trust.with_photometric_confidence(warp, content, state.source)
     warp, coverage = withhold_motion(warp, state.coverage)
     coverage = coverage.warped(warp)
@@ -66,18 +74,19 @@ def task_from_previous(stylizer: Stylizer, content: torch.Tensor, state: ShotSta
     start = colour.initial_image(state.stylised, state.source, content, warp, coverage.reference, update_mask)
     if stylizer.first_init in ("network", "palette") and bool((warp.visible < 1).any()):
         start = torch.lerp(_fresh(stylizer, content, state, warp), start, warp.visible)
+    held, weight = trust.temporal_mask(warp, coverage, state.temporal_gain), temporal_weight(settings)
     task = FrameTask(
         "warped",
         start,
         history=warp_history(state.history, warp, warp.visible * update_mask),
-        priors=_priors(settings, content, state, trust.temporal_mask(warp, coverage, state.temporal_gain), start),
+        priors=_priors(settings, content, state, TemporalPrior(weight, start, held)),
         update_mask=update_mask,
         repair_mask=repair_mask,
         style=style,
         target=math.inf if settings.no_target else state.target.normalised_loss,
         min_evaluations=min_evaluations(settings, coverage),
     )
-    return task, coverage
+    return Start(task, coverage, Follows(warp, update_mask, held, weight))
 
 
 def _fresh(stylizer: Stylizer, content: torch.Tensor, state: ShotState, warp: Warp) -> torch.Tensor:
@@ -88,17 +97,15 @@ def _fresh(stylizer: Stylizer, content: torch.Tensor, state: ShotState, warp: Wa
 
 
 def _priors(
-    settings: Settings, content: torch.Tensor, state: ShotState, mask: torch.Tensor, start: torch.Tensor
+    settings: Settings, content: torch.Tensor, state: ShotState, temporal: TemporalPrior
 ) -> tuple[Prior, ...]:
-    """Held to the start where ``mask`` says, and to the mean colours of the shot's first frame."""
-    weight = settings.temporal_weight
-    weight = trust.temporal_weight(settings.coherence) if weight is None else weight
-    temporal = TemporalPrior(weight, start, mask)
+    """Held to the start, and to the mean colours of the shot's first frame."""
     if settings.no_anchor:
         return (temporal,)
     return temporal, ColourPrior(trust.TEMPORAL_WEIGHT, *state.colours.between(content))
 
 
-def warp_history(history: History | None, warp: Warp, mask: torch.Tensor | None = None) -> History | None:
-    """The optimiser's history, moved along. Curvature is a guess: bilinear does as well, and costs a fifth."""
-    return None if history is None else history.warped(partial(sample, flow=warp.flow, mode="bilinear"), mask)
+def temporal_weight(settings: Settings) -> float:
+    """Of the temporal loss."""
+    given = settings.temporal_weight
+    return trust.temporal_weight(settings.coherence) if given is None else given

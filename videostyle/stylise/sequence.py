@@ -15,6 +15,7 @@ from videostyle.optimise.lbfgs import History
 from videostyle.optimise.outcome import OptimisedImage
 from videostyle.optimise.stopping import LossTarget
 from videostyle.stylise import frame_check
+from videostyle.stylise.finer_octaves import begin, follow
 from videostyle.stylise.frame_maker import OnState
 from videostyle.stylise.frame_tasks import Start, next_task, task_from_scratch
 from videostyle.stylise.schedule import ANCHOR_GAIN, next_temporal_gain, remeasures_target
@@ -93,39 +94,44 @@ class EveryFrame:
         """One frame. ``fresh``: started as if it were the first of its shot."""
         began = time.perf_counter()
         stylizer, state, report = self.stylizer, position.state, self._reporter(position.index)
-        content = frame.pixels.to(stylizer.machine.device)
-        within = position.index - position.first
-        start: Start = (
-            (task_from_scratch(stylizer, content), None)
+        contents = stylizer.in_octaves(frame.pixels.to(stylizer.machine.device))
+        content = contents[0]
+        start = (
+            Start(task_from_scratch(stylizer, content))
             if fresh
-            else next_task(stylizer, content, within, state, self._flow)
+            else next_task(stylizer, content, position.index - position.first, state, self._flow)
         )
-        task = start[0]
-        image, history = stylizer.optimise(content, task, report)
+        image, history = stylizer.optimise(content, start.task, report)
         if state is None or fresh:
             image = stylizer.polish(content, image, report)
         after = next_state(stylizer, content, image, history, start, state)
         made = [image]
-        aged = task.target is not None and after.target.is_old(image.content_image_loss)
+        aged = start.task.target is not None and after.target.is_old(image.content_image_loss)
         if aged and remeasures_target(stylizer.settings):
             made.append(stylise_independently(stylizer, content, after.target.evaluations, report))
             after = replace(after, target=LossTarget.of(made[-1], after.target.evaluations))
+        painted = time.perf_counter()
+        if state is None or start.follows is None:
+            finer = begin(stylizer, contents, image.pixels)
+        else:
+            finer = follow(stylizer, contents, image.pixels, state.stylised, state.finer, start.follows)
+        pixels = finer[-1].stylised if finer else image.pixels
         loss = image.losses.without_priors.item()
         stylised = StylisedFrame(
-            pixels=image.pixels,
+            pixels=pixels,
             pts=frame.pts,
             time_base=frame.time_base,
             cut=frame.cut,
-            start=task.name,
+            start=start.task.name,
             evaluations=sum(image.evaluations for image in made),
             loss=loss,
             content_loss=image.losses.content.item(),
             style_loss=image.losses.style.item(),
-            optimise_seconds=sum(image.seconds for image in made),
+            optimise_seconds=sum(image.seconds for image in made) + time.perf_counter() - painted,
             wall_seconds=time.perf_counter() - began,
-            problem=frame_check.problem(image.pixels, content, loss, image.curve, position.losses),
+            problem=frame_check.problem(pixels, contents[-1], loss, image.curve, position.losses),
         )
-        return stylised, after
+        return stylised, replace(after, finer=finer)
 
     def _reporter(self, index: int) -> OnEvaluation | None:
         report = self._on_evaluation
@@ -148,11 +154,11 @@ def next_state(
     else:
         style, target, colours = state.style, state.target.aged(), state.colours
         gain = next_temporal_gain(stylizer.settings, state, image)
-    task, coverage = start
-    if coverage is None or task.update_mask is None:
+    coverage, update_mask = start.coverage, start.task.update_mask
+    if coverage is None or update_mask is None:
         coverage = Coverage.complete(content)
     else:
-        coverage = coverage.updated(content, task.update_mask, image.evaluations)
+        coverage = coverage.updated(content, update_mask, image.evaluations)
     return ShotState(content, image.pixels, history, coverage, target, style, colours, gain)
 
 

@@ -14,13 +14,26 @@ from videostyle.temporal.coverage import Coverage
 
 
 @dataclass(frozen=True)
+class FinerState:
+    """What an octave finer than the one that frames are painted at leaves to the next one of its shot.
+
+    ``stylised``: (1, 3, H, W) in [0, 1]. ``history``: the newest of the optimiser's curvature pairs. ``style``: anchored
+    at the shot's first frame.
+    """
+
+    stylised: torch.Tensor
+    history: History | None
+    style: StyleTarget
+
+
+@dataclass(frozen=True)
 class ShotState:
     """What one frame leaves to the next one of its shot; nothing of it crosses a cut.
 
     ``source`` and ``stylised``: (1, 3, H, W) float32 in [0, 1]. ``history``: the optimiser's curvature pairs.
     ``coverage``: what is known of every pixel. ``target``: the loss that the shot's frames are taken to. ``style``: the
     style, anchored at the shot's first frame. ``colours``: that frame's mean colours. ``temporal_gain``: in (0, 1], how
-    firmly moving pixels are held to the frame before.
+    firmly moving pixels are held to the frame before. ``finer``: the octaves above the one that the others are of.
     """
 
     source: torch.Tensor
@@ -31,6 +44,7 @@ class ShotState:
     style: StyleTarget
     colours: ColourAnchor
     temporal_gain: float
+    finer: tuple[FinerState, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,4 +64,7 @@ class SequenceState:
 
 
 # The classes that a SequenceState is made of, for whoever stores it.
-SEQUENCE_STATE_TYPES = (SequenceState, ShotState, LossTarget, History, Coverage, StyleTarget, SecondOrder, ColourAnchor)
+SEQUENCE_STATE_TYPES = (
+    *(SequenceState, ShotState, FinerState, LossTarget, History),
+    *(Coverage, StyleTarget, SecondOrder, ColourAnchor),
+)

@@ -19,6 +19,7 @@ from videostyle.networks.weights import load_backbone
 from videostyle.optimise.frame_task import FrameTask
 from videostyle.optimise.image_optimiser import ImageOptimiser, OnEvaluation, loss_weights
 from videostyle.optimise.lbfgs import History
+from videostyle.optimise.octaves import halved
 from videostyle.optimise.outcome import OptimisedImage
 from videostyle.settings import AUTO, NAMED_STARTS, Settings
 from videostyle.stylise.choose_network import choose_backbone, load_chosen
@@ -30,9 +31,11 @@ from videostyle.stylise.style_images import StyleImage, as_style
 # Share of the backbone's target evaluations that reach the same loss from the network's painting.
 NETWORK_SHARE = 2 / 3
 # The share where the coarser octaves are painted first.
-OCTAVES_SHARE = 1 / 2
-# Longer side, in pixels, of the coarsest octave that is painted, within a factor of the root of 2.
-COARSEST_OCTAVE = 128
+OCTAVES_SHARE = 1 / 4
+# Longer side, in pixels, of the coarsest octave that is painted, and of the one whose frames follow one another; finer
+# ones are finished from it. Within a factor of the root of 2.
+COARSEST_OCTAVE, PAINTED_OCTAVE = 128, 256
+KEPT_SIZES = 8  # a clip's octaves
 
 
 class Stylizer:
@@ -132,8 +135,17 @@ class Stylizer:
         """The style's statistics for pictures of this size."""
         return self.optimiser(content).style
 
+    def in_octaves(self, content: torch.Tensor) -> list[torch.Tensor]:
+        """``content`` (1, 3, H, W) at the octave that a frame is painted at, and at the finer ones, nearest first."""
+        longest = max(content.shape[2:])
+        finer = 0 if self.settings.octaves == 1 else max(0, round(math.log2(longest / PAINTED_OCTAVE)))
+        contents = [content]
+        for _ in range(finer):
+            contents.insert(0, halved(contents[0]))
+        return contents
+
     def optimiser(self, content: torch.Tensor) -> ImageOptimiser:
-        """For pictures of this size. Only the last size is kept. Raises UsageError where the layers need more."""
+        """For pictures of this size. The last few sizes are kept. Raises UsageError where the layers need more."""
         height, width = content.shape[2], content.shape[3]
         if (height, width) not in self._optimisers:
             smallest = self.extractor.smallest_side
@@ -144,7 +156,9 @@ class Stylizer:
                 )
             sizes = [max(height, width) / 2**octave for octave in range(self.octaves(height, width))]
             target, *coarser = map(self.style_target_at, sizes)
-            self._optimisers = {(height, width): ImageOptimiser(self.extractor, target, self.settings, coarser)}
+            self._optimisers[height, width] = ImageOptimiser(self.extractor, target, self.settings, coarser)
+            while len(self._optimisers) > KEPT_SIZES:
+                del self._optimisers[next(iter(self._optimisers))]
         return self._optimisers[height, width]
 
     def start(self, name: str, content: torch.Tensor, position: int = 0) -> torch.Tensor:
@@ -172,10 +186,11 @@ class Stylizer:
         return Moments.of([image.picture for image in self.style], [image.weight for image in self.style])
 
     def octaves(self, height: int, width: int) -> int:
-        """At how many octaves a picture of this size is painted from nothing, the coarsest first."""
-        if not self.weights.style_layers:
-            return 1
+        """At how many octaves a picture of this size is painted from nothing, the coarsest first; 1 for one that is
+        finished from the next octave."""
         longest, shortest = max(height, width), min(height, width)
+        if not self.weights.style_layers or longest > math.sqrt(2) * PAINTED_OCTAVE:
+            return 1
         wanted = self.settings.octaves or 1 + max(0, round(math.log2(longest / COARSEST_OCTAVE)))
         sides = [min(picture.shape[2:]) for picture in self._style_pictures(longest)]
         return max(1, min(wanted, 1 + math.floor(math.log2(min(shortest, *sides) / self.extractor.smallest_side))))

@@ -74,10 +74,7 @@ def reduced(estimator: FlowEstimator, longest: int) -> FlowEstimator:
             max(1, round(width * longest / max(height, width))),
         )
         small = estimator(*(F.interpolate(f, size, mode="area") for f in (current, previous)))
-        scale = torch.tensor([width / size[1], height / size[0]]).view(1, 2, 1, 1)
-        flow = F.interpolate(small.flow, (height, width), mode="bilinear", align_corners=False) * scale
-        mask, visible = (F.interpolate(m, (height, width), mode="nearest") for m in (small.comparable, small.visible))
-        return Warp(flow, mask, visible)
+        return small.resized(height, width)
 
     return estimate
 

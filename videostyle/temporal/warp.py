@@ -30,6 +30,14 @@ class Warp:
     def to(self, device: torch.device | str) -> "Warp":
         return Warp(self.flow.to(device), self.comparable.to(device), self.visible.to(device))
 
+    def resized(self, height: int, width: int) -> "Warp":
+        """The same motion of pictures of another size."""
+        if self.flow.shape[2:] == (height, width):
+            return self
+        scale = self.flow.new_tensor([width / self.flow.shape[3], height / self.flow.shape[2]]).view(1, 2, 1, 1)
+        flow = F.interpolate(self.flow, (height, width), mode="bilinear", align_corners=False) * scale
+        return Warp(flow, *(F.interpolate(mask, (height, width)) for mask in (self.comparable, self.visible)))
+
     @property
     def static(self) -> torch.Tensor:
         """1 where a pixel does not move and is copied, (1, 1, H, W)."""

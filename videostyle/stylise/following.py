@@ -1,0 +1,29 @@
+"""How a frame follows the one before it, at every size."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+from videostyle.optimise.lbfgs import History
+from videostyle.temporal.warp import Warp, sample
+
+
+@dataclass(frozen=True)
+class Follows:
+    """How a frame follows the one before it.
+
+    ``warp``: its motion; None: none. ``update_mask``, ``held``: (1, 1, H, W) in [0, 1] at the size that it is painted
+    at, where it changes (None: everywhere), and how firmly it is held to its start (None: not at all), by so much
+    ``weight``.
+    """
+
+    warp: Warp | None = None
+    update_mask: torch.Tensor | None = None
+    held: torch.Tensor | None = None
+    weight: float = 0.0
+
+
+def warp_history(history: History | None, warp: Warp, mask: torch.Tensor | None = None) -> History | None:
+    """The optimiser's history, moved along. Curvature is a guess: bilinear does as well, and costs a fifth."""
+    return None if history is None else history.warped(partial(sample, flow=warp.flow, mode="bilinear"), mask)
