@@ -63,7 +63,7 @@ def test_tiles_change_nothing(pooling, size, tile_pixels):
 def test_tiles_change_nothing_at_any_size(height, width, side, average):
     (x, content), style = pictures(height, width)
     made = extractors(small_backbone(), "average" if average else "max")
-    made[1].tiles = lambda seen: tiles(*seen.shape[2:], side, 16, made[1].halo)  # type: ignore[method-assign]
+    made[1].tiles = lambda size: tiles(*size, side, 16, made[1].halo)  # type: ignore[method-assign]
     assert_alike(*(objective(e, content, style) for e in made), x)
 
 

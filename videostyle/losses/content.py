@@ -26,7 +26,7 @@ class ContentTarget:
         activations: Activations | None = None,
     ) -> None:
         self.features: dict[str, torch.Tensor] = {}
-        for tile in extractor.tiles(picture):
+        for tile in extractor.tiles(picture.shape[2:]):
             self._take(activations or extractor.forward(tile.seen(picture), layers), layers, tile)
 
     def _take(self, activations: Activations, layers: tuple[str, ...], tile: Tile) -> None:

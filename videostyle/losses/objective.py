@@ -110,7 +110,7 @@ class Objective:
         return losses, g
 
     def _looks_densely(self, region: torch.Tensor | None) -> bool:
-        return region is not None and (region.device.type != "cpu" or len(self.extractor.tiles(region)) > 1)
+        return region is not None and (region.device.type != "cpu" or len(self.extractor.tiles(region.shape[2:])) > 1)
 
     def tensors(self) -> list[torch.Tensor]:
         """Its tensors that change from frame to frame, in a fixed order."""
@@ -161,7 +161,7 @@ class Objective:
         self, x: torch.Tensor, activations: Activations | None, losses: Sequence[LayerLoss]
     ) -> Iterable[Collected]:
         """What the losses need of the features, each summed over the tiles."""
-        tiles = self.extractor.tiles(x)
+        tiles = self.extractor.tiles(x.shape[2:])
         if activations is not None:
             return (loss.collect(activations[loss.layer], tiles[0]) for loss in losses)
         parts = (self._collected_of_tile(x, tile, losses) for tile in tiles)
@@ -174,7 +174,7 @@ class Objective:
 
     def _backward(self, x: torch.Tensor, activations: Activations | None, taps: "_Taps") -> torch.Tensor:
         """The gradient of the losses on features, added up over the tiles, each computed again."""
-        tiles = self.extractor.tiles(x)
+        tiles = self.extractor.tiles(x.shape[2:])
         if activations is not None:
             return activations.backward(partial(taps.add_to, tiles[0]), taps.through_relu)
         g = torch.zeros_like(x, dtype=torch.promote_types(self.extractor.dtype, torch.float32))

@@ -99,7 +99,7 @@ def statistics_of(
     extractor: FeatureExtractor, picture: torch.Tensor, layers: tuple[str, ...]
 ) -> dict[str, SecondOrder]:
     """Of the features of a picture (N, 3, H, W), by layer, summed over its tiles."""
-    parts = (_statistics_of_tile(extractor, picture, layers, tile) for tile in extractor.tiles(picture))
+    parts = (_statistics_of_tile(extractor, picture, layers, tile) for tile in extractor.tiles(picture.shape[2:]))
     return reduce(lambda a, b: {name: a[name].plus(b[name], 1.0) for name in layers}, parts)
 
 

@@ -6,7 +6,7 @@ weight gradient is formed.
 """
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -91,9 +91,9 @@ class FeatureExtractor:
         reach = sum(conv.weight.shape[-1] // 2 * layer_stride(stage.name) for conv, stage in stages)
         return -(-reach // self.smallest_side) * self.smallest_side
 
-    def tiles(self, picture: torch.Tensor) -> list[Tile]:
-        """Those that a picture (N, C, H, W) should go through in: one where ``tile_pixels`` allows it."""
-        height, width = picture.shape[2:]
+    def tiles(self, size: Sequence[int]) -> list[Tile]:
+        """Those that a picture of ``size`` (H, W) should go through in: one where ``tile_pixels`` allows it."""
+        height, width = size
         if self.tile_pixels is None or height * width <= self.tile_pixels:
             return tiles(height, width, max(height, width), 1, 0)
         side = max(self.smallest_side, math.isqrt(self.tile_pixels) - 2 * self.halo)
@@ -101,7 +101,7 @@ class FeatureExtractor:
 
     def forward_whole(self, x: torch.Tensor) -> "Activations | None":
         """``forward`` of a picture that goes through at once; None of one that takes several tiles."""
-        return self.forward(x) if len(self.tiles(x)) == 1 else None
+        return self.forward(x) if len(self.tiles(x.shape[2:])) == 1 else None
 
     @torch.no_grad()
     def forward(self, x: torch.Tensor, layers: Collection[str] | None = None) -> "Activations":

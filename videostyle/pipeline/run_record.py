@@ -51,6 +51,8 @@ def provenance(
     pictures = [name for name in ("init", "first_init") if settings[name] in stylizer.settings.start_pictures]
     settings |= {name: fingerprint(Path(settings[name])) for name in pictures}
     machine, networks = stylizer.machine, stylizer.networks
+    width, height = frames["size"]
+    tiles = {} if (count := stylizer.tiles(height, width)) == 1 else {"tiles": count}  # in the last digits
     names, sums = [network.name for network in networks], [network.sha256 for network in networks]
     environment = {name: version for name, version in versions().items() if name != "python"} | dict(decoder)
     return {
@@ -60,7 +62,7 @@ def provenance(
         "network": {"name": names, "sha256": sums, "precision": machine.precision} | style_network(stylizer),
         "cut": {name: getattr(media, name) for name in READING},
         "frame": dict(frames),
-        "environment": environment | {"device": machine.name},  # with the number of threads
+        "environment": environment | {"device": machine.name} | tiles,  # its name has the number of threads
     }
 
 
@@ -70,8 +72,8 @@ def style_network(stylizer: Stylizer) -> dict[str, Any]:
     return {} if network is None else {"style_network": {"sha256": network.sha256, **network.training}}
 
 
-# Settings of where the network comes from and runs: the network and the device themselves are compared instead
-NOT_IN_FRAMES = ("backbone", "weights", "network", "download", "device", "precision")
+# Settings of where the network comes from and runs: the network, the device and the tiles are compared instead
+NOT_IN_FRAMES = ("backbone", "weights", "network", "download", "device", "precision", "memory")
 READING = ("start_seconds", "duration_seconds", "stream", "no_shots", "cuts")  # what is read, where shots begin
 WHOLE_BYTES, PIECES, PIECE_BYTES = 64 << 20, 64, 1 << 20
 

@@ -37,7 +37,8 @@ def next_task(
     if state is None:
         return task_from_scratch(stylizer, content), None
     if settings.init == "previous":
-        return FrameTask("previous", state.stylised, state.history), None
+        history = None if state.history is None else state.history.clone()
+        return FrameTask("previous", state.stylised, history), None
     return task_from_previous(stylizer, content, state, flow(content, state.source).to(content.device))
 
 

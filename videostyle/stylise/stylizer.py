@@ -22,6 +22,7 @@ from videostyle.optimise.lbfgs import History
 from videostyle.optimise.outcome import OptimisedImage
 from videostyle.settings import AUTO, NAMED_STARTS, Settings
 from videostyle.stylise.choose_network import choose_backbone, load_chosen
+from videostyle.stylise.memory import pixels_at_once
 from videostyle.stylise.network_painter import NetworkPainter
 from videostyle.stylise.palette import Moments, colour_map
 from videostyle.stylise.start_images import fit_style, noise, resized
@@ -72,7 +73,17 @@ class Stylizer:
     @property
     def networks(self) -> tuple[Backbone, ...]:
         """Every network that has a say in the frames."""
-        return (self.backbone, *(self._polisher.networks if self._polisher else ()))
+        return tuple(extractor.backbone for extractor in self.extractors)
+
+    @property
+    def extractors(self) -> tuple[FeatureExtractor, ...]:
+        """Those of all networks."""
+        return (self.extractor, *(self._polisher.extractors if self._polisher else ()))
+
+    def tiles(self, height: int, width: int) -> int:
+        """In how many tiles pictures of this size will go through the network, by the memory that there is."""
+        self.extractor.tile_pixels = pixels_at_once(self.settings, self.extractor, height * width)
+        return len(self.extractor.tiles((height, width)))
 
     def use_network(self, network: TrainedNetwork) -> None:
         """Take the style's network, for drafts and for starts that are called network."""
@@ -142,6 +153,7 @@ class Stylizer:
                     f"the picture is {width}x{height}; {self.backbone.name} needs at least {smallest} "
                     "pixels a side for these layers; use a larger --size or shallower layers"
                 )
+            self.tiles(height, width)
             sizes = [max(height, width) / 2**octave for octave in range(self.octaves(height, width))]
             target, *coarser = map(self.style_target_at, sizes)
             self._optimisers = {(height, width): ImageOptimiser(self.extractor, target, self.settings, coarser)}
