@@ -51,10 +51,11 @@ def provenance(
     pictures = [name for name in ("init", "first_init") if settings[name] in stylizer.settings.start_pictures]
     settings |= {name: fingerprint(Path(settings[name])) for name in pictures}
     machine, networks = stylizer.machine, stylizer.networks
-    width, height = frames["size"]
-    tiles = {} if (count := stylizer.tiles(height, width)) == 1 else {"tiles": count}  # in the last digits
     names, sums = [network.name for network in networks], [network.sha256 for network in networks]
+    width, height = frames["size"]
+    tiles = stylizer.tiles(height, width)  # another number of them rounds differently
     environment = {name: version for name, version in versions().items() if name != "python"} | dict(decoder)
+    where = {"device": machine.name, "tiles": tiles if tiles > 1 else None}  # the name has the number of threads
     return {
         "source": {"fingerprint": fingerprint(source)},
         "style": {"fingerprint": fingerprint(style)},
@@ -62,7 +63,7 @@ def provenance(
         "network": {"name": names, "sha256": sums, "precision": machine.precision} | style_network(stylizer),
         "cut": {name: getattr(media, name) for name in READING},
         "frame": dict(frames),
-        "environment": environment | {"device": machine.name} | tiles,  # its name has the number of threads
+        "environment": environment | where,
     }
 
 
