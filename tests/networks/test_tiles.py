@@ -79,7 +79,7 @@ def test_a_picture_goes_through_at_once_where_it_may():
 
 
 @pytest.mark.parametrize(("network", "pooling"), [("small", "average"), ("small", "max"), ("compact", "average")])
-@pytest.mark.parametrize("size", [(64, 96), (77, 131)], ids=str)
+@pytest.mark.parametrize("size", [(33, 64), (41, 50)], ids=str)
 def test_features_of_cores_are_those_of_the_whole_picture(network, pooling, size):
     backbone = compact.load() if network == "compact" else small_backbone()
     extractor = FeatureExtractor(backbone, LAYERS, pooling=pooling, dtype=torch.float64)
@@ -88,7 +88,7 @@ def test_features_of_cores_are_those_of_the_whole_picture(network, pooling, size
     extractor.tile_pixels = 1  # cores of one position of the deepest layer
     made = extractor.tiles(x.shape[2:])
     assert len(made) == (size[0] // 16) * (size[1] // 16)
-    for tile in made[::5]:
+    for tile in made[::2]:
         seen = extractor.forward(tile.seen(x))
         for name in LAYERS:
             stride = layer_stride(name)
