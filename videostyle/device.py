@@ -85,21 +85,39 @@ def peak_memory_bytes(device: torch.device | None = None) -> tuple[int, int]:
     return peak if sys.platform == "darwin" else peak * 1024, on_device
 
 
+def total_memory_bytes(device: torch.device) -> int | None:
+    """What the device has, or what a container may use of it, in bytes; None where the system does not say."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[1]
+    if device.type != "cpu":
+        return None
+    limits = [meminfo_bytes(Path("/proc/meminfo"), "MemTotal"), limit_of_group(Path("/sys/fs/cgroup"))]
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
 def free_memory_bytes(device: torch.device) -> int | None:
     """What can still be had on the device, in bytes; None where the system does not say."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
     if device.type != "cpu":
         return None
-    limits = [available_bytes(Path("/proc/meminfo")), left_in_group(Path("/sys/fs/cgroup"))]
+    limits = [meminfo_bytes(Path("/proc/meminfo"), "MemAvailable"), left_in_group(Path("/sys/fs/cgroup"))]
     return min((limit for limit in limits if limit is not None), default=None)
 
 
-def available_bytes(meminfo: Path) -> int | None:
-    """What Linux would give without swapping, in bytes; None on another system."""
+def meminfo_bytes(meminfo: Path, entry: str) -> int | None:
+    """An entry of Linux's ``meminfo`` in bytes, MemAvailable being what it would give without swapping; None on another
+    system."""
     with suppress(OSError):
         lines = meminfo.read_text(encoding="ascii").splitlines()
-        return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+        return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{entry}:")), None)
+    return None
+
+
+def limit_of_group(group: Path) -> int | None:
+    """A container's limit, in bytes; None without one."""
+    with suppress(OSError, ValueError):
+        return int((group / "memory.max").read_text(encoding="ascii"))
     return None
 
 

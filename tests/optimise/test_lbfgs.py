@@ -198,14 +198,16 @@ def test_a_pair_that_warping_spoilt_is_rejected():
     assert torch.equal(valid, expected)
 
 
-def test_the_history_that_is_given_is_not_written_to():
+def test_the_pairs_that_are_given_are_its_own_from_then_on():
+    """Those of a large picture take gigabytes. A copy goes on by itself."""
     history = used_history()
-    before = history.pairs.clone()
+    copy, before = history.clone(), history.pairs.clone()
     lbfgs = LBFGS(history)
     fed_x = torch.rand(1, 3, 6, 6, dtype=DOUBLE)
     lbfgs.step(fed_x, fed_x)
     lbfgs.step(fed_x + 1, fed_x + 2)
-    assert torch.equal(history.pairs, before)
+    assert lbfgs.history().pairs.data_ptr() == history.pairs.data_ptr()
+    assert torch.equal(copy.pairs, before) and not torch.equal(history.pairs, before)
     assert not torch.equal(lbfgs.history().pairs, before)
 
 

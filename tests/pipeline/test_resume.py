@@ -224,6 +224,18 @@ def test_other_settings_are_refused(clip: Path, tmp_path: Path, changes: dict[st
     assert stylise(clip, output, settings=settings, media=MEDIA.replace(crf=30, audio="none")).restored == 2
 
 
+def test_other_tiles_are_refused_and_another_memory_with_the_same_is_not(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, settings = tmp_path / "out.mp4", QUICK.replace(memory=8)
+    stopped_after(clip, output, 2, settings=settings)
+    with monkeypatch.context() as patch:
+        patch.setattr("videostyle.stylise.stylizer.pixels_at_once", lambda *_: 1)
+        with pytest.raises(UsageError, match="environment tiles was None, is 3"):
+            stylise(clip, output, settings=settings)
+    assert stylise(clip, output, settings=settings.replace(memory=9)).restored == 2
+
+
 def test_another_source_or_style_is_refused(clip: Path, tmp_path: Path) -> None:
     source, output = tmp_path / "clip.mkv", tmp_path / "out.mp4"
     shutil.copy(clip, source)

@@ -151,6 +151,14 @@ def test_previous_starts_from_the_previous_stylised_frame(backbone: Backbone) ->
     assert torch.equal(first.pixels, second.pixels)  # one evaluation changes nothing
 
 
+def test_previous_leaves_the_history_of_the_frame_before_alone(backbone: Backbone) -> None:
+    """The optimiser overwrites what it is given."""
+    p, positions = stylizer(backbone, QUICK.replace(init="previous")), list[SequenceState]()
+    frames = list(stylise_frames(clip(3), p, on_state=positions.append))
+    (again,) = stylise_frames(clip(3)[2:], p, resume_from=positions[1])
+    assert torch.equal(again.pixels, frames[2].pixels)
+
+
 def test_polish_takes_each_shots_first_frame_further_with_the_exact_network(
     backbone: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,13 +40,16 @@ class Console:
         """Say which network runs where, and why; ``auto`` may download where a terminal shows its bar."""
         from videostyle.device import choose_machine
         from videostyle.stylise.choose_network import choose_backbone
+        from videostyle.stylise.memory import memory_bytes
 
         machine = choose_machine(settings)
         if settings.backbone == "auto" and machine.accelerated and sys.stderr.isatty() and not self.quiet:
             settings = settings.replace(download=True)
         name, why = choose_backbone(settings, machine)
         network = why if name == "auto" else f"{name} ({why})"
-        self.note(f"{network} on {machine.name}, {machine.precision}")
+        allowed = memory_bytes(settings, machine.device)
+        most = "" if allowed is None else f", at most {allowed / 2**30:.0f} GiB"
+        self.note(f"{network} on {machine.name}, {machine.precision}{most}")
         return settings
 
     def note(self, line: str) -> None:

@@ -1,6 +1,6 @@
 """The style's losses by Triton kernels on a GPU: fewer passes over memory than PyTorch's operations take."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -12,6 +12,7 @@ from videostyle.losses.statistics import GramDistance
 from videostyle.losses.style import StyleLoss
 from videostyle.losses.style_region import RegionStyleLoss
 from videostyle.networks.feature_extractor import Activations
+from videostyle.networks.tiles import Tile
 
 loaded_kernels = partial(load_tested, "videostyle.kernels.gram")
 
@@ -62,5 +63,7 @@ def _anchored_target(loss: StyleLoss) -> tuple[torch.Tensor, torch.Tensor | floa
     return torch.lerp(reached, style, 1 / k), (1 - 1 / k) * (style - reached).square().sum()
 
 
-def _masked(add: AddGradient, _flat: torch.Tensor, g: torch.Tensor | None) -> torch.Tensor:
-    return add(None if g is None else g[0])[None]  # type: ignore[call-arg, arg-type]
+def _masked(
+    add: Callable[[torch.Tensor | None], torch.Tensor], _flat: torch.Tensor, g: torch.Tensor | None, _tile: Tile
+) -> torch.Tensor:
+    return add(None if g is None else g[0])[None]

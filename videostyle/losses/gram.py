@@ -31,6 +31,10 @@ class SecondOrder:
         """This plus ``factor`` times ``other``."""
         return SecondOrder(self.mean + factor * other.mean, self.gram + factor * other.gram)
 
+    def times(self, factor: float) -> "SecondOrder":
+        """This times ``factor``."""
+        return self if factor == 1 else SecondOrder(self.mean * factor, self.gram * factor)
+
     def tensors(self) -> list[torch.Tensor]:
         return [self.mean, self.gram]
 

@@ -9,13 +9,28 @@ from typing import Self, TypeVar
 import torch
 
 from videostyle.losses.gram import SecondOrder
-from videostyle.networks.backbone import Backbone, LayerReference
+from videostyle.networks.backbone import Backbone, LayerReference, layer_stride
+from videostyle.networks.tiles import Tile
 
 T = TypeVar("T")
 # A loss's weight: one for all pictures of a batch, or (N,).
 Weight = float | torch.Tensor
-# (features (N, M, C), gradient from above (N, M, C) or None) -> that gradient with the loss's own added, in place.
-AddGradient = Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
+# (features (N, M, C) of a tile's core, gradient from above (N, M, C) or None, the tile) -> that gradient with that of
+# the loss added, in place.
+AddGradient = Callable[[torch.Tensor, torch.Tensor | None, Tile], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What a loss needs of the features of one tile, or of all. ``sums``: add up over the tiles. ``kept``: what its
+    gradient needs too, None where it must be computed again, tile by tile."""
+
+    sums: tuple[torch.Tensor, ...]
+    kept: tuple[torch.Tensor, ...] | None = None
+
+    def plus(self, other: "Collected") -> "Collected":
+        """Of the tiles of both."""
+        return Collected(tuple(a + b for a, b in zip(self.sums, other.sums, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -36,8 +51,13 @@ class LayerLoss(ABC):
     weight: Weight
 
     @abstractmethod
-    def evaluate(self, features: torch.Tensor) -> LayerValue:
-        """Of the network's own ``features`` (N, C, H, W), channels-last, without scale and adapter."""
+    def collect(self, features: torch.Tensor, tile: Tile) -> Collected:
+        """From the network's own ``features`` (N, C, h, w) of the core of ``tile``, channels-last, without scale and
+        adapter."""
+
+    @abstractmethod
+    def evaluate(self, collected: Collected) -> LayerValue:
+        """Of the whole picture, of which all tiles are ``collected``."""
 
     @abstractmethod
     def tensors(self) -> list[torch.Tensor]:
@@ -56,6 +76,11 @@ class Layer:
     reference: LayerReference
     metric: torch.Tensor | None
     adapter: torch.Tensor | None
+
+    @property
+    def stride(self) -> int:
+        """Pixels between neighbouring positions."""
+        return layer_stride(self.name)
 
     @classmethod
     def of(cls, backbone: Backbone, name: str, device: torch.device, dtype: torch.dtype) -> "Layer":

@@ -4,18 +4,22 @@ Another statistic is another `Distance` in `statistics`.
 """
 
 import copy
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial, reduce
 
 import torch
 
 from videostyle.losses import fused_style
 from videostyle.losses.content import ContentLoss, ContentTarget
 from videostyle.losses.gram import positions_by_channels
-from videostyle.losses.layer_loss import AddGradient, Layer, LayerLoss, Weight
+from videostyle.losses.layer_loss import AddGradient, Collected, Layer, LayerLoss, Weight
 from videostyle.losses.pixel_losses import Prior, VariationLoss
 from videostyle.losses.style import StyleLoss, StyleTarget
 from videostyle.losses.style_region import RegionStyleLoss
+from videostyle.networks.backbone import layer_stride
 from videostyle.networks.feature_extractor import Activations, FeatureExtractor
+from videostyle.networks.tiles import Tile
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,10 @@ class Objective:
     tv is ``weights.tv`` plus beta w_l times ``LayerReference.smoothness`` of each style layer, whose ``variation`` is
     minimised beside it (`VariationLoss`). ``priors``: losses on the pixels.
     ``region``: (1, 1, H, W) in [0, 1], with a style loss of their own (`RegionStyleLoss`; one picture, no batch);
-    ``dense`` is by default whether the device is not a CPU. Shapes are fixed by the content.
+    ``dense`` is by default whether the device is not a CPU or there are several tiles. Shapes are fixed by the content.
+
+    A picture that is more than the extractor takes at once goes through it in tiles, twice for a gradient: statistics
+    are added up over the tiles, then each tile is given the gradient of their sum.
     """
 
     def __init__(
@@ -78,14 +85,14 @@ class Objective:
         self.layer_losses: list[LayerLoss] = [
             *style_losses(layers, style, weights),
             *(ContentLoss(layers[name], content.features[name], weights.content) for name in weights.content_layers),
-            *region_losses(layers, style, weights, region, dense),
+            *region_losses(layers, style, weights, region, self._looks_densely(region) if dense is None else dense),
         ]
         self.variation = _variation_loss(layers, style, weights)
 
     @torch.no_grad()
     def value(self, x: torch.Tensor, activations: Activations | None = None) -> Losses:
         """The losses of ``x`` (N, 3, H, W), float32 RGB in [0, 1]; ``activations``: those of ``x``, if known."""
-        return self._losses(x, activations or self.extractor.forward(x))[0]
+        return self._losses(x, activations or self.extractor.forward_whole(x))[0]
 
     @torch.no_grad()
     def value_and_gradient(self, x: torch.Tensor) -> tuple[Losses, torch.Tensor]:
@@ -93,14 +100,17 @@ class Objective:
 
         Only the first call for a shape, which chooses kernels, makes the host wait for the device.
         """
-        activations = self.extractor.forward(x)
+        activations = self.extractor.forward_whole(x)
         losses, taps, slope = self._losses(x, activations)
-        g = activations.backward(taps, taps.through_relu)
+        g = self._backward(x, activations, taps)
         if self.variation is not None:
             self.variation.add_gradient(x, g, slope)
         for prior in self.priors:
             prior.add_gradient(x, g)
         return losses, g
+
+    def _looks_densely(self, region: torch.Tensor | None) -> bool:
+        return region is not None and (region.device.type != "cpu" or len(self.extractor.tiles(region.shape[2:])) > 1)
 
     def tensors(self) -> list[torch.Tensor]:
         """Its tensors that change from frame to frame, in a fixed order."""
@@ -117,20 +127,22 @@ class Objective:
         made.priors = tuple(prior.clone() for prior in self.priors)
         return made
 
-    def _losses(self, x: torch.Tensor, activations: Activations) -> tuple[Losses, "_Taps", torch.Tensor]:
+    def _losses(self, x: torch.Tensor, activations: Activations | None) -> tuple[Losses, "_Taps", torch.Tensor]:
+        """The losses, what adds the gradients of those on features, the slope in the total variation.
+
+        ``activations``: None where ``x`` goes through the network in tiles.
+        """
         zero = torch.zeros(x.shape[0], device=self.extractor.device)
         taps = _Taps()
         loss = dict.fromkeys(("content", "style", "region"), zero)
         minimised = dict(loss)
-        by_kernel = self.fuses(x)
-        for layer_loss in self.layer_losses:
-            term = layer_loss.term
-            if by_kernel and term != "content":
-                continue
-            value = layer_loss.evaluate(activations[layer_loss.layer])
+        by_kernel = activations is not None and self.fuses(x)
+        layer_losses = [item for item in self.layer_losses if item.term == "content" or not by_kernel]
+        for layer_loss, collected in zip(layer_losses, self._collected(x, activations, layer_losses), strict=True):
+            term, value = layer_loss.term, layer_loss.evaluate(collected)
             loss[term], minimised[term] = loss[term] + value.loss, minimised[term] + value.minimised
             taps.add(layer_loss.layer, value.add_gradient)
-        if by_kernel:
+        if activations is not None and by_kernel:
             minimised["style"], loss["style"], loss["region"], taps.through_relu = fused_style.style_and_region(
                 self.layer_losses, activations
             )
@@ -145,6 +157,31 @@ class Objective:
         region = self.weights.style * loss["region"]
         return Losses(total + region, loss["content"], loss["style"], without_priors, region), taps, slope
 
+    def _collected(
+        self, x: torch.Tensor, activations: Activations | None, losses: Sequence[LayerLoss]
+    ) -> Iterable[Collected]:
+        """What the losses need of the features, each summed over the tiles."""
+        tiles = self.extractor.tiles(x.shape[2:])
+        if activations is not None:
+            return (loss.collect(activations[loss.layer], tiles[0]) for loss in losses)
+        parts = (self._collected_of_tile(x, tile, losses) for tile in tiles)
+        return reduce(lambda sums, part: [a.plus(b) for a, b in zip(sums, part, strict=True)], parts)
+
+    def _collected_of_tile(self, x: torch.Tensor, tile: Tile, losses: Sequence[LayerLoss]) -> list[Collected]:
+        seen = self.extractor.forward(tile.seen(x))
+        features = (tile.core_features(seen[loss.layer], layer_stride(loss.layer)) for loss in losses)
+        return [loss.collect(core, tile) for loss, core in zip(losses, features, strict=True)]
+
+    def _backward(self, x: torch.Tensor, activations: Activations | None, taps: "_Taps") -> torch.Tensor:
+        """The gradient of the losses on features, added up over the tiles, each computed again."""
+        tiles = self.extractor.tiles(x.shape[2:])
+        if activations is not None:
+            return activations.backward(partial(taps.add_to, tiles[0]), taps.through_relu)
+        g = torch.zeros_like(x, dtype=torch.promote_types(self.extractor.dtype, torch.float32))
+        for tile in tiles:
+            tile.seen(g).add_(self.extractor.forward(tile.seen(x)).backward(partial(taps.add_to, tile)))
+        return g
+
     def fuses(self, x: torch.Tensor) -> bool:
         """Whether Triton kernels do the style of ``x``."""
         return fused_style.can_fuse(self.layer_losses, x, self.extractor.device, self.extractor.dtype)
@@ -157,13 +194,12 @@ def style_losses(layers: dict[str, Layer], style: StyleTarget, weights: LossWeig
 
 
 def region_losses(
-    layers: dict[str, Layer], style: StyleTarget, weights: LossWeights, region: torch.Tensor | None, dense: bool | None
+    layers: dict[str, Layer], style: StyleTarget, weights: LossWeights, region: torch.Tensor | None, dense: bool
 ) -> list[LayerLoss]:
     """The style's loss on the pixels of ``region`` alone, on each of its layers."""
     if region is None:
         return []
     assert isinstance(weights.style, float), "a region is of one picture"
-    dense = region.device.type != "cpu" if dense is None else dense
     of_all = weights.style, len(weights.style_layers), weights.statistic, region, dense
     return [RegionStyleLoss(layers[name], style, *of_all) for name in weights.style_layers]
 
@@ -181,7 +217,7 @@ def _variation_loss(layers: dict[str, Layer], style: StyleTarget, weights: LossW
 
 
 class _Taps:
-    """Adds the losses' gradients, layer by layer: the ``tap`` of ``Activations.backward``."""
+    """Adds the losses' gradients, layer by layer: `add_to` a tile is the ``tap`` of ``Activations.backward``."""
 
     def __init__(self) -> None:
         self._added: dict[str, list[AddGradient]] = {}
@@ -190,14 +226,21 @@ class _Taps:
     def add(self, layer: str, add_gradient: AddGradient) -> None:
         self._added.setdefault(layer, []).append(add_gradient)
 
-    def __call__(self, name: str, features: torch.Tensor, g: torch.Tensor | None) -> torch.Tensor | None:
+    def add_to(self, tile: Tile, name: str, features: torch.Tensor, g: torch.Tensor | None) -> torch.Tensor | None:
         added = [*self._added.get(name, ()), *([self.through_relu[name]] if name in self.through_relu else ())]
         if not added:
             return g
-        flat = positions_by_channels(features)
-        out = None if g is None else positions_by_channels(g)
+        core = tile.core_features(features, layer_stride(name))
+        whole = core.shape == features.shape
+        flat = positions_by_channels(core)
+        out = positions_by_channels(g) if g is not None and whole else None
         for add_gradient in added:
-            out = add_gradient(flat, out)
+            out = add_gradient(flat, out, tile)
         assert out is not None
-        n, c, h, w = features.shape
-        return out.view(n, h, w, c).permute(0, 3, 1, 2)
+        n, c, h, w = core.shape
+        of_core = out.view(n, h, w, c).permute(0, 3, 1, 2)
+        if whole:
+            return of_core
+        g = torch.zeros_like(features) if g is None else g
+        tile.core(g, layer_stride(name)).add_(of_core)
+        return g

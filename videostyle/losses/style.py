@@ -1,15 +1,17 @@
 """The style loss: statistics of the style picture, and the loss of a layer."""
 
 import copy
-from functools import partial
+from functools import partial, reduce
 
 import torch
 
 from videostyle.losses.formulas import grain, total_variation
 from videostyle.losses.gram import SecondOrder, add_to_positions
-from videostyle.losses.layer_loss import Layer, LayerLoss, LayerValue, Weight, per_sample
+from videostyle.losses.layer_loss import Collected, Layer, LayerLoss, LayerValue, Weight, per_sample
 from videostyle.losses.statistics import STATISTICS, GramDistance
+from videostyle.networks.backbone import layer_stride
 from videostyle.networks.feature_extractor import FeatureExtractor
+from videostyle.networks.tiles import Tile
 
 # Least total variation (`formulas.total_variation`) that counts: neighbours differ by a tenth of a level in 255.
 LEAST_VARIATION = 0.1
@@ -25,8 +27,7 @@ class StyleTarget:
     """
 
     def __init__(self, extractor: FeatureExtractor, picture: torch.Tensor, layers: tuple[str, ...]) -> None:
-        activations = extractor.forward(picture, layers)
-        statistics = {name: SecondOrder.of(activations[name]) for name in layers}
+        statistics = statistics_of(extractor, picture, layers)
         self._set(statistics, total_variation(picture), grain(picture).to(extractor.device))
 
     @classmethod
@@ -94,10 +95,29 @@ class StyleTarget:
         return made
 
 
+def statistics_of(
+    extractor: FeatureExtractor, picture: torch.Tensor, layers: tuple[str, ...]
+) -> dict[str, SecondOrder]:
+    """Of the features of a picture (N, 3, H, W), by layer, summed over its tiles."""
+    parts = (_statistics_of_tile(extractor, picture, layers, tile) for tile in extractor.tiles(picture.shape[2:]))
+    return reduce(lambda a, b: {name: a[name].plus(b[name], 1.0) for name in layers}, parts)
+
+
+def _statistics_of_tile(
+    extractor: FeatureExtractor, picture: torch.Tensor, layers: tuple[str, ...], tile: Tile
+) -> dict[str, SecondOrder]:
+    activations = extractor.forward(tile.seen(picture), layers)
+    strides = {name: layer_stride(name) for name in layers}
+    return {
+        name: SecondOrder.of(tile.core_features(activations[name], stride)).times(tile.share(stride))
+        for name, stride in strides.items()
+    }
+
+
 class StyleLoss(LayerLoss):
     """w_l E_l of the whole picture by a distance of ``STATISTICS``, anchored if ``style`` is; w_l = 1 / ``layers``.
 
-    The gradient is (2 F slope of G + slope of m) / M.
+    The gradient is (2 F slope of G + slope of m) / M, M the picture's positions.
     """
 
     term = "style"
@@ -109,17 +129,25 @@ class StyleLoss(LayerLoss):
         reached = None if style.reached is None else style.reached.statistics[layer.name]
         self.held = None if reached is None else distance(layer, reached, own)
 
-    def evaluate(self, features: torch.Tensor) -> LayerValue:
-        found = SecondOrder.of(features)
+    def collect(self, features: torch.Tensor, tile: Tile) -> Collected:
+        return Collected(tuple(SecondOrder.of(features).times(tile.share(self.distance.layer.stride)).tensors()))
+
+    def evaluate(self, collected: Collected) -> LayerValue:
+        found = SecondOrder(*collected.sums)
         loss, slope = self.distance(found)
         minimised = loss
         if self.held is not None:
             held, back = self.held(found)
             minimised = loss + (self.anchor_gain - 1) * held
             slope = slope.plus(back, self.anchor_gain - 1)
-        positions = features.shape[2] * features.shape[3]
-        add = partial(add_slopes, slope, self.weight, self.share / positions)
-        return LayerValue(self.share * loss, self.share * minimised, add)
+        return LayerValue(self.share * loss, self.share * minimised, partial(self._add_gradient, slope))
+
+    def _add_gradient(self, slope: SecondOrder, flat: torch.Tensor, g: torch.Tensor | None, tile: Tile) -> torch.Tensor:
+        """``g`` plus ``weight`` times ``share`` times (2 F ``slope.gram`` + ``slope.mean``) / M, F = ``flat``."""
+        factor = self.share / tile.positions(self.distance.layer.stride)
+        of_gram = (slope.gram * per_sample(self.weight) * (2 * factor)).to(flat.dtype)
+        g = torch.bmm(flat, of_gram) if g is None else g.baddbmm_(flat, of_gram)
+        return add_to_positions(g, slope.mean * per_sample(self.weight, 1) * factor)
 
     @property
     def fusible(self) -> bool:
@@ -134,12 +162,3 @@ class StyleLoss(LayerLoss):
         made = copy.copy(self)
         made.distance, made.held = self.distance.clone(), None if self.held is None else self.held.clone()
         return made
-
-
-def add_slopes(
-    slope: SecondOrder, weight: Weight, factor: float, flat: torch.Tensor, g: torch.Tensor | None
-) -> torch.Tensor:
-    """``g`` plus ``weight`` times ``factor`` times (2 F ``slope.gram`` + ``slope.mean``), F = ``flat`` (N, M, C)."""
-    of_gram = (slope.gram * per_sample(weight) * (2 * factor)).to(flat.dtype)
-    g = torch.bmm(flat, of_gram) if g is None else g.baddbmm_(flat, of_gram)
-    return add_to_positions(g, slope.mean * per_sample(weight, 1) * factor)

@@ -5,7 +5,8 @@ a stride-1 convolution is a convolution with the flipped kernel: both directions
 weight gradient is formed.
 """
 
-from collections.abc import Callable, Collection
+import math
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +16,7 @@ import torch.nn.functional as F
 from videostyle.kernels.loader import load_tested
 from videostyle.networks.backbone import Backbone, layer_stride
 from videostyle.networks.convolution import CHANNELS_LAST, Convolution
+from videostyle.networks.tiles import Tile, tiles
 
 # (layer, features, gradient from above or None) -> gradient with that of the layer's losses: ``Activations.backward``.
 TapGradient = Callable[[str, torch.Tensor, torch.Tensor | None], torch.Tensor | None]
@@ -37,6 +39,7 @@ class FeatureExtractor:
 
     ``dtype``: bfloat16 or float32 on any device (float64 on a CPU, for tests). Features are the convolutions' own:
     the losses apply scale and adapter of `LayerReference`, where they are cheap, to the Gram matrix.
+    ``tile_pixels``: most pixels that should go through at once, None: any number (see `tiles`).
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class FeatureExtractor:
         backbone.check(layers, pooling)
         self.backbone, self.pooling = backbone, pooling
         self.device, self.dtype = torch.device(device), dtype
+        self.tile_pixels: int | None = None
         self.kernels = loaded_kernels() if self.device.type == "cuda" else None
         names = [conv.name for conv in backbone.convs]
         self.layers = tuple(sorted(layers, key=names.index))
@@ -76,6 +80,28 @@ class FeatureExtractor:
     def smallest_side(self) -> int:
         """Fewest pixels a side of a picture: the deepest layer has one position then."""
         return layer_stride(self.stages[-1].name)
+
+    @property
+    def halo(self) -> int:
+        """Pixels on each side of its own that a position of the deepest layer depends on, up to its stride's multiple.
+
+        A pooling adds none: a position's own pixels are those that it pools.
+        """
+        stages = zip(self.backbone.convs, self.stages, strict=False)
+        reach = sum(conv.weight.shape[-1] // 2 * layer_stride(stage.name) for conv, stage in stages)
+        return -(-reach // self.smallest_side) * self.smallest_side
+
+    def tiles(self, size: Sequence[int]) -> list[Tile]:
+        """Those that a picture of ``size`` (H, W) should go through in: one where ``tile_pixels`` allows it."""
+        height, width = size
+        if self.tile_pixels is None or height * width <= self.tile_pixels:
+            return tiles(height, width, max(height, width), 1, 0)
+        side = max(self.smallest_side, math.isqrt(self.tile_pixels) - 2 * self.halo)
+        return tiles(height, width, side, self.smallest_side, self.halo)
+
+    def forward_whole(self, x: torch.Tensor) -> "Activations | None":
+        """``forward`` of a picture that goes through at once; None of one that takes several tiles."""
+        return self.forward(x) if len(self.tiles(x.shape[2:])) == 1 else None
 
     @torch.no_grad()
     def forward(self, x: torch.Tensor, layers: Collection[str] | None = None) -> "Activations":

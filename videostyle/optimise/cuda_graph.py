@@ -31,7 +31,7 @@ class ReplayedRunner(LoopRunner):
     def history(self) -> History | None:
         """A copy: the next frame overwrites the recorded loop's own."""
         found = super().history()
-        return None if found is None else History(found.pairs.clone(), found.valid.clone(), found.newest_slot.clone())
+        return None if found is None else found.clone()
 
 
 @dataclass(frozen=True)

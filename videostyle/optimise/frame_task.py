@@ -14,7 +14,8 @@ class FrameTask:
     """What the optimiser needs to know of one frame beside its content.
 
     ``name``: of the start, for the record. ``start``: (1, 3, H, W) float32 in [0, 1].
-    ``history``: curvature pairs for L-BFGS, already warped; None: none. ``priors``: losses on the pixels.
+    ``history``: curvature pairs for L-BFGS, already warped; it overwrites them. None: none.
+    ``priors``: losses on the pixels.
     ``update_mask``: (1, 1, H, W) of 0 and 1, 0 where the start stays as it is; None: all pixels change.
     ``repair_mask``: (1, 1, H, W) in [0, 1], pixels with a style loss of their own too.
     ``style``: the shot's anchored style; None: the optimiser's own.

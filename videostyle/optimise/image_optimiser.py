@@ -112,9 +112,9 @@ class ImageOptimiser:
         return has_settled(log[:, TOTAL] - log[:, REGION], tolerance)  # a region is finished in later frames
 
     def objective(self, content: torch.Tensor, task: FrameTask) -> tuple[Objective, float]:
-        """A frame's objective and the content's own loss by it, from one forward pass of the content."""
-        activations = self.extractor.forward(content)
-        target = ContentTarget.of({name: activations[name] for name in self.weights.content_layers})
+        """A frame's objective and the content's own loss by it, from one forward pass of a content in one tile."""
+        activations = self.extractor.forward_whole(content)
+        target = ContentTarget(self.extractor, content, self.weights.content_layers, activations)
         style = task.style or self.style
         weight = self.settings.grain_weight * style_weight(self.settings)
         priors = (*task.priors, GrainPrior(weight, style.grain)) if weight else task.priors

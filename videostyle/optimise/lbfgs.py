@@ -59,6 +59,10 @@ class History:
         pairs = self.pairs[torch.cat((slots, slots + m))]
         return History(pairs, self.valid[slots], torch.full_like(self.newest_slot, len(slots) - 1))
 
+    def clone(self) -> "History":
+        """The same with tensors of its own."""
+        return History(self.pairs.clone(), self.valid.clone(), self.newest_slot.clone())
+
     def warped(self, warp: Callable[[torch.Tensor], torch.Tensor], mask: torch.Tensor | None = None) -> "History":
         """The history moved along with the picture, zero where ``mask`` (1, 1, H, W) does not trust the warp.
 
@@ -69,10 +73,13 @@ class History:
 
 
 class LBFGS:
-    """From a picture and its gradient to the next picture, beginning with a copy of the pairs of ``history``."""
+    """From a picture and its gradient to the next picture, beginning with the pairs of ``history``.
+
+    It overwrites them: a second copy would be the largest part of what a large picture takes.
+    """
 
     def __init__(self, history: History) -> None:
-        self.pairs = history.pairs.clone().flatten(1)
+        self.pairs = history.pairs.flatten(1)
         self.shape, self.newest_slot = history.pairs.shape, history.newest_slot.clone()
         self.products = inner_products(self.pairs, self.pairs)  # among s and y, (2m, 2m)
         self.valid = history.valid & self._has_positive_curvature()
@@ -104,7 +111,7 @@ class LBFGS:
         if isinstance(self.has_previous, torch.Tensor) and x.is_cuda and (kernels := loaded_kernels()):
             return kernels.step(self.tensors(), x, g, PAIR_ANGLE, FIRST_STEP, LONGEST_STEP)
         flat = g.flatten()
-        products = self._append_pair(x.flatten() - self.last_x, flat - self.last_g, flat)
+        products = self._append_pair(torch.stack((x.flatten() - self.last_x, flat - self.last_g, flat)))
         # In place, as everything here: a CUDA graph needs fixed addresses.
         self.last_x.copy_(x.flatten())
         self.last_g.copy_(flat)
@@ -114,22 +121,22 @@ class LBFGS:
             self.has_previous = True
         return x + self._limited(self.direction(flat, products)).view_as(x)
 
-    def _append_pair(self, s: torch.Tensor, y: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
-        """Write a pair over the oldest one and update the products. Returns the products of the pairs with ``g``.
+    def _append_pair(self, new: torch.Tensor) -> torch.Tensor:
+        """Write a pair over the oldest one and update the products. Returns the products of the pairs with g.
 
-        One pass over the pairs, which takes most of a step's time.
+        ``new``: s, y and g, (3, P). One pass over the pairs, which takes most of a step's time.
         """
-        m, pair = self.size, torch.stack((s, y))
+        m = self.size
         self.newest_slot.add_(self.has_previous).remainder_(m)
         slots = torch.stack((self.newest_slot, self.newest_slot + m))
         if self.has_previous is not True:  # before the first step, the newest pair over itself
-            has_previous = torch.as_tensor(self.has_previous, device=pair.device)
-            pair = torch.where(has_previous, pair, self.pairs.index_select(0, slots))
-        self.pairs.index_copy_(0, slots, pair)
-        products = inner_products(torch.cat((pair, g[None])), self.pairs)  # (3, 2m)
+            has_previous = torch.as_tensor(self.has_previous, device=new.device)
+            new[:2] = torch.where(has_previous, new[:2], self.pairs.index_select(0, slots))
+        self.pairs.index_copy_(0, slots, new[:2])
+        products = inner_products(new, self.pairs)  # (3, 2m)
         self.products.index_copy_(0, slots, products[:2])
         self.products.index_copy_(1, slots, products[:2].T.contiguous())
-        written = torch.arange(m, device=s.device) == self.newest_slot
+        written = torch.arange(m, device=new.device) == self.newest_slot
         curved = self._has_positive_curvature() & (self.valid | self.has_previous)
         self.valid.copy_(torch.where(written, curved, self.valid))
         return products[2]
@@ -161,7 +168,7 @@ class LBFGS:
         top = torch.linalg.solve_triangular(r.T, inner, upper=False)
         coefficients = torch.zeros_like(self.products[0])
         coefficients.index_copy_(0, torch.cat((order, order + m)), torch.cat((top, -gamma * u)).flatten())
-        return -(gamma.to(g.dtype) * g + coefficients.to(g.dtype) @ self.pairs)
+        return (gamma.to(g.dtype) * g).add_(coefficients.to(g.dtype) @ self.pairs).neg_()
 
     def _scale(self) -> torch.Tensor:
         """gamma = s.y / y.y of the newest valid pair (Nocedal and Wright, eq. 7.20); 1 where there is none."""

@@ -8,20 +8,61 @@ import torch
 
 from videostyle.device import free_memory_bytes
 from videostyle.errors import DeviceError
+from videostyle.stylise.memory import (
+    GIB,
+    PROGRAM_BYTES,
+    memory_bytes,
+    needed_bytes,
+    pixels_at_once,
+    smallest_tile,
+)
 from videostyle.stylise.stylizer import Stylizer
 
 
 def check_memory(stylizer: Stylizer, size: tuple[int, int]) -> None:
-    """Raises DeviceError where the frames need more memory, by estimate, than the device has free."""
-    machine = stylizer.machine
-    needed, free = _needed_bytes(stylizer, size), free_memory_bytes(machine.device)
-    if free is not None and needed > free:
-        there = f"{machine.device.type} has {free / 2**30:.1f} GiB free; --size {fitting_size(size, free / needed)}"
-        raise DeviceError(f"frames of {size[0]}x{size[1]} need about {needed / 2**30:.1f} GiB and {there} would fit")
+    """Raises DeviceError, which names what would fit, where frames of ``size`` (width, height) need more memory, by
+    estimate, than the settings allow or the device has free."""
+    device = stylizer.machine.device
+    needed, allowed, free = planned_bytes(stylizer, size), memory_bytes(stylizer.settings, device), _room(device)
+    if allowed is not None and needed > allowed:
+        raise _too_large(stylizer, size, allowed, f"{_gib(allowed)} are allowed")
+    if free is None or needed <= free:
+        return
+    there = f"{device.type} has {_gib(free - PROGRAM_BYTES)} free"
+    if least_bytes(stylizer, size) > free:
+        raise _too_large(stylizer, size, free, there)
+    fits = f"--memory {math.floor(10 * free / GIB) / 10:g}, which takes longer,"
+    raise DeviceError(f"frames of {size[0]}x{size[1]} need about {_gib(needed)} and {there}; {fits} would fit")
 
 
-def _needed_bytes(stylizer: Stylizer, size: tuple[int, int]) -> float:
-    return size[0] * size[1] * max(n.bytes_per_pixel[stylizer.machine.precision] for n in stylizer.networks)
+def _too_large(stylizer: Stylizer, size: tuple[int, int], room: float, there: str) -> DeviceError:
+    """Of frames that do not fit into ``room`` in the smallest tiles either."""
+    needed, longest = _gib(least_bytes(stylizer, size)), max(size)
+    smaller = (tuple(round(side * n / longest) for side in size) for n in range(longest // 16 * 16, 16, -16))
+    fits = next((max(found) for found in smaller if least_bytes(stylizer, found) <= room), 16)
+    return DeviceError(f"frames of {size[0]}x{size[1]} need about {needed} and {there}; --size {fits} would fit")
+
+
+def planned_bytes(stylizer: Stylizer, size: tuple[int, ...]) -> float:
+    """What a run takes, by estimate, in the tiles that its frames will be cut into."""
+    settings, pixels = stylizer.settings, math.prod(size)
+    return max(needed_bytes(settings, e, pixels, pixels_at_once(settings, e, pixels)) for e in stylizer.extractors)
+
+
+def least_bytes(stylizer: Stylizer, size: tuple[int, ...]) -> float:
+    """The same in the smallest tiles."""
+    settings, pixels = stylizer.settings, math.prod(size)
+    return max(needed_bytes(settings, e, pixels, smallest_tile(e)) for e in stylizer.extractors)
+
+
+def _room(device: torch.device) -> float | None:
+    """What a run can take, the program included, which is there already."""
+    free = free_memory_bytes(device)
+    return None if free is None else PROGRAM_BYTES + free
+
+
+def _gib(number: float) -> str:
+    return f"{number / GIB:.1f} GiB"
 
 
 def fitting_size(size: tuple[int, int], share: float) -> int:
@@ -41,7 +82,7 @@ def enough_memory(stylizer: Stylizer, size: tuple[int, int]) -> Iterator[None]:
         if device.type == "cuda":
             torch.cuda.empty_cache()
         free = free_memory_bytes(device)
-        share = 0.75 if free is None else min(0.75, free / _needed_bytes(stylizer, size))
+        share = 0.75 if free is None else min(0.75, free / planned_bytes(stylizer, size))
         smaller = f"begin anew with --restart --size {fitting_size(size, share)}, which would fit"
         advice = f"finished frames are kept: free memory and give the same command again, or {smaller}"
         raise DeviceError(f"{device.type} ran out of memory at {size[0]}x{size[1]}; {advice}") from error

@@ -52,7 +52,10 @@ def provenance(
     settings |= {name: fingerprint(Path(settings[name])) for name in pictures}
     machine, networks = stylizer.machine, stylizer.networks
     names, sums = [network.name for network in networks], [network.sha256 for network in networks]
+    width, height = frames["size"]
+    tiles = stylizer.tiles(height, width)  # another number of them rounds differently
     environment = {name: version for name, version in versions().items() if name != "python"} | dict(decoder)
+    where = {"device": machine.name, "tiles": tiles if tiles > 1 else None}  # the name has the number of threads
     return {
         "source": {"fingerprint": fingerprint(source)},
         "style": {"fingerprint": fingerprint(style)},
@@ -60,7 +63,7 @@ def provenance(
         "network": {"name": names, "sha256": sums, "precision": machine.precision} | style_network(stylizer),
         "cut": {name: getattr(media, name) for name in READING},
         "frame": dict(frames),
-        "environment": environment | {"device": machine.name},  # with the number of threads
+        "environment": environment | where,
     }
 
 
@@ -70,8 +73,8 @@ def style_network(stylizer: Stylizer) -> dict[str, Any]:
     return {} if network is None else {"style_network": {"sha256": network.sha256, **network.training}}
 
 
-# Settings of where the network comes from and runs: the network and the device themselves are compared instead
-NOT_IN_FRAMES = ("backbone", "weights", "network", "download", "device", "precision")
+# Settings of where the network comes from and runs: the network, the device and the tiles are compared instead
+NOT_IN_FRAMES = ("backbone", "weights", "network", "download", "device", "precision", "memory")
 READING = ("start_seconds", "duration_seconds", "stream", "no_shots", "cuts")  # what is read, where shots begin
 WHOLE_BYTES, PIECES, PIECE_BYTES = 64 << 20, 64, 1 << 20
 

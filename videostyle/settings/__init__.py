@@ -169,6 +169,13 @@ class Settings(CheckedSettings):
         "number format of the network; auto: bf16 where the device is fast at it, else fp32",
         choices=("auto", "bf16", "fp32"),
     )
+    memory: float | None = setting(
+        None,
+        "most memory to use, in GiB: frames that need more go through the network in tiles, which takes longer "
+        "(default: nine tenths of the device's)",
+        above=0.0,
+        metavar="GIB",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

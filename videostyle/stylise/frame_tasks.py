@@ -44,7 +44,8 @@ def next_task(
     if state is None:
         return Start(task_from_scratch(stylizer, content))
     if settings.init == "previous":
-        return Start(FrameTask("previous", state.stylised, state.history), follows=Follows())
+        history = None if state.history is None else state.history.clone()
+        return Start(FrameTask("previous", state.stylised, history), follows=Follows())
     return task_from_previous(stylizer, content, state, flow(content, state.source).to(content.device))
 
 

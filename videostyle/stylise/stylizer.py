@@ -23,6 +23,7 @@ from videostyle.optimise.octaves import halved
 from videostyle.optimise.outcome import OptimisedImage
 from videostyle.settings import AUTO, NAMED_STARTS, Settings
 from videostyle.stylise.choose_network import choose_backbone, load_chosen
+from videostyle.stylise.memory import pixels_at_once
 from videostyle.stylise.network_painter import NetworkPainter
 from videostyle.stylise.palette import Moments, colour_map
 from videostyle.stylise.start_images import fit_style, noise, resized
@@ -69,13 +70,28 @@ class Stylizer:
             dtype=self.machine.dtype,
         )
         self._painter: NetworkPainter | None = None
+        self._most_pixels = 0
         self._optimisers: dict[tuple[int, int], ImageOptimiser] = {}
         self._polisher = self._make_polisher(on_download) if self.settings.polish else None
 
     @property
     def networks(self) -> tuple[Backbone, ...]:
         """Every network that has a say in the frames."""
-        return (self.backbone, *(self._polisher.networks if self._polisher else ()))
+        return tuple(extractor.backbone for extractor in self.extractors)
+
+    @property
+    def extractors(self) -> tuple[FeatureExtractor, ...]:
+        """Those of all networks."""
+        return (self.extractor, *(self._polisher.extractors if self._polisher else ()))
+
+    def tiles(self, height: int, width: int) -> int:
+        """In how many tiles pictures of this size go through the network, by the memory that there is.
+
+        Smaller ones that are painted beside them go through it in tiles of the same size.
+        """
+        pixels = self._most_pixels = max(self._most_pixels, height * width)
+        self.extractor.tile_pixels = pixels_at_once(self.settings, self.extractor, pixels)
+        return len(self.extractor.tiles((height, width)))
 
     def use_network(self, network: TrainedNetwork) -> None:
         """Take the style's network, for drafts and for starts that are called network."""
@@ -137,6 +153,7 @@ class Stylizer:
 
     def in_octaves(self, content: torch.Tensor) -> list[torch.Tensor]:
         """``content`` (1, 3, H, W) at the octave that a frame is painted at, and at the finer ones, nearest first."""
+        self.tiles(content.shape[2], content.shape[3])
         longest = max(content.shape[2:])
         finer = 0 if self.settings.octaves == 1 else max(0, round(math.log2(longest / PAINTED_OCTAVE)))
         contents = [content]
@@ -154,6 +171,7 @@ class Stylizer:
                     f"the picture is {width}x{height}; {self.backbone.name} needs at least {smallest} "
                     "pixels a side for these layers; use a larger --size or shallower layers"
                 )
+            self.tiles(height, width)
             sizes = [max(height, width) / 2**octave for octave in range(self.octaves(height, width))]
             target, *coarser = map(self.style_target_at, sizes)
             self._optimisers[height, width] = ImageOptimiser(self.extractor, target, self.settings, coarser)
