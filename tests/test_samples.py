@@ -10,9 +10,8 @@ from PIL import Image
 
 from videostyle.errors import UsageError
 from videostyle.media.still import read_picture
-from videostyle.pipeline.job import DEFAULT_SIZE_CPU
 from videostyle.samples import sample, sample_names, samples_folder
-from videostyle.settings import Settings
+from videostyle.settings import Settings, TrainSettings
 from videostyle.stylise.style_images import as_style
 from videostyle.stylise.style_networks import NetworkKey, find_network
 
@@ -43,7 +42,7 @@ def clip_frames() -> np.ndarray:
 @pytest.mark.parametrize("name", STYLES)
 def test_every_style_brings_its_network(name: str) -> None:
     """At the default settings and size of a CPU; a style that is drawn anew needs another."""
-    key = NetworkKey.of(as_style(read_picture(sample(name))), Settings(), DEFAULT_SIZE_CPU)
+    key = NetworkKey.of(as_style(read_picture(sample(name))), Settings(), TrainSettings.size)
     assert find_network(key) is not None
 
 

@@ -350,7 +350,7 @@ class Bench:
         frames, stylizer, watch = self.frames(width, height), self.stylizer(network), Watch(self.device)
         patched = [
             (frame_tasks, "task_from_previous", "follow"),
-            (frame_tasks, "warp_history", "carried"),
+            (frame_tasks, "carried", "carried"),
             (sequence, "next_state", "after"),
             (ImageOptimiser, "objective", "content's features"),
             (ImageOptimiser, "runner", "into the recorded loop"),
@@ -428,7 +428,10 @@ class Loop:
 
     def body(self, region: bool) -> Callable[[], None]:
         """One step of the optimiser and one evaluation, again and again."""
-        objective, stepper = self.objective(True, region), self.optimiser.stepper(FrameTask("", self.start, self.history))
+        objective, stepper = (
+            self.objective(True, region),
+            self.optimiser.stepper(FrameTask("", self.start, self.history)),
+        )
         loop = OptimiserLoop(objective, stepper, self.start, None, self.stylizer.settings.iterations)
         runner = ReplayedRunner(loop, CudaGraphs(record_graph if self.device.type == "cuda" else run_eagerly))
         runner.advance(2)

@@ -176,4 +176,6 @@ def first_loop(made: ImageOptimiser) -> OptimiserLoop:
     """A shot's first frame where it begins."""
     content = CONTENTS[0].to(made.extractor.device)
     objective, _ = made.objective(content, FrameTask("content", content))
-    return OptimiserLoop(objective, made.stepper(FrameTask("content", content)), content, None, made.settings.iterations)
+    return OptimiserLoop(
+        objective, made.stepper(FrameTask("content", content)), content, None, made.settings.iterations
+    )

@@ -1,6 +1,7 @@
 """From a painting to its network, and what the pipeline does with one."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -192,7 +193,7 @@ def test_from_the_network_fewer_evaluations_reach_a_shots_target(style, network)
         stylizer = open_stylizer(style, Settings(first_init=first_init, device="cpu"), (SIZE, SIZE))
         evaluations[stylizer.first_init] = stylizer.target_evaluations(torch.zeros(1, 3, SIZE, SIZE))
     assert evaluations == {"network": 30, "content": 45}
-    assert stylizer.target_evaluations(torch.zeros(1, 3, 256, 256)) == 22  # large forms are painted first
+    assert stylizer.target_evaluations(torch.zeros(1, 3, 256, 256)) == 11  # large forms are painted first
 
 
 def test_auto_starts_with_a_network_that_is_there(style, network, tmp_path):
@@ -227,11 +228,14 @@ def test_a_long_clip_is_worth_a_training(style, tmp_path, monkeypatch, capsys):
 def test_what_is_worth_a_training():
     def worth(frames, backbone="compact", accelerated=False, size=(512, 288)):
         stylizer = SimpleNamespace(
-            machine=SimpleNamespace(accelerated=accelerated), backbone=SimpleNamespace(name=backbone)
+            machine=SimpleNamespace(accelerated=accelerated),
+            backbone=SimpleNamespace(name=backbone),
+            finer_octaves=lambda width, height: round(math.log2(width / 256)),
         )
         return training.worth_training(stylizer, size, frames)
 
-    assert worth(900) and not worth(300) and worth(300, "vgg19") and worth(300, size=(1024, 576))
+    assert worth(3600) and not worth(1200) and worth(1200, "vgg19")
+    assert worth(1800, size=(720, 404)) and not worth(1800)  # painted at 360 and 256 pixels
     assert not worth(None) and not worth(10**6, accelerated=True)
 
 

@@ -16,7 +16,7 @@ from videostyle.media.decode import Decoder, output_size
 from videostyle.media.encode import Encoder, check_output, rehearse
 from videostyle.media.formats import OutputFormat
 from videostyle.media.probe import probe
-from videostyle.pipeline.job import default_size, expected_frames
+from videostyle.pipeline.job import expected_frames
 from videostyle.pipeline.request import Callbacks
 from videostyle.settings import MediaSettings
 
@@ -25,7 +25,7 @@ def paint_clip(request: LiveRequest, painter: LivePainter, callbacks: Callbacks)
     """Every frame into the output, as fast as may be, or to the viewers at the clip's pace. Raises VideoStyleError."""
     media, output = _limited(request), None
     info = probe(Path(str(request.source)), media.stream)
-    size = output_size(info, media.size or default_size(request.settings), even=True)
+    size = output_size(info, request.size, even=True)
     if request.output is not None:
         output = OutputFormat.of(request.output, media)
         check_output(output, info.path)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from videostyle.pipeline.job import default_size
 from videostyle.settings import LiveSettings, MediaSettings, Settings
 
 PIPE = "-"
@@ -30,6 +31,11 @@ class LiveRequest:
     media: MediaSettings = field(default_factory=MediaSettings)
     live: LiveSettings = field(default_factory=LiveSettings)
     record_to: str | Path | None = None
+
+    @property
+    def size(self) -> int:
+        """Longer side of the pictures, in pixels."""
+        return self.media.size or default_size(self.settings.replace(quality="draft"))
 
     @property
     def shows_window(self) -> bool:

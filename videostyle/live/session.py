@@ -14,7 +14,7 @@ from videostyle.live.stream import paint_stream
 from videostyle.media.encode import check_output
 from videostyle.media.formats import OutputFormat
 from videostyle.networks.style_network_file import load_network
-from videostyle.pipeline.job import check_record, default_size, open_stylizer
+from videostyle.pipeline.job import check_record, open_stylizer
 from videostyle.pipeline.request import Callbacks
 from videostyle.pipeline.run_record import versions
 from videostyle.stylise.choose_maker import draft_flow
@@ -50,7 +50,7 @@ def _painters(request: LiveRequest, callbacks: Callbacks) -> list[NetworkPainter
     machine = choose_machine(request.settings)
     found = [NetworkPainter(load_network(path), machine) for path in request.models]
     settings = request.settings.replace(quality="draft")
-    longest = request.media.size or default_size(settings)
     return found + [
-        open_stylizer(style, settings, (longest, longest), callbacks).network_painter for style in request.styles
+        open_stylizer(style, settings, (request.size, request.size), callbacks).network_painter
+        for style in request.styles
     ]

@@ -23,7 +23,6 @@ from videostyle.media.formats import OutputFormat
 from videostyle.media.held import HeldFrames
 from videostyle.media.probe import probe
 from videostyle.media.stream import FrameStream, camera_stream, pipe_stream
-from videostyle.pipeline.job import default_size
 from videostyle.pipeline.request import Callbacks
 from videostyle.pipeline.webcam import recording_name
 
@@ -58,13 +57,12 @@ def _paint(request: LiveRequest, loop: Loop, frames: Newest[Frame], kept: "_Kept
 
 def _open(request: LiveRequest, recording: Path | None) -> tuple[FrameStream, str]:
     """The stream, and what it is called."""
-    size = request.media.size or default_size(request.settings)
     if request.source is not None:
         if sys.stdin.isatty():
             raise UsageError("input is - and nothing is piped in; give a clip, or leave --input out for the camera")
-        return pipe_stream(sys.stdin.buffer, size, recording), "the pipe"
+        return pipe_stream(sys.stdin.buffer, request.size, recording), "the pipe"
     camera = cameras.choose_camera(request.device)
-    return camera_stream(camera, size, cameras.choose_microphone(request.microphone), recording), camera.spec
+    return camera_stream(camera, request.size, cameras.choose_microphone(request.microphone), recording), camera.spec
 
 
 class _Kept:

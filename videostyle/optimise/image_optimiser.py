@@ -1,7 +1,7 @@
 """Optimising the frames of one size."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -16,28 +16,22 @@ from videostyle.optimise.cuda_graph import CudaGraphs, ReplayedRunner, record_gr
 from videostyle.optimise.frame_task import FrameTask
 from videostyle.optimise.lbfgs import LBFGS, History
 from videostyle.optimise.loop import CONTENT, REGION, STYLE, TOTAL, WITHOUT_PRIORS, LoopRunner, OptimiserLoop, Stepper
-from videostyle.optimise.octaves import halved, with_large_forms
 from videostyle.optimise.outcome import OptimisedImage
 from videostyle.optimise.stopping import has_settled, target_loss
 from videostyle.settings import Settings
 
-# Evaluations of a coarser octave, at most; one costs a quarter of what it costs at twice the size.
-COARSE_EVALUATIONS = 40
 # Evaluations between two checks of the losses on a GPU; a check waits for the device.
 CHECK_EVERY_ON_GPU = 4
 OnEvaluation = Callable[[int, float], None]  # evaluation within the frame from 1, its loss
 
 
 class ImageOptimiser:
-    """Optimises frame after frame of one size. ``style``: the style's statistics at this size; ``coarser``: at the next
-    octaves of frames of this size, the nearest first.
+    """Optimises frame after frame of one size. ``style``: the style's statistics at this size.
 
     It keeps nothing of a shot, which comes with each `FrameTask`.
     """
 
-    def __init__(
-        self, extractor: FeatureExtractor, style: StyleTarget, settings: Settings, coarser: Sequence[StyleTarget] = ()
-    ) -> None:
+    def __init__(self, extractor: FeatureExtractor, style: StyleTarget, settings: Settings) -> None:
         self.extractor, self.style, self.settings = extractor, style, settings
         self.weights = loss_weights(settings)
         on_gpu = extractor.device.type == "cuda"
@@ -45,22 +39,6 @@ class ImageOptimiser:
         record = partial(record_graph, pool=torch.cuda.graph_pool_handle()) if on_gpu else None
         self.graphs = None if record is None else CudaGraphs(record)
         self.check_every = CHECK_EVERY_ON_GPU if on_gpu else 1
-        self.coarser: ImageOptimiser | None = None
-        if coarser:
-            self.coarser = ImageOptimiser(extractor, coarser[0], settings, coarser[1:])
-
-    def painted_coarsely(self, content: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
-        """``start`` with all octaves but its own painted, the coarsest first: large forms and long strokes.
-
-        Each octave is judged at its own size, and its change is added to the finer picture, whose detail stays (as in a
-        multigrid method).
-        """
-        if self.coarser is None:
-            return start
-        small, small_content = halved(start), halved(content)
-        begun = self.coarser.painted_coarsely(small_content, small)
-        painted, _ = self.coarser.run(small_content, FrameTask("coarse", begun, max_evaluations=COARSE_EVALUATIONS))
-        return with_large_forms(start, painted.pixels.to(start.device))
 
     def run(
         self, content: torch.Tensor, task: FrameTask, on_evaluation: OnEvaluation | None = None

@@ -16,12 +16,13 @@ from videostyle.media.probe import probe
 from videostyle.media.still import read_picture
 from videostyle.pipeline.request import Callbacks, Request
 from videostyle.pipeline.train import network_for, worth_training
-from videostyle.settings import MediaSettings, Settings
+from videostyle.settings import MediaSettings, Settings, TrainSettings
 from videostyle.stylise.style_networks import NetworkKey, find_network, given_network
 from videostyle.stylise.stylizer import Stylizer
 from videostyle.temporal.cuts import cut_at, find_shots
 
-DEFAULT_SIZE_CPU, DEFAULT_SIZE_ACCELERATED = 512, 960
+# The output's longer side by default, in pixels: on a CPU, on an accelerator.
+DEFAULT_SIZES, DRAFT_SIZES = (1280, 1920), (512, 960)
 STORED_SHARE = 0.8  # bytes of a stored frame by those of its raw pixels: brush strokes are noise to a compressor
 
 
@@ -105,12 +106,13 @@ def open_stylizer(
     starts = {name: read_picture(name) for name in settings.start_pictures}
     stylizer = Stylizer(picture, settings, starts=starts, on_download=callbacks.on_download)
     clips = () if clip is None else (clip,)
+    learned = min(max(size), TrainSettings.size)  # larger frames are painted in octaves
     if settings.network is not None:
         stylizer.use_network(given_network(settings.network, stylizer.style))
     elif settings.uses_network or (settings.may_use_network and worth_training(stylizer, size, frames)):
-        stylizer.use_network(network_for(stylizer, max(size), clips, callbacks, frames))
+        stylizer.use_network(network_for(stylizer, learned, clips, callbacks, frames))
     elif settings.may_use_network:
-        found = find_network(NetworkKey.of(stylizer.style, stylizer.settings, max(size)))
+        found = find_network(NetworkKey.of(stylizer.style, stylizer.settings, learned))
         if found is not None:
             stylizer.use_network(found)
     return stylizer
@@ -123,7 +125,8 @@ def frame_size(info: VideoInfo, output: OutputFormat, settings: Settings) -> tup
 
 def default_size(settings: Settings) -> int:
     """The output's longer side, in pixels, where the settings have none."""
-    return DEFAULT_SIZE_ACCELERATED if choose_machine(settings).accelerated else DEFAULT_SIZE_CPU
+    sizes = DRAFT_SIZES if settings.quality == "draft" else DEFAULT_SIZES
+    return sizes[choose_machine(settings).accelerated]
 
 
 def expected_frames(info: VideoInfo, media: MediaSettings) -> int | None:

@@ -142,7 +142,7 @@ def with_flow_ahead(
     OpenMP lets its threads sleep at every barrier, which slows the optimiser.
     """
     workers, settings = flow_workers() if stylizer.machine.accelerated else 0, stylizer.settings
-    flow = FlowPrefetcher(flow_of(settings), settings.init == "warped", workers)
+    flow = FlowPrefetcher(flow_of(stylizer), settings.init == "warped", workers)
     before = [] if last is None else [last]
     pairs_in_line = flow.pairs(itertools.chain(before, frames))
     with Prefetcher(pairs_in_line, max(QUEUE_SIZE, workers)) if workers else nullcontext(pairs_in_line) as pairs:

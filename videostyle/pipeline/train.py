@@ -130,7 +130,8 @@ def worth_training(stylizer: Stylizer, size: tuple[int, int], frames: int | None
     if frames is None or stylizer.machine.accelerated:
         return False
     cost = 1 if stylizer.backbone.name == "compact" else VGG19_COST
-    return frames * size[0] * size[1] * cost >= WORTH_PIXELS
+    painted = size[0] * size[1] / 4 ** stylizer.finer_octaves(*size)
+    return frames * painted * cost >= WORTH_PIXELS
 
 
 def training_pictures(clips: Sequence[str | Path], folder: str | Path | None, longest: int) -> list[torch.Tensor]:

@@ -169,7 +169,7 @@ class Settings(CheckedSettings):
         "number format of the network; auto: bf16 where the device is fast at it, else fp32",
         choices=("auto", "bf16", "fp32"),
     )
-    memory: float | None = setting(
+    memory: float | None = rare_setting(
         None,
         "most memory to use, in GiB: frames that need more go through the network in tiles, which takes longer "
         "(default: nine tenths of the device's)",
@@ -235,7 +235,7 @@ class MediaSettings(CheckedSettings):
 
     size: int | None = setting(
         None,
-        "longer side of the output in pixels, at most the source's (default: 512 on a CPU, 960 on a GPU)",
+        "longer side of the output in pixels, at most the source's (default: 1280, on a GPU 1920; drafts 512, 960)",
         minimum=16,
     )
     start_seconds: float = setting(

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from videostyle.settings import Settings
 from videostyle.stylise.frame_maker import FrameMaker
 from videostyle.stylise.network_frames import NetworkFrames, draft_flow
 from videostyle.stylise.sequence import EveryFrame
@@ -10,9 +9,13 @@ from videostyle.stylise.stylizer import Stylizer
 from videostyle.temporal.flow import FlowEstimator, flow_named
 
 
-def flow_of(settings: Settings) -> FlowEstimator:
-    """The optical flow that the settings' FrameMaker asks for."""
-    return draft_flow(settings) if settings.quality == "draft" else flow_named(settings.flow, settings.flow_size)
+def flow_of(stylizer: Stylizer) -> FlowEstimator:
+    """The optical flow that the settings' FrameMaker asks for, between frames of any octave."""
+    settings = stylizer.settings
+    if settings.quality == "draft":
+        return draft_flow(settings)
+    estimate = flow_named(settings.flow, settings.flow_size)
+    return lambda current, previous: estimate(*(stylizer.in_octaves(frame)[0] for frame in (current, previous)))
 
 
 def frame_maker_of(

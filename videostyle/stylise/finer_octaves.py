@@ -12,7 +12,7 @@ from videostyle.losses.pixel_losses import Prior, TemporalPrior
 from videostyle.optimise.frame_task import FrameTask
 from videostyle.optimise.lbfgs import History
 from videostyle.optimise.octaves import enlarged, with_large_forms
-from videostyle.stylise.following import Follows, warp_history
+from videostyle.stylise.following import Follows, carried
 from videostyle.stylise.schedule import ANCHOR_GAIN
 from videostyle.stylise.state import FinerState
 from videostyle.stylise.stylizer import Stylizer
@@ -78,10 +78,9 @@ def _task(moved: torch.Tensor, change: torch.Tensor, before: FinerState, follows
     change = enlarged(change, *size)
     start = (moved + (change if mask is None else mask * change)).clamp(0, 1)
     priors: tuple[Prior, ...] = () if held is None else (TemporalPrior(follows.weight, start, held),)
-    history = before.history
-    if follows.warp is not None:
-        warp = follows.warp.resized(*size)
-        history = warp_history(history, warp, warp.visible if mask is None else warp.visible * mask)
+    warp = None if follows.warp is None else follows.warp.resized(*size)
+    trusted = None if warp is None else warp.visible if mask is None else warp.visible * mask
+    history = carried(before.history, warp, trusted)
     return FrameTask("finer", start, history, priors, mask, style=before.style, max_evaluations=EVALUATIONS)
 
 

@@ -24,6 +24,9 @@ class Follows:
     weight: float = 0.0
 
 
-def warp_history(history: History | None, warp: Warp, mask: torch.Tensor | None = None) -> History | None:
-    """The optimiser's history, moved along. Curvature is a guess: bilinear does as well, and costs a fifth."""
-    return None if history is None else history.warped(partial(sample, flow=warp.flow, mode="bilinear"), mask)
+def carried(history: History | None, warp: Warp | None, mask: torch.Tensor | None = None) -> History | None:
+    """The optimiser's history for the next frame, moved along. Curvature is a guess: bilinear does as well as cubic, and
+    costs a fifth."""
+    if history is None or warp is None:
+        return history and history.clone()
+    return history.warped(partial(sample, flow=warp.flow, mode="bilinear"), mask)

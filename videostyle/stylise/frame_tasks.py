@@ -8,7 +8,7 @@ import torch
 from videostyle.losses.pixel_losses import ColourPrior, Prior, TemporalPrior
 from videostyle.optimise.frame_task import FrameTask
 from videostyle.settings import Settings
-from videostyle.stylise.following import Follows, warp_history
+from videostyle.stylise.following import Follows, carried
 from videostyle.stylise.network_painter import network_trust
 from videostyle.stylise.schedule import LOOSE_GAIN, min_evaluations
 from videostyle.stylise.state import ShotState
@@ -44,9 +44,9 @@ def next_task(
     if state is None:
         return Start(task_from_scratch(stylizer, content))
     if settings.init == "previous":
-        history = None if state.history is None else state.history.clone()
-        return Start(FrameTask("previous", state.stylised, history), follows=Follows())
-    return task_from_previous(stylizer, content, state, flow(content, state.source).to(content.device))
+        return Start(FrameTask("previous", state.stylised, carried(state.history, None)), follows=Follows())
+    warp = flow(content, state.source).to(content.device).resized(content.shape[2], content.shape[3])
+    return task_from_previous(stylizer, content, state, warp)
 
 
 def task_from_scratch(stylizer: Stylizer, content: torch.Tensor) -> FrameTask:
@@ -62,7 +62,7 @@ def task_from_previous(stylizer: Stylizer, content: torch.Tensor, state: ShotSta
     settings = stylizer.settings
     if settings.coherence == 0:
         moved = warp(state.stylised).clamp(0, 1)
-        task = FrameTask("warped", moved, warp_history(state.history, warp))
+        task = FrameTask("warped", moved, carried(state.history, warp))
         return Start(task, follows=Follows(warp))
     warp = trust.with_photometric_confidence(warp, content, state.source)
     warp, coverage = withhold_motion(warp, state.coverage)
@@ -79,7 +79,7 @@ def task_from_previous(stylizer: Stylizer, content: torch.Tensor, state: ShotSta
     task = FrameTask(
         "warped",
         start,
-        history=warp_history(state.history, warp, warp.visible * update_mask),
+        history=carried(state.history, warp, warp.visible * update_mask),
         priors=_priors(settings, content, state, TemporalPrior(weight, start, held)),
         update_mask=update_mask,
         repair_mask=repair_mask,
@@ -97,9 +97,7 @@ def _fresh(stylizer: Stylizer, content: torch.Tensor, state: ShotState, warp: Wa
     return stylizer.start(stylizer.first_init, content)
 
 
-def _priors(
-    settings: Settings, content: torch.Tensor, state: ShotState, temporal: TemporalPrior
-) -> tuple[Prior, ...]:
+def _priors(settings: Settings, content: torch.Tensor, state: ShotState, temporal: TemporalPrior) -> tuple[Prior, ...]:
     """Held to the start, and to the mean colours of the shot's first frame."""
     if settings.no_anchor:
         return (temporal,)

@@ -17,8 +17,8 @@ from videostyle.temporal.coverage import Coverage
 class FinerState:
     """What an octave finer than the one that frames are painted at leaves to the next one of its shot.
 
-    ``stylised``: (1, 3, H, W) in [0, 1]. ``history``: the newest of the optimiser's curvature pairs. ``style``: anchored
-    at the shot's first frame.
+    ``stylised``: (1, 3, H, W) in [0, 1]. ``history``: the newest of the optimiser's curvature pairs. ``style``:
+    anchored at the shot's first frame.
     """
 
     stylised: torch.Tensor

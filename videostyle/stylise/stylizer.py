@@ -19,7 +19,7 @@ from videostyle.networks.weights import load_backbone
 from videostyle.optimise.frame_task import FrameTask
 from videostyle.optimise.image_optimiser import ImageOptimiser, OnEvaluation, loss_weights
 from videostyle.optimise.lbfgs import History
-from videostyle.optimise.octaves import halved
+from videostyle.optimise.octaves import halved, with_large_forms
 from videostyle.optimise.outcome import OptimisedImage
 from videostyle.settings import AUTO, NAMED_STARTS, Settings
 from videostyle.stylise.choose_network import choose_backbone, load_chosen
@@ -33,9 +33,11 @@ from videostyle.stylise.style_images import StyleImage, as_style
 NETWORK_SHARE = 2 / 3
 # The share where the coarser octaves are painted first.
 OCTAVES_SHARE = 1 / 4
-# Longer side, in pixels, of the coarsest octave that is painted, and of the one whose frames follow one another; finer
-# ones are finished from it. Within a factor of the root of 2.
-COARSEST_OCTAVE, PAINTED_OCTAVE = 128, 256
+# Longer side, in pixels, of the coarsest octave that is painted, and of the one at which frames follow one another,
+# within a factor of the root of 2; but no more than MOST_FINER octaves are finished from it.
+COARSEST_OCTAVE, PAINTED_OCTAVE, MOST_FINER = 128, 256, 2
+# Evaluations of a coarser octave, at most; one costs a quarter of what it costs at twice the size.
+COARSE_EVALUATIONS = 40
 KEPT_SIZES = 8  # a clip's octaves
 
 
@@ -110,7 +112,7 @@ class Stylizer:
 
     def target_evaluations(self, content: torch.Tensor) -> int:
         """Those of a shot's first frame, of this size, whose loss is the target of the later ones."""
-        if self.optimiser(content).coarser is not None:
+        if self.octaves(content.shape[2], content.shape[3]) > 1:
             return round(self.backbone.target_evaluations * OCTAVES_SHARE)
         return round(self.backbone.target_evaluations * (NETWORK_SHARE if self.first_init == "network" else 1))
 
@@ -151,13 +153,17 @@ class Stylizer:
         """The style's statistics for pictures of this size."""
         return self.optimiser(content).style
 
+    def finer_octaves(self, height: int, width: int) -> int:
+        """How many octaves of a picture of this size are finished from the one that it is painted at."""
+        if self.settings.octaves == 1:
+            return 0
+        return min(MOST_FINER, max(0, round(math.log2(max(height, width) / PAINTED_OCTAVE))))
+
     def in_octaves(self, content: torch.Tensor) -> list[torch.Tensor]:
         """``content`` (1, 3, H, W) at the octave that a frame is painted at, and at the finer ones, nearest first."""
         self.tiles(content.shape[2], content.shape[3])
-        longest = max(content.shape[2:])
-        finer = 0 if self.settings.octaves == 1 else max(0, round(math.log2(longest / PAINTED_OCTAVE)))
         contents = [content]
-        for _ in range(finer):
+        for _ in range(self.finer_octaves(content.shape[2], content.shape[3])):
             contents.insert(0, halved(contents[0]))
         return contents
 
@@ -172,9 +178,8 @@ class Stylizer:
                     "pixels a side for these layers; use a larger --size or shallower layers"
                 )
             self.tiles(height, width)
-            sizes = [max(height, width) / 2**octave for octave in range(self.octaves(height, width))]
-            target, *coarser = map(self.style_target_at, sizes)
-            self._optimisers[height, width] = ImageOptimiser(self.extractor, target, self.settings, coarser)
+            target = self.style_target_at(max(height, width))
+            self._optimisers[height, width] = ImageOptimiser(self.extractor, target, self.settings)
             while len(self._optimisers) > KEPT_SIZES:
                 del self._optimisers[next(iter(self._optimisers))]
         return self._optimisers[height, width]
@@ -194,9 +199,19 @@ class Stylizer:
             raise UsageError(f"init is {name!r}; it can be {', '.join(NAMED_STARTS)} or a picture")
         return resized(self.starts[name], (content.shape[2], content.shape[3]))
 
-    def painted_coarsely(self, content: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
-        """``start`` with the large forms of ``content``, both (1, 3, H, W), painted (`ImageOptimiser`)."""
-        return self.optimiser(content).painted_coarsely(content, start)
+    def painted_coarsely(self, content: torch.Tensor, start: torch.Tensor, octaves: int | None = None) -> torch.Tensor:
+        """``start`` with all octaves but its own painted, the coarsest first: large forms and long strokes.
+
+        Both (1, 3, H, W) in [0, 1]. Each octave is judged at its own size, and its change is added to the finer one,
+        whose detail stays. ``octaves``: by default those of this size.
+        """
+        octaves = octaves or self.octaves(content.shape[2], content.shape[3])
+        if octaves == 1:
+            return start
+        small = halved(content)
+        begun = self.painted_coarsely(small, halved(start), octaves - 1)
+        painted, _ = self.optimise(small, FrameTask("coarse", begun, max_evaluations=COARSE_EVALUATIONS))
+        return with_large_forms(start, painted.pixels.to(start.device))
 
     @cached_property
     def colours(self) -> Moments:
@@ -204,11 +219,10 @@ class Stylizer:
         return Moments.of([image.picture for image in self.style], [image.weight for image in self.style])
 
     def octaves(self, height: int, width: int) -> int:
-        """At how many octaves a picture of this size is painted from nothing, the coarsest first; 1 for one that is
-        finished from the next octave."""
-        longest, shortest = max(height, width), min(height, width)
-        if not self.weights.style_layers or longest > math.sqrt(2) * PAINTED_OCTAVE:
+        """At how many octaves a picture of this size is painted from nothing, the coarsest first."""
+        if not self.weights.style_layers:
             return 1
+        longest, shortest = max(height, width), min(height, width)
         wanted = self.settings.octaves or 1 + max(0, round(math.log2(longest / COARSEST_OCTAVE)))
         sides = [min(picture.shape[2:]) for picture in self._style_pictures(longest)]
         return max(1, min(wanted, 1 + math.floor(math.log2(min(shortest, *sides) / self.extractor.smallest_side))))
