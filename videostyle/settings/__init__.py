@@ -235,7 +235,7 @@ class MediaSettings(CheckedSettings):
 
     size: int | None = setting(
         None,
-        "longer side of the output in pixels, at most the source's (default: 1280, on a GPU 1920; drafts 512, 960)",
+        "longer side of the output in pixels, at most the source's (default: 1280 on a CPU, 1920 on a GPU)",
         minimum=16,
     )
     start_seconds: float = setting(

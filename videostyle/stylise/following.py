@@ -25,8 +25,8 @@ class Follows:
 
 
 def carried(history: History | None, warp: Warp | None, mask: torch.Tensor | None = None) -> History | None:
-    """The optimiser's history for the next frame, moved along. Curvature is a guess: bilinear does as well as cubic, and
-    costs a fifth."""
+    """The optimiser's history for the next frame, moved along. Curvature is a guess: bilinear does as well as cubic,
+    and costs a fifth."""
     if history is None or warp is None:
         return history and history.clone()
     return history.warped(partial(sample, flow=warp.flow, mode="bilinear"), mask)
