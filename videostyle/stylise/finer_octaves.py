@@ -33,9 +33,10 @@ def begin(stylizer: Stylizer, contents: Sequence[torch.Tensor], painted: torch.T
     name = "palette" if stylizer.first_init == "network" else stylizer.first_init  # a network has learned another size
     for content in contents[1:]:
         start = with_large_forms(stylizer.start(name, content), painted)
-        image, history = stylizer.optimise(content, FrameTask("finer", start, max_evaluations=FIRST_EVALUATIONS))
+        optimiser = stylizer.optimiser(content, finer=True)
+        image, history = optimiser.run(content, FrameTask("finer", start, max_evaluations=FIRST_EVALUATIONS))
         painted = image.pixels
-        style = stylizer.style_target(content).anchored_at(stylizer.extractor, painted, ANCHOR_GAIN)
+        style = optimiser.style.anchored_at(optimiser.extractor, painted, ANCHOR_GAIN)
         made.append(FinerState(painted, _newest(history), style))
     return tuple(made)
 
@@ -57,7 +58,8 @@ def follow(
     change = painted - _moved(stylizer, contents[0], last, follows.warp)
     for content, before in zip(contents[1:], finer, strict=True):
         moved = _moved(stylizer, content, before.stylised, follows.warp)
-        image, history = stylizer.optimise(content, _task(moved, change, before, follows))
+        optimiser = stylizer.optimiser(content, finer=True)
+        image, history = optimiser.run(content, _task(moved, change, before, follows))
         change = image.pixels - moved
         made.append(FinerState(image.pixels, _newest(history), before.style))
     return tuple(made)

@@ -11,7 +11,7 @@ from videostyle.device import choose_machine
 from videostyle.errors import UsageError
 from videostyle.losses.objective import Losses
 from videostyle.losses.style import StyleTarget
-from videostyle.networks.backbone import Backbone
+from videostyle.networks.backbone import Backbone, layer_stride
 from videostyle.networks.download import DownloadProgress
 from videostyle.networks.feature_extractor import FeatureExtractor
 from videostyle.networks.style_network_file import TrainedNetwork
@@ -38,6 +38,8 @@ OCTAVES_SHARE = 1 / 4
 COARSEST_OCTAVE, PAINTED_OCTAVE, MOST_FINER = 128, 256, 2
 # Evaluations of a coarser octave, at most; one costs a quarter of what it costs at twice the size.
 COARSE_EVALUATIONS = 40
+# alpha of a finer octave over that of the one where large forms are decided: eyes and letters are seen there.
+FINER_CONTENT = 2.0
 KEPT_SIZES = 8  # a clip's octaves
 
 
@@ -64,16 +66,10 @@ class Stylizer:
         self.choice = "given" if backbone else choose_backbone(self.settings, self.machine)[1]
         self.backbone = backbone or load_chosen(self.settings, self.machine, on_download)
         self.weights = loss_weights(self.settings)
-        self.extractor = FeatureExtractor(
-            self.backbone,
-            self.weights.layers,
-            pooling=self.settings.pooling,
-            device=self.machine.device,
-            dtype=self.machine.dtype,
-        )
+        self.extractor = self._extractor(self.settings)
         self._painter: NetworkPainter | None = None
         self._most_pixels = 0
-        self._optimisers: dict[tuple[int, int], ImageOptimiser] = {}
+        self._optimisers: dict[tuple[int, int, bool], ImageOptimiser] = {}
         self._polisher = self._make_polisher(on_download) if self.settings.polish else None
 
     @property
@@ -93,6 +89,7 @@ class Stylizer:
         """
         pixels = self._most_pixels = max(self._most_pixels, height * width)
         self.extractor.tile_pixels = pixels_at_once(self.settings, self.extractor, pixels)
+        self._of_finer[0].tile_pixels = self.extractor.tile_pixels
         return len(self.extractor.tiles((height, width)))
 
     def use_network(self, network: TrainedNetwork) -> None:
@@ -167,10 +164,14 @@ class Stylizer:
             contents.insert(0, halved(contents[0]))
         return contents
 
-    def optimiser(self, content: torch.Tensor) -> ImageOptimiser:
-        """For pictures of this size. The last few sizes are kept. Raises UsageError where the layers need more."""
+    def optimiser(self, content: torch.Tensor, finer: bool = False) -> ImageOptimiser:
+        """For pictures of this size; ``finer``: for an octave that is finished from the one below it.
+
+        A finer octave has its large forms: it is judged without the deepest layer, and by a style that is not enlarged,
+        since an enlarged one has no detail. The last few are kept. Raises UsageError where the layers need more pixels.
+        """
         height, width = content.shape[2], content.shape[3]
-        if (height, width) not in self._optimisers:
+        if (height, width, finer) not in self._optimisers:
             smallest = self.extractor.smallest_side
             if min(height, width) < smallest:
                 raise UsageError(
@@ -178,11 +179,32 @@ class Stylizer:
                     "pixels a side for these layers; use a larger --size or shallower layers"
                 )
             self.tiles(height, width)
-            target = self.style_target_at(max(height, width))
-            self._optimisers[height, width] = ImageOptimiser(self.extractor, target, self.settings)
+            extractor, settings = self._of_finer if finer else (self.extractor, self.settings)
+            pictures = self._style_pictures(max(height, width), enlarge=not finer)
+            target = self._target(extractor, settings.style_layers, pictures)
+            self._optimisers[height, width, finer] = ImageOptimiser(extractor, target, settings)
             while len(self._optimisers) > KEPT_SIZES:
                 del self._optimisers[next(iter(self._optimisers))]
-        return self._optimisers[height, width]
+        return self._optimisers[height, width, finer]
+
+    def _extractor(self, settings: Settings) -> FeatureExtractor:
+        return FeatureExtractor(
+            self.backbone,
+            loss_weights(settings).layers,
+            pooling=settings.pooling,
+            device=self.machine.device,
+            dtype=self.machine.dtype,
+        )
+
+    @cached_property
+    def _of_finer(self) -> tuple[FeatureExtractor, Settings]:
+        """What finer octaves are judged with: every layer that is left keeps its weight."""
+        own, layers = self.settings, sorted(self.settings.style_layers, key=layer_stride)
+        left = tuple(layers[:-1] or layers)
+        beta = own.style_weight * len(left) / max(1, len(layers))
+        alpha = own.content_weight * FINER_CONTENT
+        settings = own.replace(style_layers=left, style_weight=beta, content_weight=alpha)
+        return self._extractor(settings), settings
 
     def start(self, name: str, content: torch.Tensor, position: int = 0) -> torch.Tensor:
         """The start called ``name``: content, palette (the content in the style's colours), noise (another for every
@@ -229,14 +251,21 @@ class Stylizer:
 
     def style_target_at(self, longest: float) -> StyleTarget:
         """The style's statistics for pictures whose longer side has ``longest`` pixels."""
-        layers = self.weights.style_layers
-        targets = [StyleTarget(self.extractor, picture, layers) for picture in self._style_pictures(longest)]
+        return self._target(self.extractor, self.weights.style_layers, self._style_pictures(longest))
+
+    def _target(
+        self, extractor: FeatureExtractor, layers: tuple[str, ...], pictures: list[torch.Tensor]
+    ) -> StyleTarget:
+        targets = [StyleTarget(extractor, picture, layers) for picture in pictures]
         return StyleTarget.blend(targets, [image.weight for image in self.style])
 
-    def _style_pictures(self, longest: float) -> list[torch.Tensor]:
-        """The style's pictures at the size that strokes have in pictures of this size."""
+    def _style_pictures(self, longest: float, enlarge: bool = True) -> list[torch.Tensor]:
+        """The style's pictures at the size that strokes have in pictures of this size; ``enlarge``: or their own."""
         longest, smallest = longest * self.settings.style_scale, self.extractor.smallest_side
-        return [fit_style(image.picture, longest * image.scale, smallest) for image in self.style]
+        wanted = [longest * image.scale for image in self.style]
+        if not enlarge:
+            wanted = [min(size, max(image.picture.shape[2:])) for size, image in zip(wanted, self.style, strict=True)]
+        return [fit_style(image.picture, size, smallest) for size, image in zip(wanted, self.style, strict=True)]
 
     def _make_polisher(self, on_download: DownloadProgress | None) -> "Stylizer":
         """The same with VGG-19 itself, for the last evaluations of a shot's first frame."""
