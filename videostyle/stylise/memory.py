@@ -16,8 +16,6 @@ PIXEL_BYTES = 12
 # Pictures beside the curvature pairs: the frame, the one before and those read ahead, the iterate, the best one, the
 # gradient, what is known of every pixel, and the temporaries of an optimiser's step.
 PICTURES = 22
-# Sets of curvature pairs at once: those that the frame before has left, and those that the optimiser works on.
-HISTORIES = 2
 # Side, in pixels, of the smallest core: below it most of a tile is halo.
 SMALLEST_CORE = 256
 # Share of the device's memory that is used without being asked for.
@@ -56,12 +54,16 @@ def smallest_tile(extractor: FeatureExtractor) -> int:
 
 
 def _bytes_per_pixel(settings: Settings) -> int:
-    """Of the whole frame."""
-    pairs = 2 * settings.history_size * HISTORIES if settings.optimizer == "lbfgs" else 0
+    """Of the whole frame.
+
+    The optimiser's curvature pairs, and those that the frame before has left, which of a finer octave are few.
+    """
+    histories = 2 if settings.octaves == 1 else 1
+    pairs = 2 * settings.history_size * histories if settings.optimizer == "lbfgs" else 0
     return PIXEL_BYTES * (pairs + PICTURES)
 
 
 def _bytes_in_network(extractor: FeatureExtractor) -> int:
-    """Of a tile: features and their gradients, what a network takes by default without what the whole frame does."""
+    """Of a tile: features and their gradients, what is measured of a network without what the whole frame takes."""
     precision = "bf16" if extractor.dtype == torch.bfloat16 else "fp32"
-    return extractor.backbone.bytes_per_pixel[precision] - _bytes_per_pixel(Settings())
+    return extractor.backbone.bytes_per_pixel[precision] - _bytes_per_pixel(Settings(octaves=1))
