@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     keep_freed_memory()  # as the command line does
     arguments.output.mkdir(parents=True, exist_ok=True)
     torch.hub.set_dir(str(arguments.output / "hub"))
-    raft = None if arguments.raft is None else _raft(arguments.raft)
+    raft = None if arguments.raft is None else load_raft(arguments.raft)
     rows: list[dict[str, Any]] = []
     for style in arguments.styles:
         # `size` of a network is that of its clip's frames
@@ -101,7 +101,7 @@ def measured(
     }
 
 
-def _raft(path: Path) -> torch.nn.Module:
+def load_raft(path: Path) -> torch.nn.Module:
     model = raft_small(weights=None)
     model.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
     return model.eval()
