@@ -57,18 +57,18 @@ def test_frames_too_large_for_the_memory_are_refused(monkeypatch: pytest.MonkeyP
     check((3840, 2160), None, 15)  # in tiles
     check((3840, 2160), 7, 7)
     words = (
-        r"frames of 1920x1080 need about 9\.3 GiB and cpu has 5\.0 GiB free; --memory 5\.6, which takes longer, would"
+        r"frames of 1920x1080 need about 8\.9 GiB and cpu has 5\.0 GiB free; --memory 5\.6, which takes longer, would"
     )
     with pytest.raises(DeviceError, match=words):
         check((1920, 1080), None, 5)
     check((1920, 1080), 5.6, 5)
-    with pytest.raises(DeviceError, match=r"3840x2160 need about 6.2 GiB and cpu has 3\.0 GiB free; --size 2640 would"):
+    with pytest.raises(DeviceError, match=r"3840x2160 need about 4.7 GiB and cpu has 3\.0 GiB free; --size 3152 would"):
         check((3840, 2160), None, 3)
     with pytest.raises(
-        DeviceError, match=r"1920x1080 need about 2\.5 GiB and 2\.0 GiB are allowed; --size 1504 would fit"
+        DeviceError, match=r"1920x1080 need about 2\.1 GiB and 2\.0 GiB are allowed; --size 1792 would fit"
     ):
         check((1920, 1080), 2, 10)
-    check((1504, 846), 2, 10)
+    check((1792, 1008), 2, 10)
 
 
 def test_keeping_freed_memory_is_a_request_that_cannot_fail(monkeypatch: pytest.MonkeyPatch) -> None:
