@@ -20,7 +20,7 @@ from videostyle.settings import MediaSettings, Settings
 from videostyle.stylise import stylizer
 
 SECONDS = 0.25
-USUAL = [({"quick": True}, 256, 30), ({"size": 32}, 32, 99), ({}, 512, 99)]
+USUAL = [({"quick": True}, 256, 30), ({"size": 32}, 32, 99), ({}, 1280, 99)]
 
 
 @pytest.fixture

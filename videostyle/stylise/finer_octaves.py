@@ -76,7 +76,8 @@ def _moved(stylizer: Stylizer, content: torch.Tensor, last: torch.Tensor, warp: 
 def _task(moved: torch.Tensor, change: torch.Tensor, before: FinerState, follows: Follows) -> FrameTask:
     """Few evaluations from ``moved`` with the ``change`` of the octave below, held as firmly as that was."""
     size = moved.shape[2], moved.shape[3]
-    mask, held = (None if m is None else F.interpolate(m, size) for m in (follows.update_mask, follows.held))
+    masks = follows.update_mask, follows.held
+    mask, held = (None if m is None else F.interpolate(m, size, mode="bilinear") for m in masks)
     change = enlarged(change, *size)
     start = (moved + (change if mask is None else mask * change)).clamp(0, 1)
     priors: tuple[Prior, ...] = () if held is None else (TemporalPrior(follows.weight, start, held),)

@@ -115,6 +115,7 @@ class EveryFrame:
             finer = begin(stylizer, contents, image.pixels)
         else:
             finer = follow(stylizer, contents, image.pixels, state.stylised, state.finer, start.follows)
+        finishing = time.perf_counter() - painted if finer else 0.0
         pixels = finer[-1].stylised if finer else image.pixels
         loss = image.losses.without_priors.item()
         stylised = StylisedFrame(
@@ -127,7 +128,7 @@ class EveryFrame:
             loss=loss,
             content_loss=image.losses.content.item(),
             style_loss=image.losses.style.item(),
-            optimise_seconds=sum(image.seconds for image in made) + time.perf_counter() - painted,
+            optimise_seconds=sum(image.seconds for image in made) + finishing,
             wall_seconds=time.perf_counter() - began,
             problem=frame_check.problem(pixels, contents[-1], loss, image.curve, position.losses),
         )

@@ -35,8 +35,9 @@ class Warp:
         if self.flow.shape[2:] == (height, width):
             return self
         scale = self.flow.new_tensor([width / self.flow.shape[3], height / self.flow.shape[2]]).view(1, 2, 1, 1)
-        flow = F.interpolate(self.flow, (height, width), mode="bilinear", align_corners=False) * scale
-        return Warp(flow, *(F.interpolate(mask, (height, width)) for mask in (self.comparable, self.visible)))
+        parts = self.flow, self.comparable, self.visible
+        flow, comparable, visible = (F.interpolate(part, (height, width), mode="bilinear") for part in parts)
+        return Warp(flow * scale, comparable, visible)
 
     @property
     def static(self) -> torch.Tensor:
