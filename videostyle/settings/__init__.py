@@ -123,7 +123,7 @@ class Settings(CheckedSettings):
     flow: str = rare_setting("dis", "method of optical flow", choices=("dis", "farneback"))
     flow_size: int | None = rare_setting(
         None,
-        "longer side, in pixels, of the frames that optical flow is computed on (default: the output's)",
+        "longer side, in pixels, of the frames that optical flow is computed on (default: those that are painted)",
         minimum=32,
     )
     no_anchor: bool = rare_setting(
