@@ -10,6 +10,7 @@ from small_networks import small_backbone, smooth_picture
 
 from videostyle.checkpoint.state_codec import from_plain, to_plain
 from videostyle.frames import Frame
+from videostyle.losses.style import StyleTarget
 from videostyle.optimise.lbfgs import History
 from videostyle.optimise.octaves import halved
 from videostyle.settings import Settings
@@ -103,3 +104,17 @@ def test_the_newest_pairs_are_kept():
     kept = history.newest(2)
     assert kept.pairs[:, 0, 0, 0].tolist() == [2, 0, 5, 3] and kept.valid.tolist() == [True, True]
     assert kept.newest_slot == 1 and history.newest(5).size == 3
+
+
+def test_a_finer_octave_has_other_judges():
+    """Without the deepest layer, the others as heavy as before, content twice, and the style no larger than it is."""
+    content = clip(1)[0].pixels
+    stylizer = made(
+        style_layers=("conv1_1", "conv2_1", "conv3_1"), style_weight=3.0, content_weight=1.0, style_scale=4.0
+    )
+    whole, finer = stylizer.optimiser(content), stylizer.optimiser(content, finer=True)
+    assert finer.settings.style_layers == ("conv1_1", "conv2_1") and finer.weights.content == 2 * whole.weights.content
+    assert finer.weights.style / 2 == pytest.approx(whole.weights.style / 3)
+    own = StyleTarget(finer.extractor, STYLE, ("conv1_1",)).statistics["conv1_1"].gram
+    assert torch.equal(finer.style.statistics["conv1_1"].gram, own)
+    assert not torch.allclose(whole.style.statistics["conv1_1"].gram, own)

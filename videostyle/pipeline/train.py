@@ -29,7 +29,8 @@ from videostyle.training.report_card import report_card
 from videostyle.training.trainer import Trainer, trained_network
 from videostyle.training.views import Picture
 
-# Pixels of a clip that ten minutes of two cores paint with the embedded network, and what VGG-19 costs by it.
+# Pixels of a clip, at the octave that its frames are painted at, from which a training is worth its time; what VGG-19
+# costs by the embedded network.
 WORTH_PIXELS, VGG19_COST = 110e6, 8
 SAVE_SECONDS, PREVIEW_SECONDS = 10.0, 15.0
 CLIP_FRAMES = 6  # of each clip, spread evenly

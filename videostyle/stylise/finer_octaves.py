@@ -4,6 +4,7 @@ A film is the same painting at every size, finer.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -57,9 +58,10 @@ def follow(
     made: list[FinerState] = []
     change = painted - _moved(stylizer, contents[0], last, follows.warp)
     for content, before in zip(contents[1:], finer, strict=True):
-        moved = _moved(stylizer, content, before.stylised, follows.warp)
+        warp = None if follows.warp is None else follows.warp.resized(content.shape[2], content.shape[3])
+        moved = _moved(stylizer, content, before.stylised, warp)
         optimiser = stylizer.optimiser(content, finer=True)
-        image, history = optimiser.run(content, _task(moved, change, before, follows))
+        image, history = optimiser.run(content, _task(moved, change, before, replace(follows, warp=warp)))
         change = image.pixels - moved
         made.append(FinerState(image.pixels, _newest(history), before.style))
     return tuple(made)
@@ -69,19 +71,21 @@ def _moved(stylizer: Stylizer, content: torch.Tensor, last: torch.Tensor, warp: 
     """The frame before along the motion; what was not visible, as the content in the style's colours."""
     if warp is None:
         return last
-    warp = warp.resized(content.shape[2], content.shape[3])
     return torch.lerp(stylizer.start("palette", content), warp(last).clamp(0, 1), warp.visible)
 
 
 def _task(moved: torch.Tensor, change: torch.Tensor, before: FinerState, follows: Follows) -> FrameTask:
-    """Few evaluations from ``moved`` with the ``change`` of the octave below, held as firmly as that was."""
+    """Few evaluations from ``moved`` with the ``change`` of the octave below, held as firmly as that was.
+
+    The motion of ``follows`` is of this octave.
+    """
     size = moved.shape[2], moved.shape[3]
     masks = follows.update_mask, follows.held
     mask, held = (None if m is None else F.interpolate(m, size, mode="bilinear") for m in masks)
     change = enlarged(change, *size)
     start = (moved + (change if mask is None else mask * change)).clamp(0, 1)
     priors: tuple[Prior, ...] = () if held is None else (TemporalPrior(follows.weight, start, held),)
-    warp = None if follows.warp is None else follows.warp.resized(*size)
+    warp = follows.warp
     trusted = None if warp is None else warp.visible if mask is None else warp.visible * mask
     history = carried(before.history, warp, trusted)
     return FrameTask("finer", start, history, priors, mask, style=before.style, max_evaluations=EVALUATIONS)
