@@ -63,9 +63,9 @@ RUNS: dict[str, Run] = {
         CARPHONE, KANDINSKY, 176, "--no-anchor", "--flow", "farneback", "--flow-size", "96"
     ),
     "adam from noise": video(CARPHONE, STARRY, 128, "--optimizer", "adam", "--first-init", "noise"),
-    "polish": video(WOLF, STARRY, 128, "--polish", "5", *VGG19[:2], seconds="0.2"),
+    "compact finishes what vgg19 has painted": video(WOLF, STARRY, 384, *VGG19, seconds="0.1"),
     "picture": Run("image", PHOTO, BRUSH, ("--size", "256", "--strength", "0.65", "--style-scale", "0.7")),
-    "picture, vgg19, max pooling": Run("image", PHOTO, WAVE, ("--size", "160", "--pooling", "max", *VGG19)),
+    "picture, vgg19, average pooling": Run("image", PHOTO, WAVE, ("--size", "160", "--pooling", "average", *VGG19)),
 }
 
 

@@ -15,24 +15,25 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from distillation.matching import DEEPEST, DEEPEST_EVERY, KeepingExtractor, Log, Match, match, teach
+from distillation.matching import KeepingExtractor, Log, Match, match, teach, with_directions
 from distillation.pictures import Pictures, crop
-from distillation.start import from_backbone, from_teacher, narrowed
+from distillation.start import from_teacher, narrowed
 from distillation.student import Plan, Student
 from distillation.walkers import Walkers, walks
 
 from videostyle.device import choose_machine
-from videostyle.losses.objective import LossWeights
 from videostyle.networks import compact
+from videostyle.networks.backbone import Backbone, Conv
 from videostyle.networks.compact import LAYERS
 from videostyle.networks.feature_extractor import FeatureExtractor
 from videostyle.networks.weights import from_file
+from videostyle.optimise.image_optimiser import loss_weights, style_weight
 from videostyle.pipeline.prefetch import Prefetcher
 from videostyle.settings import Settings
 
 SHARED = Path(os.environ.get("VIDEOSTYLE_SHARED", "../shared"))
 PAINTINGS = [SHARED / "paintings", Path(__file__).parents[1] / "samples" / "styles"]
-PLAN = "1_1:16 1_2:16 2_1:48 2_2:48 3_1:96 3_2:96 3_3:96 4_1:192 4_2:256 5_1:32"
+PLAN = "1_1:16 1_2:16 2_1:48 2_2:48 3_1:96 3_2:96 3_3:96 4_1:192 4_2:256 5_0:128 5_1:128"
 HELD_OUT = ("kandinsky", "hokusai", "matisse", "mondrian")  # the paintings that judge the result
 CROWD = 4  # walkers per picture of a batch
 WARM_UP_STEPS = 60
@@ -84,16 +85,15 @@ class Training:
         self.args, self.device, self.dtype = args, machine.device, machine.dtype
         self.rng = np.random.default_rng(args.seed)
         s = Settings()
-        self.weights = LossWeights(s.content_weight, s.style_weight, 0.0, s.content_layers, s.style_layers)
-        shallow = tuple(name for name in s.style_layers if name != DEEPEST)
-        # E_l is divided by the number of style layers: without one of them, the others weigh the same as before.
-        share = len(shallow) / len(s.style_layers)
-        self.shallow = LossWeights(s.content_weight, s.style_weight * share, 0.0, s.content_layers, shallow)
-        self.teacher_backbone = from_file(args.teacher)
-        self.teacher = KeepingExtractor(self.teacher_backbone, LAYERS, device=self.device, dtype=self.dtype)
+        self.weights = loss_weights(s)
+        self.grain_weight = s.grain_weight * style_weight(s)
         folders = [*args.data, *(folder for folder in args.paintings if folder.is_dir())]
         self.pictures = Pictures(folders, HELD_OUT, args.out / "pictures.pt")
-        self.student = self._begin().to(self.device)
+        crops = torch.cat([crop(self.pictures.any(self.rng), 160, self.rng) for _ in range(48)])
+        teacher = from_file(args.teacher)
+        self.student = self._begin(teacher, crops).to(self.device)
+        teacher = with_directions(teacher, crops)
+        self.teacher = KeepingExtractor(teacher, LAYERS, pooling="max", device=self.device, dtype=self.dtype)
         self.parameters = list(self.student.parameters())
         self.sizes = [float(p.detach().square().mean().sqrt()) for p in self.parameters]
         groups = [{"params": [p], "lr": 1.0} for p in self.parameters]
@@ -103,12 +103,16 @@ class Training:
         self.gradient_weight, self.norm = torch.tensor([0.1, 0.0], device=self.device)
         self._resume()
 
-    def _begin(self) -> Student:
-        crops = torch.cat([crop(self.pictures.any(self.rng), 160, self.rng) for _ in range(48)])
+    def _begin(self, teacher: Backbone, crops: torch.Tensor) -> Student:
+        """A new network, with the convolutions of ``--init`` where the plan has the same."""
+        begun: dict[str, Conv] = {}
         if self.args.init:
-            begun = narrowed(compact.load(self.args.init), Plan.parse(self.args.narrow), crops)
-            return from_backbone(begun, self.teacher_backbone, crops, self.dtype)
-        student = from_teacher(self.teacher_backbone, Plan.parse(self.args.plan), crops, self.dtype)
+            given = narrowed(compact.load(self.args.init), Plan.parse(self.args.narrow), crops)
+            begun = {conv.name: conv for conv in given.convs}
+        plan = Plan.parse(self.args.plan)
+        wanted = {item.name: (item.channels, item.kernel) for item in plan}
+        begun = {n: conv for n, conv in begun.items() if wanted.get(n) == (len(conv.weight), conv.weight.shape[-1])}
+        student = from_teacher(teacher, plan, crops, self.dtype, begun)
         (self.args.out / "start.safetensors").write_bytes(compact.to_bytes(student.export()))
         return student
 
@@ -124,7 +128,14 @@ class Training:
         drawn = walks(self.pictures, self._draw_style, self.args.side, np.random.default_rng(self.args.seed + 1))
         with Prefetcher(drawn, CROWD) as source:
             self.walkers = Walkers(
-                CROWD * self.args.batch, self.args.side, source, self.teacher, self.weights, self.rng, self._pupil()
+                CROWD * self.args.batch,
+                self.args.side,
+                source,
+                self.teacher,
+                self.weights,
+                self.grain_weight,
+                self.rng,
+                self._pupil(),
             )
             self._steps()
         self._save()
@@ -149,11 +160,10 @@ class Training:
     def one_step(self) -> Log:
         picked = self.walkers.draw(self.args.batch)
         batch = self.walkers.batch(picked)
-        weights = self.weights if self.step % DEEPEST_EVERY == 0 else self.shallow
         probe = self.step % 2 == 1
         parts = self._probed(picked) if probe else batch.parts
-        teaching = teach(self.teacher, batch, weights, parts)
-        found = match(self.student, batch, teaching, weights, parts)
+        teaching = teach(self.teacher, batch, self.weights, parts)
+        found = match(self.student, batch, teaching, self.weights, parts)
         if probe:
             found.log = {f"{k} apart" if k[:2] in ("co", "g/", "ra") else k: v for k, v in found.log.items()}
         self._backward(found)
@@ -188,7 +198,9 @@ class Training:
 
     def _pupil(self) -> FeatureExtractor:
         """The small network as the product runs it."""
-        return FeatureExtractor(self.student.export(), self.weights.layers, device=self.device, dtype=self.dtype)
+        return FeatureExtractor(
+            self.student.export(), self.weights.layers, pooling="max", device=self.device, dtype=self.dtype
+        )
 
     def _backward(self, found: Match) -> None:
         """Sum of the terms; the gradient term's weight keeps its norm below ``--share`` of the others'."""

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from videostyle.networks.backbone import POOLINGS, VGG19_LAYERS, Backbone, Conv, LayerReference
+from videostyle.networks.backbone import VGG19_LAYERS, Backbone, Conv, LayerReference
 from videostyle.temporal.warp import Warp
 
 WIDTHS = {"1": 6, "2": 8, "3": 10, "4": 12, "5": 12}  # channels by block
@@ -18,7 +18,7 @@ def small_backbone(
     deepest: str = "conv5_1",
     scale: float = 1.0,
     adapters: bool = False,
-    poolings: tuple[str, ...] = POOLINGS,
+    poolings: tuple[str, ...] = ("average", "max"),
     name: str = "small",
 ) -> Backbone:
     """A chain like VGG-19's with few channels and random weights (He's initialisation), up to ``deepest``.

@@ -47,7 +47,8 @@ def test_this_machine_has_some() -> None:
 def test_frames_too_large_for_the_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     def check(size: tuple[int, int], allowed: float | None, free: float) -> None:
         here, extractor = device.Machine(torch.device("cpu"), torch.float32), FeatureExtractor(small_backbone(), LAYERS)
-        stylizer = SimpleNamespace(machine=here, extractors=(extractor,), settings=Settings(memory=allowed))
+        whole = {"passes": lambda height, width: [(extractor, height * width)]}
+        stylizer = SimpleNamespace(machine=here, settings=Settings(memory=allowed), **whole)
         monkeypatch.setattr(memory_check, "free_memory_bytes", lambda _: int(free * 2**30))
         memory_check.check_memory(stylizer, size)  # type: ignore[arg-type]
 

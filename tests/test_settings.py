@@ -27,7 +27,7 @@ def test_the_published_defaults():
     assert made.content_layers == ("conv4_2",)
     assert made.style_layers == ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
     assert 1e-4 <= made.content_weight / made.style_weight <= 1e-3
-    assert (made.pooling, made.tv_weight, made.seed, made.init) == ("average", 0.0, 0, "warped")
+    assert (made.pooling, made.tv_weight, made.seed, made.init) == ("max", 0.0, 0, "warped")
     assert made.init in NAMED_STARTS
 
 
@@ -61,7 +61,6 @@ def test_settings_are_frozen_and_named():
         (MediaSettings, {"cuts": (-1.0,)}, r"cuts holds -1.0; expected times"),
         (RunSettings, {"state_seconds": -1.0}, r"state-seconds is -1.0; it must be at least 0"),
         (RunSettings, {"restart": True, "partial": True}, r"restart throws away what partial would publish"),
-        (Settings, {"backbone": "vgg19", "polish": 3}, r"polish is for the compact network and backbone is vgg19"),
         (MediaSettings, {"audio": "mp3"}, r"audio is 'mp3'; it can be auto, copy, transcode, none"),
     ],
 )

@@ -60,7 +60,7 @@ class StylisedFrame(Frame):
     index: int = 0
     shot: int = 0
     start: str = "content"  # what the optimiser started from: content, noise, previous, warped or a picture's name
-    evaluations: int = 0  # with those that polished it or measured the shot's goal at it
+    evaluations: int = 0  # with those that measured the shot's goal at it
     loss: float = 0.0
     content_loss: float = 0.0
     style_loss: float = 0.0

@@ -20,7 +20,7 @@ import os
 import statistics
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,6 @@ SHARED = Path(os.environ.get("VIDEOSTYLE_SHARED", "../shared"))
 STYLES = ("kandinsky_composition_vii", "hokusai_great_wave", "matisse_woman_with_hat", "mondrian")
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 COST_SIZE = (288, 512)
-TOLD = "conv4_1"  # the layer beside whose style the network wants something of the total variation
 
 
 # Evaluations of the embedded network's run after which VGG-19 looks at the picture.
@@ -85,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
     layers = loss_weights(settings).layers
     vgg, small = (
         FeatureExtractor(backbone, layers, device=args.device, dtype=DTYPES[args.precision])
-        for backbone in (from_file(args.teacher), embedded(args))
+        for backbone in (from_file(args.teacher), compact.load(args.weights))
     )
     results, tiles = [], []
     for photo, style in list(pairs(args))[:: args.every][: args.pairs]:
@@ -111,8 +110,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     p = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     p.add_argument("--teacher", type=Path, default=SHARED / "weights" / "vgg19_features_fp16.npz", metavar="FILE")
     p.add_argument("--weights", type=Path, metavar="FILE", help="a compact network other than the embedded one")
-    p.add_argument("--smoothness", type=float, metavar="W", help="another than the network's own (see LayerReference)")
-    p.add_argument("--variation", type=float, metavar="W", help="likewise")
     p.add_argument("--photos", type=Path, default=SHARED / "photos", metavar="DIR")
     p.add_argument("--paintings", type=Path, default=SHARED / "paintings", metavar="DIR")
     p.add_argument("--styles", nargs="+", default=STYLES, metavar="NAME", help="paintings that training has not seen")
@@ -137,17 +134,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def vars_of(args: argparse.Namespace) -> dict[str, object]:
     """The options that decide the outcome (no paths)."""
     keys = ("size", "evaluations", "start", "pairs", "every", "precision", "device", "threads")
-    return {k: getattr(args, k) for k in (*keys, "smoothness", "variation")}
-
-
-def embedded(args: argparse.Namespace) -> Backbone:
-    """The embedded network, or another, with what it wants of the total variation as the options say."""
-    backbone = compact.load(args.weights)
-    own = backbone.references[TOLD]
-    smoothness = own.smoothness if args.smoothness is None else args.smoothness
-    variation = own.variation if args.variation is None else args.variation
-    told = replace(own, smoothness=smoothness, variation=variation)
-    return replace(backbone, references={**backbone.references, TOLD: told})
+    return {k: getattr(args, k) for k in keys}
 
 
 def pairs(args: argparse.Namespace) -> Iterator[tuple[Path, Path]]:

@@ -1,40 +1,39 @@
 """What the small network is asked for: VGG-19's features, Gram matrices and input gradients on the same pictures."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 
-from distillation.student import Student, cross, gram, objective_taps
+from distillation.student import Student, cross, objective_taps, second_order
 from distillation.walkers import Batch, per_picture
 from videostyle.losses.content import ContentTarget
-from videostyle.losses.formulas import grain, total_variation, total_variation_gradient
-from videostyle.losses.gram import SecondOrder, mean_gram
+from videostyle.losses.formulas import grain
+from videostyle.losses.gram import SecondOrder
 from videostyle.losses.objective import LossWeights, Objective
-from videostyle.losses.style import LEAST_VARIATION, StyleTarget
+from videostyle.losses.style import StyleTarget
+from videostyle.networks.backbone import Backbone
 from videostyle.networks.compact import LAYERS
 from videostyle.networks.feature_extractor import Activations, FeatureExtractor
 
-# Weights of each layer's features and Gram differences. At the Caffe scales conv4_1 makes up over nine tenths of the
-# style loss at the content, and conv4_2 most of what is left at the end of a run.
+# Weights of each layer's features, Gram matrices and means. Every layer has the same share in the style's loss.
 FEATURES = {
     "conv1_1": 0.1,
-    "conv2_1": 0.2,
+    "conv2_1": 0.3,
     "conv2_2": 0.2,
-    "conv3_1": 0.3,
-    "conv4_1": 0.6,
+    "conv3_1": 0.5,
+    "conv4_1": 0.8,
     "conv4_2": 1.0,
-    "conv5_1": 0.8,  # times 1 / DEEPEST_EVERY
+    "conv5_1": 0.8,
 }
-GRAMS = {"conv1_1": 0.1, "conv2_1": 0.4, "conv3_1": 0.5, "conv4_1": 1.0, "conv5_1": 0.8}
+STYLES = {"conv1_1": 0.2, "conv2_1": 0.5, "conv3_1": 0.7, "conv4_1": 1.0, "conv5_1": 1.0}
+# Directions in which VGG-19's statistics are compared: a root of 512 x 512 takes as long as VGG-19 itself.
+MOST_DIRECTIONS = {"conv3_1": 128, "conv4_1": 192, "conv5_1": 128}
 # A relative error's denominator is never below this share of the whole: late pictures are close to their targets.
 FLOOR = 0.03
 GRADIENT_SCALES = (1, 2, 4)  # gradients are compared as they are and averaged over cells of 2 and 4 pixels
 
-
-# This layer makes up a hundred-thousandth of the loss, but a quarter of VGG-19's work: it is looked at now and then.
-DEEPEST, DEEPEST_EVERY = "conv5_1", 8
 
 Log = dict[str, torch.Tensor]  # scalars, read by the host only when a line is written
 
@@ -43,22 +42,37 @@ class KeepingExtractor(FeatureExtractor):
     """A FeatureExtractor that keeps the activations of its last forward pass."""
 
     last: Activations
-    wanted: tuple[str, ...] | None = None
 
     @torch.no_grad()
     def forward(self, x: torch.Tensor, layers=None) -> Activations:
-        self.last = super().forward(x, self.wanted if layers is None else layers)
+        self.last = super().forward(x, layers)
         return self.last
+
+    def reference(self, name: str, features: torch.Tensor) -> torch.Tensor:
+        """Features in the units of the losses."""
+        return features * self.backbone.references[name].scale
+
+
+def with_directions(teacher: Backbone, pictures: torch.Tensor) -> Backbone:
+    """``teacher`` with its statistics in the `MOST_DIRECTIONS` in which ``pictures`` (N, 3, H, W) differ most."""
+    found = FeatureExtractor(teacher, MOST_DIRECTIONS, pooling="max").forward(pictures)
+    references = dict(teacher.references)
+    for name, count in MOST_DIRECTIONS.items():
+        moments = SecondOrder.of(found[name]).gram.mean(0).double()
+        adapter = torch.linalg.eigh(moments)[1][:, -count:].T.float().contiguous()
+        references[name] = replace(references[name], adapter=adapter)
+    return replace(teacher, references=references)
 
 
 @dataclass
 class Teaching:
-    """VGG-19's view of a batch: features by layer, statistics of the targets, and the objective's gradient."""
+    """VGG-19's view of a batch, in the units of the losses: features by layer, statistics of picture and style, and the
+    objective's gradient."""
 
     features: dict[str, torch.Tensor]
-    grams: dict[str, torch.Tensor]
+    statistics: dict[str, SecondOrder]
     content: dict[str, torch.Tensor]
-    style: dict[str, torch.Tensor]
+    style: dict[str, SecondOrder]
     gradient: torch.Tensor
     loss: torch.Tensor  # (N,), VGG-19's total
 
@@ -69,25 +83,20 @@ def teach(teacher: KeepingExtractor, batch: Batch, weights: LossWeights, parts: 
 
     ``parts`` (N, 2): factors of alpha and beta for each walker.
     """
-    content = {n: batch.teacher_content[n] for n in weights.content_layers}
-    style = {n: batch.teacher_style[n] for n in weights.style_layers}
     objective = Objective(
         teacher,
-        ContentTarget.of(content),
-        StyleTarget.of({n: of_gram(g) for n, g in style.items()}, total_variation(batch.style), grain(batch.style)),
+        ContentTarget.of(batch.teacher_content),
+        StyleTarget.of(batch.teacher_style, grain(batch.style)),
         per_picture(weights, parts),
     )
-    teacher.wanted = weights.layers  # no deeper than the losses reach
     losses, gradient = objective.value_and_gradient(batch.x)
-    teacher.wanted = None
-    features = {n: teacher.last[n] for n in LAYERS if n != DEEPEST or DEEPEST in weights.layers}
-    grams = {n: mean_gram(features[n]) for n in GRAMS if n in features}
-    return Teaching(features, grams, content, style, gradient, losses.total)
-
-
-def of_gram(gram: torch.Tensor) -> SecondOrder:
-    """Statistics for Gatys's loss, which has no use for the mean."""
-    return SecondOrder(gram.new_zeros(gram.shape[:2]), gram)
+    features = {n: teacher.reference(n, teacher.last[n]) for n in LAYERS}
+    content = {n: teacher.reference(n, f) for n, f in batch.teacher_content.items()}
+    scales = {n: teacher.backbone.references[n].scale for n in STYLES}
+    style = {
+        n: SecondOrder(s * batch.teacher_style[n].mean, s**2 * batch.teacher_style[n].gram) for n, s in scales.items()
+    }
+    return Teaching(features, {n: SecondOrder.of(features[n]) for n in STYLES}, content, style, gradient, losses.total)
 
 
 @dataclass
@@ -104,25 +113,20 @@ class Match:
 
 def match(student: Student, batch: Batch, teaching: Teaching, weights: LossWeights, parts: torch.Tensor) -> Match:
     """The small network on the same batch, its reference features compared with VGG-19's."""
-    deepest = max(teaching.features)
-    outputs = student(batch.x, deepest)
+    outputs, maxima = student(batch.x), student.maxima
     of_x = student.layers(outputs, LAYERS)
     with torch.no_grad():  # it learns enough about contents from what becomes of them
         of_content = student.layers(student(batch.content, weights.content_layers[-1]), weights.content_layers)
-    of_style = student.layers(student(batch.style, deepest), LAYERS)
-    grams = {name: gram(of_x[name]) for name in teaching.grams}
-    style_grams = {name: gram(of_style[name]) for name in weights.style_layers}
+    of_style = student.layers(student(batch.style), LAYERS)
+    statistics, of_styles = ({n: second_order(of[n]) for n in STYLES} for of in (of_x, of_style))
 
     log: Log = {}
     feature_loss = _feature_loss(student, of_x, teaching.features, log)
-    gram_loss = _gram_loss(student, grams, style_grams, teaching, log)
+    gram_loss = _gram_loss(student, statistics, of_styles, teaching, log)
     content_loss = _content_loss(student, of_x, of_content, teaching, weights, log)
-    taps = objective_taps(student, of_x, grams, of_content, style_grams, weights, parts)
-    share = weights.style / len(weights.style_layers)
-    own, styles = (total_variation(x).clamp_min(LEAST_VARIATION) for x in (batch.x, batch.style))
-    roughness = (own / styles).log()
-    slope = share * (student.smoothness + student.variation * roughness) * parts[:, 1]
-    g = student.input_gradient(outputs, taps) + slope.view(-1, 1, 1, 1) * total_variation_gradient(batch.x)
+    constants = {n: SecondOrder(of.mean.detach(), of.gram.detach()) for n, of in of_styles.items()}
+    taps = objective_taps(student, of_x, of_content, constants, weights, parts)
+    g = student.input_gradient(outputs, maxima, taps)
     gradient_loss = _gradient_loss(g, teaching.gradient, log)
     return Match(feature_loss, gram_loss, content_loss, gradient_loss, log, g.detach())
 
@@ -151,29 +155,35 @@ def _power(features: torch.Tensor) -> torch.Tensor:
 
 def _gram_loss(
     student: Student,
-    grams: Mapping[str, torch.Tensor],
-    style_grams: Mapping[str, torch.Tensor],
+    statistics: Mapping[str, SecondOrder],
+    styles: Mapping[str, SecondOrder],
     teaching: Teaching,
     log: Log,
 ) -> torch.Tensor:
-    """Gram matrices, and above all their differences from the style's, which the style's gradient is made of."""
+    """Gram matrices, means, and above all their differences from the style's, which the style's gradient is made of."""
     total = torch.zeros((), device=student.centre.device)
-    for name in grams:
-        share = GRAMS[name]
+    for name, share in STYLES.items():
         a = student.adapters[name]
-        theirs = teaching.grams[name]
-        power = theirs.square().sum((1, 2))
-        own = a @ grams[name] @ a.T
-        error = ((own - theirs).square().sum((1, 2)) / power).mean()
-        if name in style_grams:
-            own_difference = own - a @ style_grams[name] @ a.T
-            difference = theirs - teaching.style[name]
-            floor = difference.square().sum((1, 2)) + FLOOR * power
-            relative = ((own_difference - difference).square().sum((1, 2)) / floor).clamp_max(4).mean()
-            log["d" + name[4:]] = relative.detach()
-            error = 0.5 * error + relative
-        total = total + share * error
+        theirs, wanted = teaching.statistics[name], teaching.style[name]
+        grams = _relative(a @ statistics[name].gram @ a.T, theirs.gram, a @ styles[name].gram @ a.T, wanted.gram)
+        means = _relative(statistics[name].mean @ a.T, theirs.mean, styles[name].mean @ a.T, wanted.mean)
+        log["d" + name[4:]], log["m" + name[4:]] = grams[1].detach(), means[1].detach()
+        total = total + share * (0.5 * grams[0] + grams[1] + 0.5 * means[1])
     return total
+
+
+def _relative(
+    own: torch.Tensor, theirs: torch.Tensor, own_style: torch.Tensor, wanted: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """|own - theirs|^2 relative, and that of the differences from the style's."""
+
+    def square(x: torch.Tensor) -> torch.Tensor:
+        return x.flatten(1).square().sum(1)
+
+    power = square(theirs)
+    difference = theirs - wanted
+    apart = square(own - own_style - difference) / (square(difference) + FLOOR * power)
+    return (square(own - theirs) / power).mean(), apart.clamp_max(4).mean()
 
 
 def _content_loss(

@@ -5,7 +5,7 @@ corresponding VGG-19 layer from which the layer's other channels can best be tol
 known to the next, and a few seconds of linear algebra replace the first thousands of steps.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -14,61 +14,48 @@ import torch.nn.functional as F
 from distillation.student import Plan, Student
 from videostyle.networks.backbone import Backbone, Conv
 from videostyle.networks.compact import LAYERS
-from videostyle.networks.feature_extractor import FeatureExtractor
+from videostyle.networks.feature_extractor import Activations, FeatureExtractor
 
 RIDGE = 1e-4
 
 
-def from_teacher(teacher: Backbone, plan: Sequence[Plan], pictures: torch.Tensor, dtype: torch.dtype) -> Student:
-    """A network of the given plan that imitates ``teacher`` on ``pictures`` (N, 3, H, W) as far as linear fits go."""
+def from_teacher(
+    teacher: Backbone,
+    plan: Sequence[Plan],
+    pictures: torch.Tensor,
+    dtype: torch.dtype,
+    begun: Mapping[str, Conv] | None = None,
+) -> Student:
+    """A network of the given plan that imitates ``teacher`` on ``pictures`` (N, 3, H, W) as far as linear fits go.
+
+    ``begun``: convolutions that are taken as they are, by name.
+    """
     names = [conv.name for conv in teacher.convs]
-    extractor = FeatureExtractor(teacher, ("conv5_1",), dtype=torch.float32)
+    extractor = FeatureExtractor(teacher, ("conv5_1",), pooling="max", dtype=torch.float32)
     activations = extractor.forward(pictures)
     convs: list[Conv] = []
     adapters: dict[str, torch.Tensor] = {}
     h = pictures - extractor.centre.float()
     for i, item in enumerate(plan):
         pool = i > 0 and item.name[4] != plan[i - 1].name[4]
-        target = _target(item, plan, i, names)
-        wanted = activations[target]  # (N, C, h, w), after the ReLU
         radius = item.kernel // 2
-        if i == 0:
-            weight, bias, scale = _first(teacher.convs[0], wanted, item)
-            h = F.pad(h, (1,) * 4, mode="replicate")
+        h = F.pad(h, (radius,) * 4, mode="replicate") if i == 0 else F.max_pool2d(h, 2) if pool else h
+        kept = (begun or {}).get(item.name)
+        if kept is not None:
+            weight, bias = kept.weight, kept.bias
+        elif i == 0:
+            weight, bias = _first(teacher.convs[0], activations[item.name], item)
         else:
-            h = F.avg_pool2d(h, 2) if pool else h
-            chosen = _choose(wanted, item.channels)
-            before = activations.outputs[names.index(target) - 1]
-            if teacher.convs[names.index(target)].pool:
-                before = F.avg_pool2d(before, 2)
-            conv = teacher.convs[names.index(target)]
-            ahead = F.conv2d(before, conv.weight[chosen], conv.bias[chosen], padding=1)  # before the ReLU
-            weight, bias = _fit(h, ahead, item.kernel)
-            scale = 1.0
+            weight, bias = _fit(h, _before_relu(teacher, activations, _target(item, plan, i, names), item), item.kernel)
         h = F.relu(F.conv2d(h, weight, bias, padding=radius if i else 0))
-        # Unit size for every layer's features: then one learning rate fits all.
-        size = h.square().mean((0, 2, 3)).sqrt().clamp_min(1e-3 * float(h.square().mean().sqrt()))
-        h, weight, bias = h / size.view(1, -1, 1, 1), weight / size.view(-1, 1, 1, 1) * scale, bias / size
+        if kept is None:  # unit size for every layer's features: then one learning rate fits all
+            size = h.square().mean((0, 2, 3)).sqrt().clamp_min(1e-3 * float(h.square().mean().sqrt()))
+            h, weight, bias = h / size.view(1, -1, 1, 1), weight / size.view(-1, 1, 1, 1), bias / size
         convs.append(Conv(item.name, weight, bias, pool))
         if item.name in LAYERS:
-            adapters[item.name] = _adapter(h, activations[item.name])
+            scale = extractor.backbone.references[item.name].scale
+            adapters[item.name] = _adapter(h, scale * activations[item.name])
     return Student(Backbone("compact", tuple(convs), {}), adapters, dtype)
-
-
-def from_backbone(backbone: Backbone, teacher: Backbone, pictures: torch.Tensor, dtype: torch.dtype) -> Student:
-    """Exported weights to go on from. Of A = QR only R was kept: Q is found again (orthogonal Procrustes)."""
-    student = Student(backbone, {}, torch.float32)
-    with torch.no_grad():
-        own = student.layers(student(pictures), LAYERS)
-        theirs = FeatureExtractor(teacher, LAYERS, dtype=torch.float32).forward(pictures)
-    adapters = {}
-    for name in LAYERS:
-        r = backbone.references[name].adapter
-        assert r is not None
-        moments = _samples(theirs[name]).double().T @ (_samples(own[name]).double() @ r.double().T)
-        u, _, v = torch.linalg.svd(moments, full_matrices=False)
-        adapters[name] = ((u @ v) @ r.double()).float()
-    return Student(backbone, adapters, dtype)
 
 
 def narrowed(backbone: Backbone, plan: Sequence[Plan], pictures: torch.Tensor) -> Backbone:
@@ -85,7 +72,7 @@ def narrowed(backbone: Backbone, plan: Sequence[Plan], pictures: torch.Tensor) -
         conv, after = backbone.convs[i : i + 2]
         with torch.no_grad():
             features = Student(backbone, {}, torch.float32)(pictures, upto=item.name)[-1]
-        features = F.avg_pool2d(features, 2) if after.pool else features
+        features = F.max_pool2d(features, 2) if after.pool else features
         weighed = features * after.weight.square().sum((0, 2, 3)).sqrt().view(1, -1, 1, 1)
         kept = _choose(weighed, item.channels).sort().values
         told, offset = _told(_samples(features).double(), kept)
@@ -113,10 +100,25 @@ def _told(samples: torch.Tensor, kept: torch.Tensor) -> tuple[torch.Tensor, torc
 
 
 def _target(item: Plan, plan: Sequence[Plan], i: int, names: list[str]) -> str:
-    """The VGG-19 layer that a convolution imitates: its namesake, or the block's last where the block ends with it."""
+    """The VGG-19 layer that a convolution imitates: its namesake, or the block's last where the block ends with it.
+
+    A convolution called 0 comes between two blocks: it imitates the last layer of the block before, pooled.
+    """
+    if item.name.endswith("_0"):
+        return [name for name in names if int(name[4]) == int(item.name[4]) - 1][-1]
     last = i + 1 < len(plan) and plan[i + 1].name[4] != item.name[4]
     block = [name for name in names if name[4] == item.name[4]]
     return block[-1] if last and item.name not in LAYERS else item.name
+
+
+def _before_relu(teacher: Backbone, activations: Activations, target: str, item: Plan) -> torch.Tensor:
+    """The channels of a layer of ``teacher`` that explain the others best, as its ReLU gets them: (N, c, h, w)."""
+    i = [conv.name for conv in teacher.convs].index(target)
+    conv, before = teacher.convs[i], activations.outputs[i - 1]
+    chosen = _choose(activations[target], item.channels)
+    before = F.max_pool2d(before, 2) if conv.pool else before
+    found = F.conv2d(before, conv.weight[chosen], conv.bias[chosen], padding=1)
+    return F.max_pool2d(found, 2) if item.name.endswith("_0") else found
 
 
 def _samples(features: torch.Tensor, most: int = 40000) -> torch.Tensor:
@@ -143,10 +145,10 @@ def _choose(features: torch.Tensor, count: int) -> torch.Tensor:
     return torch.tensor(chosen)
 
 
-def _first(conv: Conv, wanted: torch.Tensor, item: Plan) -> tuple[torch.Tensor, torch.Tensor, float]:
+def _first(conv: Conv, wanted: torch.Tensor, item: Plan) -> tuple[torch.Tensor, torch.Tensor]:
     """VGG-19's own filters, the most telling ones."""
     chosen = _choose(wanted, item.channels)
-    return conv.weight[chosen], conv.bias[chosen], 1.0
+    return conv.weight[chosen], conv.bias[chosen]
 
 
 def _fit(h: torch.Tensor, ahead: torch.Tensor, kernel: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -6,20 +6,19 @@ ordinary convolutions with flipped kernels, so that one ordinary ``backward`` go
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from videostyle.losses.formulas import reference_positions
+from videostyle.losses.gram import SecondOrder
+from videostyle.losses.layer_loss import Layer
 from videostyle.losses.objective import LossWeights
+from videostyle.losses.statistics import STATISTICS
 from videostyle.networks.backbone import IMAGENET_MEAN, VGG19_LAYERS, Backbone, Conv, LayerReference, layer_stride
 from videostyle.networks.compact import LAYERS
-
-# What the network wants of the total variation, beside the layer that makes up most of the style loss. Not learned:
-# gradients one step at a time ask for less and less (-180 and 100, in an hour), and whole runs end worse with that.
-SMOOTHED, SMOOTHNESS, VARIATION = "conv4_1", 250.0, 500.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Plan:
 
 
 class Student(nn.Module):
-    """Convolutions with ReLU and average pooling, and per tapped layer an adapter A (C of VGG-19, c)."""
+    """Convolutions with ReLU and max pooling, and per tapped layer an adapter A (C of VGG-19, c)."""
 
     def __init__(self, backbone: Backbone, adapters: Mapping[str, torch.Tensor], dtype: torch.dtype) -> None:
         super().__init__()
@@ -47,16 +46,17 @@ class Student(nn.Module):
         self.weights = nn.ParameterList(conv.weight.clone() for conv in backbone.convs)
         self.biases = nn.ParameterList(conv.bias.clone() for conv in backbone.convs)
         self.adapters = nn.ParameterDict({name: a.clone() for name, a in adapters.items()})
-        given = backbone.references.get(SMOOTHED)
-        self.smoothness = (given and given.smoothness) or SMOOTHNESS
-        self.variation = (given and given.variation) or VARIATION
         self.dtype = dtype
         self.centre: torch.Tensor
         self.register_buffer("centre", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, x: torch.Tensor, upto: str | None = None) -> list[torch.Tensor]:
-        """Outputs of every convolution, channels-last, for RGB (N, 3, H, W) with sides that are multiples of 16."""
+        """Outputs of every convolution, channels-last, for RGB (N, 3, H, W) with sides that are multiples of 16.
+
+        Where the poolings found their maxima is kept for `input_gradient` of the same outputs.
+        """
         outputs: list[torch.Tensor] = []
+        self.maxima: dict[int, torch.Tensor] = {}
         h = x - self.centre
         for i, name in enumerate(self.names):
             weight = self.weights[i].to(self.dtype, memory_format=torch.channels_last)
@@ -64,7 +64,7 @@ class Student(nn.Module):
             if i == 0:
                 h = F.pad(h, (radius,) * 4, mode="replicate").to(self.dtype, memory_format=torch.channels_last)
             elif self.pools[i]:
-                h = F.avg_pool2d(h, 2)
+                h, self.maxima[i] = F.max_pool2d(h, 2, return_indices=True)
             h = F.relu(F.conv2d(h, weight, bias, padding=radius if i else 0))
             outputs.append(h)
             if name == upto:
@@ -75,10 +75,12 @@ class Student(nn.Module):
         """The outputs of some layers by name."""
         return {name: out for name, out in zip(self.names, outputs, strict=False) if name in names}
 
-    def input_gradient(self, outputs: list[torch.Tensor], taps: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    def input_gradient(
+        self, outputs: list[torch.Tensor], maxima: Mapping[int, torch.Tensor], taps: Mapping[str, torch.Tensor]
+    ) -> torch.Tensor:
         """Gradient with respect to the picture, (N, 3, H, W) float32, from gradients (N, c, h, w) at layers.
 
-        Differentiable with respect to weights, outputs and taps; the ReLUs' masks are constants.
+        Differentiable with respect to weights, outputs and taps; the ReLUs' masks and ``maxima`` are constants.
         """
         g: torch.Tensor | None = None
         for i in range(len(outputs) - 1, -1, -1):
@@ -92,7 +94,7 @@ class Student(nn.Module):
             radius = back.shape[-1] // 2
             g = F.conv2d(g, back, padding=radius if i else 2 * radius)
             if self.pools[i]:
-                g = F.interpolate(g, scale_factor=2, mode="nearest") * 0.25
+                g = F.max_unpool2d(g, maxima[i], [2, 2])
         assert g is not None
         radius = self.weights[0].shape[-1] // 2
         return _fold(_fold(g.float(), radius, 2), radius, 3)
@@ -105,15 +107,21 @@ class Student(nn.Module):
         )
         references = {
             layer: LayerReference(
-                channels=VGG19_LAYERS[layer][2], adapter=_triangle(self.adapters[layer].detach().cpu())
+                channels=VGG19_LAYERS[layer][2], adapter=triangle(self.adapters[layer].detach().cpu())
             )
             for layer in LAYERS
         }
-        references[SMOOTHED] = replace(references[SMOOTHED], smoothness=self.smoothness, variation=self.variation)
-        return Backbone(name=name, convs=convs, references=references, poolings=("average",))
+        return Backbone(name=name, convs=convs, references=references, poolings=("max",))
+
+    def layer(self, name: str) -> Layer:
+        """As losses see it, a constant."""
+        adapter = self.adapters[name].detach()
+        reference = LayerReference(channels=VGG19_LAYERS[name][2], adapter=triangle(adapter))
+        assert reference.adapter is not None
+        return Layer(name, reference, (adapter.T @ adapter).to(adapter), reference.adapter.to(adapter))
 
 
-def _triangle(adapter: torch.Tensor) -> torch.Tensor:
+def triangle(adapter: torch.Tensor) -> torch.Tensor:
     """R of A = QR with a positive diagonal, from A'A in float64."""
     r = torch.linalg.qr(adapter.double(), mode="r").R
     return (r * torch.where(r.diagonal() < 0, -1.0, 1.0)[:, None]).float()
@@ -127,13 +135,14 @@ def _fold(g: torch.Tensor, radius: int, dim: int) -> torch.Tensor:
     return torch.cat((first, g.narrow(dim, radius + 1, n - 2 * radius - 2), last), dim)
 
 
-def gram(features: torch.Tensor) -> torch.Tensor:
-    """Mean Gram matrices (N, c, c) in float32, differentiable: the product itself in the features' precision."""
+def second_order(features: torch.Tensor) -> SecondOrder:
+    """As ``SecondOrder.of``, differentiable: the products themselves in the features' precision."""
     n, c, h, w = features.shape
     flat = features.permute(0, 2, 3, 1).reshape(n, h * w, c)
     slices = 16 if flat.dtype == torch.bfloat16 and h * w % 16 == 0 and h * w // 16 >= c else 1
     sliced = flat.reshape(n * slices, h * w // slices, c)
-    return torch.bmm(sliced.transpose(1, 2), sliced).view(n, slices, c, c).float().sum(1) / (h * w)
+    gram = torch.bmm(sliced.transpose(1, 2), sliced).view(n, slices, c, c).float().sum(1) / (h * w)
+    return SecondOrder(flat.float().mean(1), gram)
 
 
 def cross(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -146,28 +155,32 @@ def cross(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 def objective_taps(
     student: Student,
     features: Mapping[str, torch.Tensor],
-    grams: Mapping[str, torch.Tensor],
     content: Mapping[str, torch.Tensor],
-    style: Mapping[str, torch.Tensor],
+    style: Mapping[str, SecondOrder],
     weights: LossWeights,
     parts: torch.Tensor,
 ) -> dict[str, torch.Tensor]:
-    """The product's objective (``losses.objective``) as gradients at the layers, differentiable.
+    """The product's objective (``losses.objective``) as gradients at the layers.
 
-    ``features``, ``content``: (N, c, h, w). ``grams``, ``style``: (N, c, c). ``parts``: (N, 2), factors of alpha and
-    beta.
+    ``features``, ``content``: (N, c, h, w); ``style``: of (N, c). ``parts``: (N, 2), factors of alpha and beta.
+    Differentiable with respect to features; how the slopes depend on them is left out.
     """
     taps: dict[str, torch.Tensor] = {}
     for name in weights.layers:
         f = features[name]
         n, c, h, w = f.shape
         flat = f.permute(0, 2, 3, 1).reshape(n, h * w, c)
-        q = student.adapters[name].T @ student.adapters[name]
         g = torch.zeros_like(flat)
         if name in weights.style_layers:
-            factor = parts[:, 1] * weights.style / (len(weights.style_layers) * VGG19_LAYERS[name][2] ** 2 * h * w)
-            g = g + torch.bmm(flat, (q @ (grams[name] - style[name]) @ q * factor.view(-1, 1, 1)).to(flat.dtype))
+            with torch.no_grad():
+                distance = STATISTICS[weights.statistic](student.layer(name), style[name], style[name])
+                slope = distance(SecondOrder.of(f.detach()))[1]
+                factor = parts[:, 1] * weights.style / (len(weights.style_layers) * h * w)
+                of_mean = (slope.mean * factor[:, None])[:, None].to(flat.dtype)
+                of_gram = (slope.gram * 2 * factor.view(-1, 1, 1)).to(flat.dtype)
+            g = g + torch.bmm(flat, of_gram) + of_mean
         if name in weights.content_layers:
+            q = student.adapters[name].T @ student.adapters[name]
             factor_c = parts[:, 0, None, None] * weights.content * reference_positions(layer_stride(name)) / (h * w)
             difference = (f - content[name]).permute(0, 2, 3, 1).reshape(n, h * w, c)
             g = g + torch.bmm(difference, (q * factor_c).to(flat.dtype))

@@ -14,17 +14,21 @@ import torch
 from distillation.crowd import LBFGSCrowd
 from distillation.pictures import Pictures, crop, perturbed
 from videostyle.losses.content import ContentTarget
-from videostyle.losses.gram import mean_gram
+from videostyle.losses.formulas import grain
+from videostyle.losses.gram import SecondOrder
 from videostyle.losses.objective import LossWeights, Objective
-from videostyle.losses.style import StyleTarget
+from videostyle.losses.pixel_losses import GrainPrior
+from videostyle.losses.style import LEAST_GRAIN, StyleTarget
 from videostyle.networks.convolution import CHANNELS_LAST
 from videostyle.networks.feature_extractor import FeatureExtractor
+from videostyle.stylise.palette import Moments, colour_map
 
 HISTORY = 8
 # A walker that follows the small network goes on by itself between two looks at it: its own evaluations are cheap.
 STRIDE = 4
 LONGEST_LIFE, LONGEST_TEACHERS_LIFE = 130, 40  # evaluations
-# Shares of starts from the content, the perturbed content, noise, and another walker's finished picture.
+# Shares of starts from the content in the style's colours, the perturbed content, noise, and another walker's finished
+# picture.
 STARTS = (0.5, 0.2, 0.15, 0.15)
 STUDENTS_SHARE = 0.65  # walkers that follow the small network; the others follow VGG-19
 
@@ -45,7 +49,7 @@ class Batch:
     style: torch.Tensor
     x: torch.Tensor
     teacher_content: dict[str, torch.Tensor]
-    teacher_style: dict[str, torch.Tensor]
+    teacher_style: dict[str, SecondOrder]
     beta: torch.Tensor  # (N,)
 
     @property
@@ -62,7 +66,7 @@ def walks(
         content = crop(pictures.any(rng), side, rng)
         style = crop(draw_style(rng), side, rng)
         kind = rng.choice(4, p=STARTS)
-        start: torch.Tensor | None = content
+        start: torch.Tensor | None = colour_map(Moments.of([content], [1.0]), Moments.of([style], [1.0]))(content)
         if kind == 1:
             start = perturbed(content, rng).clamp(0, 1)
         elif kind == 2:
@@ -76,6 +80,7 @@ class Walkers:
     """A crowd of walkers of one picture size, in a few tensors; finished ones are replaced by new ones.
 
     ``source``: where new walks come from. ``pupil``: the small network as it is now, or was a few steps ago.
+    ``grain_weight``: of the loss on grain, which has a part in where they go.
     """
 
     def __init__(
@@ -85,14 +90,16 @@ class Walkers:
         source: Iterable[Walk],
         teacher: FeatureExtractor,
         weights: LossWeights,
+        grain_weight: float,
         rng: np.random.Generator,
         pupil: FeatureExtractor,
     ) -> None:
+        self.grain_weight = grain_weight
         self.source, self.teacher, self.weights, self.rng, self.pupil = iter(source), teacher, weights, rng, pupil
         device = teacher.device
         self.content, self.style, self.x = torch.zeros(3, count, 3, side, side, device=device)
         self.teacher_content: dict[str, torch.Tensor] = {}
-        self.teacher_style: dict[str, torch.Tensor] = {}
+        self.teacher_style: dict[str, SecondOrder] = {}
         self.beta = torch.ones(count, device=device)
         self.crowd = LBFGSCrowd(count, HISTORY, 3 * side * side, device)
         self.age, self.life = np.zeros(count, int), np.zeros(count, int)
@@ -117,13 +124,17 @@ class Walkers:
             self.style[rows],
             self.x[rows],
             {name: f[rows].contiguous(memory_format=CHANNELS_LAST) for name, f in self.teacher_content.items()},
-            {name: g[rows] for name, g in self.teacher_style.items()},
+            {name: SecondOrder(of.mean[rows], of.gram[rows]) for name, of in self.teacher_style.items()},
             self.beta[rows],
         )
 
     def step(self, picked: np.ndarray, gradients: torch.Tensor) -> None:
-        """One evaluation further, on [0, 1] like the product's own optimiser."""
+        """One evaluation further, on [0, 1] like the product's own optimiser, by the gradients of its features."""
         rows = self._rows(picked)
+        gradients = gradients.clone()
+        GrainPrior(self.grain_weight, grain(self.style[rows]).clamp_min(LEAST_GRAIN)).add_gradient(
+            self.x[rows], gradients
+        )
         self.x[rows] = self.crowd.step(rows, self.x[rows], gradients).clamp(0, 1)
         self.age[picked] += 1
 
@@ -189,7 +200,13 @@ class Walkers:
                 _put(self.teacher_content, name, len(self.age), some, of_content[name])
             of_style = self.teacher.forward(self.style[some], self.weights.style_layers)
             for name in self.weights.style_layers:
-                _put(self.teacher_style, name, len(self.age), some, mean_gram(of_style[name]))
+                found = SecondOrder.of(of_style[name])
+                if name not in self.teacher_style:
+                    c = found.mean.shape[1]
+                    empty = found.gram.new_zeros(len(self.age), c, c)
+                    self.teacher_style[name] = SecondOrder(empty[:, 0].clone(), empty)
+                for store, values in zip(self.teacher_style[name].tensors(), found.tensors(), strict=True):
+                    store[some] = values
 
 
 def _put(store: dict[str, torch.Tensor], name: str, count: int, rows: torch.Tensor, values: torch.Tensor) -> None:

@@ -216,7 +216,7 @@ BAD = {
     "the source as output": (2, "video copy.mp4 --style {style} -o copy.mp4 --overwrite", r"copy\.mp4"),
     "an unknown layer": (2, "video {clip} --style {style} --style-layers conv9_9", "conv9_9.*conv1_1"),
     "a layer of vgg19": (2, "video {clip} --style {style} --content-layers conv3_3", "vgg19"),
-    "max pooling": (2, "video {clip} --style {style} --pooling max", "vgg19"),
+    "average pooling": (2, "video {clip} --style {style} --pooling average", "vgg19"),
     "a number that is none": (2, "video {clip} --style {style} --size big", "--size.*number"),
     "not a number": (2, "video {clip} --style {style} --tolerance nan", "tolerance.*number"),
     "a negative weight": (2, "video {clip} --style {style} --style-weight -1", "style-weight"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import av
 import pytest
-from small_networks import small_backbone, smooth_picture
+from small_networks import smooth_picture
 
 from videostyle.errors import StalledError, UsageError
 from videostyle.experiments.demo import film, lettering, montage
@@ -17,7 +17,6 @@ from videostyle.networks import compact
 from videostyle.pipeline.video import copy_video
 from videostyle.samples import sample
 from videostyle.settings import MediaSettings, Settings
-from videostyle.stylise import stylizer
 
 SECONDS = 0.25
 USUAL = [({"quick": True}, 256, 30), ({"size": 32}, 32, 99), ({}, 1280, 99)]
@@ -139,17 +138,6 @@ def test_a_demo_is_painted_again_by_another_network(painted, monkeypatch):
     network = compact.load()
     monkeypatch.setattr(compact, "load", lambda: replace(network, sha256="other"))
     assert painted() == painted() == 2
-
-
-@pytest.mark.slow
-def test_the_network_that_polishes_a_demo_has_a_say(painted, monkeypatch):
-    def polisher(sha256):
-        monkeypatch.setattr(stylizer, "load_backbone", lambda *_, **__: replace(small_backbone(), sha256=sha256))
-
-    polisher("one")
-    assert painted(polish=3) == painted(polish=3) == 1
-    polisher("two")
-    assert painted(polish=3) == 2
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_networks import CONTENT_LAYERS, STYLE_LAYERS, picture, small_backbone
 
-from videostyle.losses import formulas
+from videostyle.losses import formulas, statistics
 from videostyle.losses.content import ContentTarget
 from videostyle.losses.gram import SecondOrder, add_to_positions, mean_features
 from videostyle.losses.layer_loss import Layer
@@ -128,6 +128,42 @@ def test_a_flat_picture_or_style_does_no_harm(statistic: str, flat: int) -> None
 def distance(statistic: str, found: SecondOrder, style: SecondOrder) -> float:
     layer = Layer.of(small_backbone(), "conv1_1", torch.device("cpu"), DOUBLE)
     return STATISTICS[statistic](layer, style, style)(found)[0].item()
+
+
+def plain_in_part(f: torch.Tensor, a: torch.Tensor, joint: int) -> torch.Tensor:
+    """Of the ``joint`` strongest eigenvectors of S* together, of the others by their variances' sum."""
+    (mean, s), (wanted_mean, wanted) = moments(f), moments(a)
+    whole = (a * a).mean((2, 3)).sum()
+    least = LEAST_VARIANCE * whole / len(s) * torch.eye(len(s), dtype=s.dtype)
+    values, vectors = torch.linalg.eigh((wanted + least).detach())
+    strong, root = vectors[:, -joint:], values[-joint:].sqrt()
+    own = strong.T @ (s + least) @ strong
+    crossed = torch.linalg.eigvalsh(root[:, None] * own * root).clamp_min(0).sqrt().sum()
+    others = (s + least).trace() - own.trace()
+    apart = own.trace() + values[-joint:].sum() - 2 * crossed + (others.sqrt() - values[:-joint].sum().sqrt()).square()
+    return RELATIVE_WASSERSTEIN * ((mean - wanted_mean).square().sum() + apart) / whole
+
+
+@pytest.mark.parametrize("adapters", [False, True])
+def test_of_many_directions_the_strongest_are_compared_together(
+    adapters: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(statistics, "JOINT", 3)
+    backbone = small_backbone(scale=1.7, adapters=adapters)
+    extractor = FeatureExtractor(backbone, ("conv2_1",), dtype=DOUBLE)
+    x, style = picture(37, 45, seed=1, dtype=DOUBLE), picture(40, 40, seed=2, dtype=DOUBLE)
+    weights = LossWeights(0.0, 3.0, 0.0, (), ("conv2_1",), "wasserstein")
+    made = Objective(extractor, ContentTarget.of({}), StyleTarget(extractor, style, ("conv2_1",)), weights)
+    found, gradient = made.value_and_gradient(x)
+    leaf = x.clone().requires_grad_()
+    of_x, of_style = (backbone.features(t, ("conv2_1",))["conv2_1"] for t in (leaf, style))
+    assert of_x.shape[1] > 4
+    expected = plain_in_part(of_x, of_style, 3)
+    (wanted,) = torch.autograd.grad(3 * expected, leaf)
+    torch.testing.assert_close(found.style, expected.detach()[None], rtol=1e-6, atol=0)
+    assert (gradient - wanted).norm() < 1e-5 * wanted.norm()
+    style_itself = made.value(style)
+    assert style_itself.style < 1e-6 * found.style
 
 
 def test_only_a_gram_matrix_takes_a_mean_for_a_variance() -> None:

@@ -26,7 +26,7 @@ SHALLOW_NETWORK = small_backbone(deepest="conv3_1")
 DOUBLE = torch.float64
 
 
-def extractors(backbone: Backbone, pooling="average", *, side=32, weights=WEIGHTS, dtype=DOUBLE):
+def extractors(backbone: Backbone, pooling=None, *, side=32, weights=WEIGHTS, dtype=DOUBLE):
     """One that takes pictures whole, and one that takes them in tiles with cores of so many pixels a ``side``."""
     made = [FeatureExtractor(backbone, weights.layers, pooling=pooling, dtype=dtype) for _ in range(2)]
     tiled = partial(tiles, side=side, stride=made[1].smallest_side, halo=made[1].halo)

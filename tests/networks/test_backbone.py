@@ -10,6 +10,7 @@ from small_networks import picture, small_backbone
 
 from videostyle.errors import UsageError
 from videostyle.networks.backbone import VGG19_LAYERS, LayerReference, layer_stride, vgg19
+from videostyle.networks.feature_extractor import FeatureExtractor
 
 
 def first_layer(seed: int = 0) -> dict[str, torch.Tensor]:
@@ -137,3 +138,18 @@ def test_the_table_is_a_chain():
     assert rows[0][1] == 3
     assert all(before[2] == after[1] for before, after in pairwise(rows))
     assert [layer_stride(n) for n in ("conv1_2", "conv2_1", "conv3_4", "conv4_2", "conv5_4")] == [1, 2, 4, 8, 16]
+
+
+def test_max_pooling_s_gain_is_taken_back():
+    """Features of max pooling, divided by what it makes of their mean; a network without gains keeps its own."""
+    x, gains = picture(16, 24), {"conv2_1": 2.0, "conv3_1": 4.0}
+    backbone = small_backbone(deepest="conv3_1", scale=3.0)
+    plain = backbone.features(x, ["conv1_1", "conv3_1"], "max")
+    found = replace(backbone, max_pooling_gains=gains).features(x, ["conv1_1", "conv3_1"], "max")
+    torch.testing.assert_close(found["conv1_1"], plain["conv1_1"])
+    torch.testing.assert_close(found["conv3_1"], plain["conv3_1"] / 4)
+    extractor = FeatureExtractor(replace(backbone, max_pooling_gains=gains), ["conv3_1"], pooling="max")
+    assert extractor.backbone.references["conv3_1"].scale == 0.75
+    assert FeatureExtractor(extractor.backbone, ["conv3_1"], pooling="max").backbone == extractor.backbone
+    average = replace(backbone, max_pooling_gains=gains).pooled("average")
+    assert average.references["conv3_1"].scale == 3.0

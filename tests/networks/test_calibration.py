@@ -11,7 +11,7 @@ from videostyle.losses.content import ContentTarget
 from videostyle.losses.objective import LossWeights, Objective
 from videostyle.losses.style import StyleTarget
 from videostyle.networks import calibration
-from videostyle.networks.backbone import Backbone, Conv
+from videostyle.networks.backbone import MAX_POOLING_GAINS, Backbone, Conv
 from videostyle.networks.feature_extractor import FeatureExtractor
 from videostyle.networks.weights import from_file
 
@@ -87,6 +87,8 @@ def test_the_table_holds_the_originals_means(shared):
     assert backbone.name == "vgg19-caffe"
     means = calibration.mean_activations(backbone)
     assert means == pytest.approx(calibration.ORIGINAL_MEANS, rel=1e-3)
+    gains = {n: mean / means[n] for n, mean in calibration.mean_activations(backbone, "max").items()}
+    assert gains == pytest.approx({**dict.fromkeys(means, 1.0), **MAX_POOLING_GAINS}, rel=1e-3)
     # Weights at the original's scale need no factors; those of the table come from this very file.
     assert {n.scale for n in backbone.references.values()} == {1.0}
 

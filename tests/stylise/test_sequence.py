@@ -2,14 +2,13 @@
 
 from dataclasses import replace
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from small_networks import known_warp, small_backbone
 
-from videostyle.errors import UsageError, WeightsError
+from videostyle.errors import UsageError
 from videostyle.frames import Frame, StylisedFrame
 from videostyle.losses.pixel_losses import TemporalPrior
 from videostyle.networks.backbone import Backbone
@@ -159,37 +158,6 @@ def test_previous_leaves_the_history_of_the_frame_before_alone(backbone: Backbon
     assert torch.equal(again.pixels, frames[2].pixels)
 
 
-def test_polish_takes_each_shots_first_frame_further_with_the_exact_network(
-    backbone: Backbone, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    exact = small_backbone(seed=7)
-    monkeypatch.setattr("videostyle.stylise.stylizer.load_backbone", lambda *_args, **_kinds: exact)
-    frames = [replace(frame, cut=i == 2) for i, frame in enumerate(clip(4))]
-    positions: list[SequenceState] = []
-    plain, polish = (
-        list(stylise_frames(frames, stylizer(backbone, QUICK.replace(polish=n)), on_state=positions.append))
-        for n in (0, 5)
-    )
-    assert_anchored(positions[4], stylizer(backbone), polish[0].pixels)
-    assert [f.evaluations for f in polish[::2]] == [8, 8] and max(f.evaluations for f in polish[1::2]) <= 3
-    judge = stylizer(exact)
-    for i in (0, 2):
-        before, after = (
-            judge.losses(frames[i].pixels, made[i].pixels).without_priors.item() for made in (plain, polish)
-        )
-        assert after < before
-        own = stylizer(backbone).losses(frames[i].pixels, polish[i].pixels)
-        assert polish[i].loss == pytest.approx(own.without_priors.item(), rel=1e-5)
-
-
-def test_polish_needs_vgg19s_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    with pytest.raises(WeightsError, match="--download"):
-        Stylizer(picture(9), QUICK.replace(polish=2))
-    with pytest.raises(UsageError, match="polish is for the compact network and backbone is vgg19"):
-        QUICK.replace(polish=2, backbone="vgg19")
-
-
 def test_a_given_flow_is_used(backbone: Backbone) -> None:
     calls = []
 
@@ -324,11 +292,8 @@ def test_a_goal_is_measured_again_at_a_frame_painted_by_itself(backbone: Backbon
     assert (found[soon].evaluations, found[soon].optimise_seconds) == tuple(map(sum, zip(*spent, strict=True)))
 
 
-@pytest.mark.parametrize("change", [{"tolerance": 0.0}, {"init": "previous"}, {"coherence": 0.0}, {"polish": 2}])
-def test_where_nothing_is_taken_to_a_goal_or_to_a_polished_one_none_is_measured(
-    backbone: Backbone, change: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("videostyle.stylise.stylizer.load_backbone", lambda *_args, **_kinds: backbone)
+@pytest.mark.parametrize("change", [{"tolerance": 0.0}, {"init": "previous"}, {"coherence": 0.0}])
+def test_where_nothing_is_taken_to_a_goal_none_is_measured(backbone: Backbone, change: dict[str, Any]) -> None:
     frames = [Frame(f.pixels / (1 + f.pts), pts=f.pts) for f in clip(FRAMES + 2)]
     p = Watched(backbone, QUICK.replace(iterations=2, statistic="gram").replace(**change))
     list(stylise_frames(frames, p))

@@ -28,7 +28,7 @@ def target(*images: StyleImage) -> StyleTarget:
 def assert_close(one: StyleTarget, other: StyleTarget) -> None:
     for name, statistics in one.statistics.items():
         torch.testing.assert_close(statistics.tensors(), other.statistics[name].tensors())
-    torch.testing.assert_close(one.variation, other.variation)
+    torch.testing.assert_close(one.grain, other.grain)
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=5).filter(lambda w: sum(w) > 1e-3), st.floats(0.01, 100))
@@ -50,7 +50,7 @@ def test_two_pictures_are_blended_by_their_weights():
     for name, mixed in both.statistics.items():
         torch.testing.assert_close(mixed.gram, 0.75 * one.statistics[name].gram + 0.25 * other.statistics[name].gram)
         torch.testing.assert_close(mixed.mean, 0.75 * one.statistics[name].mean + 0.25 * other.statistics[name].mean)
-    torch.testing.assert_close(both.variation.log(), 0.75 * one.variation.log() + 0.25 * other.variation.log())
+    torch.testing.assert_close(both.grain.log(), 0.75 * one.grain.log() + 0.25 * other.grain.log())
 
 
 def test_a_pictures_scale_is_that_of_its_strokes():

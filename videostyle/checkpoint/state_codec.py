@@ -29,7 +29,8 @@ def to_plain(value: Any, classes: Sequence[type], tensors: Tensors, name: str = 
         return {"dict": {key: inner(part, key) for key, part in value.items()}}
     if type(value) not in classes:
         raise TypeError(f"{name} is a {type(value).__name__}, which cannot be kept")
-    return {"class": type(value).__name__, "fields": {key: inner(part, key) for key, part in vars(value).items()}}
+    kept = {key: part for key, part in vars(value).items() if not key.startswith("_")}  # the others are made again
+    return {"class": type(value).__name__, "fields": {key: inner(part, key) for key, part in kept.items()}}
 
 
 def from_plain(plain: Any, classes: Sequence[type], tensors: Mapping[str, torch.Tensor]) -> Any:

@@ -83,8 +83,7 @@ def _first_content(recipe: Recipe, runner: Runner, made: Sequence[Made]) -> Iter
 
 def _maps(recipe: Recipe, runner: Runner, made: Sequence[Made]) -> Iterable[Row]:
     content = runner.inputs.picture("content")
-    with torch.no_grad():
-        features = runner.backbone.features(content, recipe.layers)
+    features = runner.features(content, recipe.layers)
     yield Row(input_panels(recipe, runner.inputs))
     for layer in recipe.layers:
         count, height, width = features[layer].shape[1:]

@@ -57,12 +57,13 @@ class Presentation:
         self.request = request
         usual = recipes.QUICK_EVALUATIONS if request.quick else recipes.slides_settings()["iterations"]
         self.evaluations = request.evaluations or usual
-        self.recipes = [recipes.scaled(recipe, self.evaluations) for recipe in recipes.load_recipes(request.names)]
         inputs = Inputs(request.size or (recipes.QUICK_SIZE if request.quick else SIZE), request.given)
         for name in request.given:
             inputs.path(name) if name == "clip" else inputs.picture(name)  # refused before any work
         self.runner = Runner.open(request.folder / PICTURES, inputs, request.settings, on_download)
         self.runner.on_progress = on_progress
+        loaded = recipes.load_recipes(request.names, {"pooling": self.runner.pooling})
+        self.recipes = [recipes.scaled(recipe, self.evaluations) for recipe in loaded]
         self.plan: dict[str, Variant] = self.runner.plan(self.recipes)
 
     def estimate(self, measure: bool = True) -> Estimate:

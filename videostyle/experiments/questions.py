@@ -16,7 +16,6 @@ import torch.nn.functional as F
 from videostyle.experiments import plots
 from videostyle.experiments.runner import Made, Runner
 from videostyle.experiments.sheet import Sheet
-from videostyle.networks.backbone import Backbone
 
 CONTENT_LAYER = "conv4_2"
 STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
@@ -26,8 +25,8 @@ MEASURES = {"pixels": "pixels", "content": f"content ({CONTENT_LAYER})", "style"
 class Looks:
     """How the network sees pictures; each is looked at once."""
 
-    def __init__(self, backbone: Backbone) -> None:
-        self.backbone = backbone
+    def __init__(self, runner: Runner) -> None:
+        self.runner = runner
         self._look = functools.cache(self._features)  # tensors are hashed by identity
 
     def content(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -46,8 +45,7 @@ class Looks:
         return (seen(a) - seen(b)).square().mean().sqrt().item()
 
     def _features(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
-        with torch.no_grad():
-            return self.backbone.features(pixels, (CONTENT_LAYER, *STYLE_LAYERS))
+        return self.runner.features(pixels, (CONTENT_LAYER, *STYLE_LAYERS))
 
 
 def answer(sheet: Sheet, runner: Runner, made: Sequence[Made]) -> Sheet:
@@ -57,7 +55,7 @@ def answer(sheet: Sheet, runner: Runner, made: Sequence[Made]) -> Sheet:
 
 
 def _differences(sheet: Sheet, runner: Runner, made: Sequence[Made]) -> Sheet:
-    looks, groups = Looks(runner.backbone), {}
+    looks, groups = Looks(runner), {}
     for row in sheet.recipe.rows():
         pictures = [m.pixels for v, m in zip(sheet.recipe.variants, made, strict=True) if v.row == row]
         groups[row] = {k: [looks.distance(k, a, b) for a, b in combinations(pictures, 2)] for k in MEASURES}
@@ -76,7 +74,7 @@ def _differences(sheet: Sheet, runner: Runner, made: Sequence[Made]) -> Sheet:
 
 def _meeting(sheet: Sheet, runner: Runner, made: Sequence[Made]) -> Sheet:
     """Variants: noise, content, pathological, and noise of another seed, the measure of an ordinary difference."""
-    looks = Looks(runner.backbone)
+    looks = Looks(runner)
     noise, content, odd, other = made
     ordinary = {k: looks.distance(k, noise.pixels, other.pixels) for k in MEASURES}
     apart = {
@@ -108,7 +106,7 @@ def trace(outcome: torch.Tensor, start: torch.Tensor) -> float:
 
 
 def _recognition(sheet: Sheet, runner: Runner, made: Sequence[Made]) -> Sheet:
-    recipe, looks = sheet.recipe, Looks(runner.backbone)
+    recipe, looks = sheet.recipe, Looks(runner)
     # every photograph and its mirror image, which has the same things in other places
     photographs = {(name, False): runner.inputs.picture(name) for name in recipe.contents}
     mirrored = {(name, True): picture.flip(3) for (name, _), picture in photographs.items()}

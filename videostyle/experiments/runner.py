@@ -7,7 +7,7 @@ import functools
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ import torch
 
 from videostyle.device import choose_machine
 from videostyle.experiments.inputs import Inputs
-from videostyle.experiments.recipes import Recipe, Variant
+from videostyle.experiments.recipes import Recipe, Variant, slides_settings
 from videostyle.files import write_json
 from videostyle.media.still import read_picture, write_picture
 from videostyle.networks.backbone import Backbone
@@ -77,6 +77,16 @@ class Runner:
     def open(cls, folder: Path, inputs: Inputs, settings: Settings, on_download: Callable | None = None) -> "Runner":
         """A runner with the network that the settings mean on this machine."""
         return cls(folder, inputs, settings, load_chosen(settings, choose_machine(settings), on_download))
+
+    @property
+    def pooling(self) -> str:
+        """The slides', where the network has it."""
+        return self.backbone.nearest_pooling(slides_settings()["pooling"])
+
+    def features(self, pixels: torch.Tensor, layers: Collection[str]) -> dict[str, torch.Tensor]:
+        """The network's reference features of ``pixels`` (1, 3, H, W), by layer."""
+        with torch.no_grad():
+            return self.backbone.features(pixels, layers, self.pooling)
 
     def plan(self, recipes: Iterable[Recipe]) -> dict[str, Variant]:
         """The pictures that these recipes need and that are not there yet, by key, each once."""

@@ -100,14 +100,6 @@ def grain_loss(grain_: torch.Tensor, most: torch.Tensor) -> torch.Tensor:
     return (grain_ / most).log().clamp_min(0).square().sum(1)
 
 
-def divergence(v: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """v log(v / target) - v + target of positive sums, at least 0, and 0 where they agree (Csiszar 1991, I-divergence).
-
-    Its slope is log(v / target).
-    """
-    return torch.xlogy(v, v / target) - v + target
-
-
 def temporal_loss(x: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Mean over pixels of c (x - warp(x_prev))^2 (Ruder et al. 2016, eq. 7), per sample: -> (N,).
 

@@ -105,12 +105,18 @@ class Layer:
             return SecondOrder(s * statistics.mean, s**2 * statistics.gram)
         return SecondOrder(s * statistics.mean @ a.T, s**2 * (a @ statistics.gram @ a.T))
 
-    def slope_back(self, slope: SecondOrder) -> SecondOrder:
-        """The slope in the statistics of F, from that in those of the reference features."""
-        a, s = self.adapter, self.reference.scale
-        if a is None:
-            return SecondOrder(s * slope.mean, s**2 * slope.gram)
-        return SecondOrder(s * slope.mean @ a, s**2 * (a.T @ slope.gram @ a))
+    def unit(self, like: torch.Tensor) -> torch.Tensor:
+        """s^2 A'A, (C, C): of the reference features, in F."""
+        own = torch.eye(like.shape[-1]).to(like) if self.metric is None else self.metric
+        return self.reference.scale**2 * own
+
+    def power(self, covariance: torch.Tensor) -> torch.Tensor:
+        """Sum of the reference features' variances, (N,)."""
+        return (covariance * self.unit(covariance)).sum((1, 2))
+
+    def directions(self, rows: torch.Tensor) -> torch.Tensor:
+        """Directions (N, ., C') of the reference features s A F as directions (N, ., C) of F."""
+        return self.reference.scale * (rows if self.adapter is None else rows @ self.adapter)
 
 
 def with_own_tensors(loss: T) -> T:

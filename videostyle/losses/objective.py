@@ -5,7 +5,7 @@ Another statistic is another `Distance` in `statistics`.
 
 import copy
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial, reduce
 
 import torch
@@ -14,7 +14,7 @@ from videostyle.losses import fused_style
 from videostyle.losses.content import ContentLoss, ContentTarget
 from videostyle.losses.gram import positions_by_channels
 from videostyle.losses.layer_loss import AddGradient, Collected, Layer, LayerLoss, Weight
-from videostyle.losses.pixel_losses import Prior, VariationLoss
+from videostyle.losses.pixel_losses import Prior, VariationPrior
 from videostyle.losses.style import StyleLoss, StyleTarget
 from videostyle.losses.style_region import RegionStyleLoss
 from videostyle.networks.backbone import layer_stride
@@ -59,8 +59,7 @@ class Losses:
 class Objective:
     """alpha L_content + beta L_style + tv L_tv + priors, with its gradient with respect to the picture.
 
-    tv is ``weights.tv`` plus beta w_l times ``LayerReference.smoothness`` of each style layer, whose ``variation`` is
-    minimised beside it (`VariationLoss`). ``priors``: losses on the pixels.
+    ``priors``: losses on the pixels.
     ``region``: (1, 1, H, W) in [0, 1], with a style loss of their own (`RegionStyleLoss`; one picture, no batch);
     ``dense`` is by default whether the device is not a CPU or there are several tiles. Shapes are fixed by the content.
 
@@ -78,7 +77,8 @@ class Objective:
         region: torch.Tensor | None = None,
         dense: bool | None = None,
     ) -> None:
-        self.extractor, self.style, self.weights, self.priors = extractor, style, weights, priors
+        self.extractor, self.style, self.weights = extractor, style, weights
+        self.priors = (*priors, VariationPrior(weights.tv)) if weights.tv else priors
         backbone, device, dtype = extractor.backbone, extractor.device, extractor.dtype
         layers = {name: Layer.of(backbone, name, device, dtype) for name in weights.layers}
         # In the order in which their gradients are added.
@@ -87,7 +87,6 @@ class Objective:
             *(ContentLoss(layers[name], content.features[name], weights.content) for name in weights.content_layers),
             *region_losses(layers, style, weights, region, self._looks_densely(region) if dense is None else dense),
         ]
-        self.variation = _variation_loss(layers, style, weights)
 
     @torch.no_grad()
     def value(self, x: torch.Tensor, activations: Activations | None = None) -> Losses:
@@ -101,10 +100,8 @@ class Objective:
         Only the first call for a shape, which chooses kernels, makes the host wait for the device.
         """
         activations = self.extractor.forward_whole(x)
-        losses, taps, slope = self._losses(x, activations)
+        losses, taps = self._losses(x, activations)
         g = self._backward(x, activations, taps)
-        if self.variation is not None:
-            self.variation.add_gradient(x, g, slope)
         for prior in self.priors:
             prior.add_gradient(x, g)
         return losses, g
@@ -115,20 +112,17 @@ class Objective:
     def tensors(self) -> list[torch.Tensor]:
         """Its tensors that change from frame to frame, in a fixed order."""
         of_layers = [t for loss in self.layer_losses for t in loss.tensors()]
-        of_style = self.style.tensors()
-        return [*of_layers, *of_style, *(t for prior in self.priors for t in prior.tensors())]
+        return [*of_layers, *(t for prior in self.priors for t in prior.tensors())]
 
     def clone(self) -> "Objective":
         """A copy with tensors of its own."""
         made = copy.copy(self)
-        made.style = self.style.clone()
         made.layer_losses = [loss.clone() for loss in self.layer_losses]
-        made.variation = None if self.variation is None else replace(self.variation, style=made.style)
         made.priors = tuple(prior.clone() for prior in self.priors)
         return made
 
-    def _losses(self, x: torch.Tensor, activations: Activations | None) -> tuple[Losses, "_Taps", torch.Tensor]:
-        """The losses, what adds the gradients of those on features, the slope in the total variation.
+    def _losses(self, x: torch.Tensor, activations: Activations | None) -> tuple[Losses, "_Taps"]:
+        """The losses, and what adds the gradients of those on features.
 
         ``activations``: None where ``x`` goes through the network in tiles.
         """
@@ -147,15 +141,12 @@ class Objective:
                 self.layer_losses, activations
             )
         alpha, beta = self.weights.content, self.weights.style
-        rest, variation, minimised_variation, slope = alpha * loss["content"], zero, zero, zero
-        if self.variation is not None:
-            variation, minimised_variation, slope = self.variation.evaluate(x)
-        without_priors = rest + beta * loss["style"] + variation
-        total = rest + beta * minimised["style"] + minimised_variation
+        without_priors = alpha * loss["content"] + beta * loss["style"]
+        total = alpha * loss["content"] + beta * minimised["style"]
         for prior in self.priors:
             total = total + prior.weight * prior.value(x)
         region = self.weights.style * loss["region"]
-        return Losses(total + region, loss["content"], loss["style"], without_priors, region), taps, slope
+        return Losses(total + region, loss["content"], loss["style"], without_priors, region), taps
 
     def _collected(
         self, x: torch.Tensor, activations: Activations | None, losses: Sequence[LayerLoss]
@@ -202,18 +193,6 @@ def region_losses(
     assert isinstance(weights.style, float), "a region is of one picture"
     of_all = weights.style, len(weights.style_layers), weights.statistic, region, dense
     return [RegionStyleLoss(layers[name], style, *of_all) for name in weights.style_layers]
-
-
-def _variation_loss(layers: dict[str, Layer], style: StyleTarget, weights: LossWeights) -> VariationLoss | None:
-    """None where neither ``weights.tv`` nor the network asks for it."""
-    wanted = [layers[name].reference for name in weights.style_layers]
-    share = 1 / max(1, len(wanted))  # w_l
-    smoothness = share * sum(reference.smoothness for reference in wanted)
-    variation = share * sum(reference.variation for reference in wanted)
-    if not (weights.tv or smoothness or variation):
-        return None
-    weight = weights.style * variation if variation else 0.0
-    return VariationLoss(weights.tv + weights.style * smoothness, weight, style)
 
 
 class _Taps:

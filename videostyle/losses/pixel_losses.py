@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 
 from videostyle.losses import formulas
-from videostyle.losses.layer_loss import Weight, with_own_tensors
-from videostyle.losses.style import LEAST_GRAIN, LEAST_VARIATION, StyleTarget
+from videostyle.losses.layer_loss import with_own_tensors
+from videostyle.losses.style import LEAST_GRAIN
 
 
 @dataclass(frozen=True)
@@ -82,28 +82,11 @@ class GrainPrior(Prior):
 
 
 @dataclass(frozen=True)
-class VariationLoss:
-    """``smoothing`` V + ``weight`` D(V, style's V) of the total variation V, with D = `formulas.divergence`.
+class VariationPrior(Prior):
+    """`formulas.total_variation`."""
 
-    Where the style is anchored, k D(V, ``style.minimised_variation``) is minimised, k its ``anchor_gain``.
-    """
+    def value(self, x: torch.Tensor) -> torch.Tensor:
+        return formulas.total_variation(x)
 
-    smoothing: Weight
-    weight: Weight
-    style: StyleTarget
-
-    def evaluate(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """(loss, minimised loss, slope of the latter in V), each (N,)."""
-        v, k, style = formulas.total_variation(x), self.style.anchor_gain, self.style
-        loss = minimised = self.smoothing * v
-        slope = torch.ones_like(v) * self.smoothing
-        if isinstance(self.weight, torch.Tensor) or self.weight:
-            rough = v.clamp_min(LEAST_VARIATION)
-            loss = loss + self.weight * formulas.divergence(rough, style.variation)
-            minimised = minimised + k * self.weight * formulas.divergence(rough, style.minimised_variation)
-            slope = slope + k * self.weight * (rough / style.minimised_variation).log()
-        return loss, minimised, slope
-
-    @staticmethod
-    def add_gradient(x: torch.Tensor, g: torch.Tensor, slope: torch.Tensor) -> None:
-        g.add_(formulas.total_variation_gradient(x) * slope.view(-1, 1, 1, 1))
+    def add_gradient(self, x: torch.Tensor, g: torch.Tensor) -> None:
+        g.add_(formulas.total_variation_gradient(x), alpha=self.weight)

@@ -14,6 +14,8 @@ from videostyle.losses.layer_loss import Layer, with_own_tensors
 RELATIVE, RELATIVE_WASSERSTEIN = 2e7, 2e8
 # Least variance of features in any direction, over the style's mean square: Wasserstein's slope is infinite at 0.
 LEAST_VARIANCE = 1.0
+# Directions of a layer's features whose covariances are compared by Wasserstein's distance.
+JOINT = 64
 # Newton-Schulz iterations of a matrix root: an eigenvalue far below the norm grows 2.25 times in one.
 ROOT_ITERATIONS = 24
 
@@ -111,29 +113,39 @@ class WassersteinDistance(Distance):
     distance of Gaussians (Dowson and Landau 1982). Its slope in S is 1 - R (R S R)^(-1/2) R: one minus the optimal
     transport.
 
-    Departure: a multiple of 1, by LEAST_VARIANCE, is added to S and S*.
+    Departures: a multiple of 1, by LEAST_VARIANCE, is added to S and S*. In the eigenvectors of S* the JOINT strongest
+    are compared together, and all others by the sum of their variances: a root takes the cube of their number.
     """
 
     def __init__(self, layer: Layer, wanted: SecondOrder, style: SecondOrder) -> None:
         super().__init__(layer, wanted, style)
-        wanted, style = layer.adapted(wanted), layer.adapted(style)
-        whole = _positive(_trace(style.gram))
-        self.factor, self.mean = RELATIVE_WASSERSTEIN / whole, wanted.mean
-        self.unit = torch.eye(wanted.mean.shape[1], dtype=whole.dtype, device=whole.device)
-        self.least = _matrices(LEAST_VARIANCE * whole / len(self.unit)) * self.unit
-        self.covariance = wanted.covariance + self.least
-        self.root = roots(self.covariance)[0]
+        of_wanted, whole = layer.adapted(wanted), _positive(_trace(layer.adapted(style).gram))
+        count = of_wanted.mean.shape[1]
+        self.factor, self.least = RELATIVE_WASSERSTEIN / whole, (LEAST_VARIANCE * whole / count)[:, None]
+        values, vectors = torch.linalg.eigh(of_wanted.covariance.cpu().double())
+        variances = values.flip(-1).clamp_min(0).to(whole) + self.least
+        self.strong, self.others = variances[:, :JOINT], variances[:, JOINT:].sum(1)
+        self.left = max(0, count - JOINT)
+        self.basis = layer.directions(vectors.flip(-1)[..., :JOINT].mT.to(whole))
+        self.mean = wanted.mean
 
     def __call__(self, found: SecondOrder) -> tuple[torch.Tensor, SecondOrder]:
-        found, factor = self.layer.adapted(found), self.factor
-        covariance = found.covariance + self.least
-        crossed, inverse = roots(self.root @ covariance @ self.root)
-        away = found.mean - self.mean
-        apart = _trace(covariance) + _trace(self.covariance) - 2 * _trace(crossed)
-        slope = _matrices(factor) * (self.unit - self.root @ inverse @ self.root)
-        of_mean = 2 * factor[:, None] * away - 2 * times(slope, found.mean)
-        value = factor * (away.square().sum(1) + apart.clamp_min(0))
-        return value, self.layer.slope_back(SecondOrder(of_mean, slope))
+        layer, factor = self.layer, _matrices(self.factor)
+        covariance, away = found.covariance, found.mean - self.mean
+        half = self.basis @ covariance
+        strong = half @ self.basis.mT
+        root = self.strong.sqrt()
+        crossed, inverse = roots(outer(root, root) * (strong + torch.diag_embed(self.least.expand_as(root))))
+        others = (layer.power(covariance) - _trace(strong)).clamp_min(0) + self.left * self.least[:, 0]
+        moved = (self.others / others).sqrt() if self.left else torch.ones_like(others)
+        apart = _trace(strong) + (self.strong + self.least).sum(1) - 2 * _trace(crossed)
+        apart = apart + (others.sqrt() - self.others.sqrt()).square()
+        transport = outer(root, root) * inverse - _matrices(moved) * torch.eye(root.shape[1]).to(root)
+        slope = factor * (_matrices(1 - moved) * layer.unit(covariance) - self.basis.mT @ transport @ self.basis)
+        pulled = layer.pulled(away) * layer.reference.scale**2
+        of_mean = 2 * self.factor[:, None] * pulled - 2 * times(slope, found.mean)
+        value = self.factor * ((away * pulled).sum(1) + apart.clamp_min(0))
+        return value, SecondOrder(of_mean, slope)
 
 
 STATISTICS: dict[str, type[Distance]] = {

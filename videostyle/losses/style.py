@@ -5,47 +5,44 @@ from functools import partial, reduce
 
 import torch
 
-from videostyle.losses.formulas import grain, total_variation
+from videostyle.losses.formulas import grain
 from videostyle.losses.gram import SecondOrder, add_to_positions
 from videostyle.losses.layer_loss import Collected, Layer, LayerLoss, LayerValue, Weight, per_sample
-from videostyle.losses.statistics import STATISTICS, GramDistance
+from videostyle.losses.statistics import STATISTICS, Distance, GramDistance
 from videostyle.networks.backbone import layer_stride
 from videostyle.networks.feature_extractor import FeatureExtractor
 from videostyle.networks.tiles import Tile
 
-# Least total variation (`formulas.total_variation`) that counts: neighbours differ by a tenth of a level in 255.
-LEAST_VARIATION = 0.1
-# The same of the grain of one colour (`formulas.grain`).
+# Least grain of one colour (`formulas.grain`) that counts.
 LEAST_GRAIN = 1e-7
 
 
 class StyleTarget:
     """A style's statistics: computed once per picture and size.
 
-    ``statistics``: by layer, of its features. ``variation``: (N,), `formulas.total_variation`. ``grain``: (N, 3),
-    `formulas.grain`. ``reached``, ``anchor_gain``: see `anchored_at`.
+    ``statistics``: by layer, of its features. ``grain``: (N, 3), `formulas.grain`. ``reached``, ``anchor_gain``: see
+    `anchored_at`.
     """
 
     def __init__(self, extractor: FeatureExtractor, picture: torch.Tensor, layers: tuple[str, ...]) -> None:
-        statistics = statistics_of(extractor, picture, layers)
-        self._set(statistics, total_variation(picture), grain(picture).to(extractor.device))
+        self._set(statistics_of(extractor, picture, layers), grain(picture).to(extractor.device))
 
     @classmethod
-    def of(cls, statistics: dict[str, SecondOrder], variation: torch.Tensor, grain: torch.Tensor) -> "StyleTarget":
+    def of(cls, statistics: dict[str, SecondOrder], grain: torch.Tensor) -> "StyleTarget":
         """From the statistics themselves."""
         target = cls.__new__(cls)
-        target._set(statistics, variation, grain)
+        target._set(statistics, grain)
         return target
 
     @classmethod
     def blend(cls, targets: "list[StyleTarget]", weights: list[float]) -> "StyleTarget":
-        """The weighted mean of several styles' statistics and of the logarithms of their variation and grain.
+        """The weighted mean of several styles' statistics and of the logarithms of their grain.
 
         ``weights`` sum to 1.
         """
         if len(targets) == 1:
             return targets[0]
-        shares = torch.tensor(weights, device=targets[0].variation.device)
+        shares = torch.tensor(weights, device=targets[0].grain.device)
 
         def mean(parts: list[torch.Tensor]) -> torch.Tensor:
             return torch.einsum("k,k...->...", shares.to(parts[0].dtype), torch.stack(parts))
@@ -55,44 +52,33 @@ class StyleTarget:
             name: SecondOrder(mean([p.mean for p in parts]), mean([p.gram for p in parts]))
             for name, parts in found.items()
         }
-        variation, grain = (mean([getattr(t, name).log() for t in targets]).exp() for name in ("variation", "grain"))
-        return cls.of(statistics, variation, grain)
+        return cls.of(statistics, mean([t.grain.log() for t in targets]).exp())
 
-    def _set(self, statistics: dict[str, SecondOrder], variation: torch.Tensor, grain: torch.Tensor) -> None:
-        self.statistics = statistics
-        self.variation, self.grain = variation.clamp_min(LEAST_VARIATION), grain.clamp_min(LEAST_GRAIN)
+    def _set(self, statistics: dict[str, SecondOrder], grain: torch.Tensor) -> None:
+        self.statistics, self.grain = statistics, grain.clamp_min(LEAST_GRAIN)
         self.reached: StyleTarget | None = None
         self.anchor_gain = 1.0
+
+    def distance(self, layer: Layer, statistic: str, style: "StyleTarget | None" = None) -> Distance:
+        """A distance of ``STATISTICS`` from these statistics of a layer, in units of ``style`` (default: these); made
+        once."""
+        made = self.__dict__.setdefault("_distances", {})  # anchored copies share it
+        if (layer.name, statistic) not in made:
+            own = self.statistics[layer.name]
+            of_style = own if style is None else style.statistics[layer.name]
+            made[layer.name, statistic] = STATISTICS[statistic](layer, own, of_style)
+        return made[layer.name, statistic]
 
     def anchored_at(self, extractor: FeatureExtractor, picture: torch.Tensor, anchor_gain: float) -> "StyleTarget":
         """The same style, anchored at ``picture``: for the frames after it, once it has converged.
 
         With D a distance of statistics, k - 1 times D from those that ``picture`` has reached is minimised beside D
         from the style's, where k = ``anchor_gain``. There its gradient is that of D alone, so that a converged picture
-        stays converged; its curvature is about k times as high. The logarithm of the total variation is anchored in
-        the same way. Of our own making, not from a paper.
+        stays converged; its curvature is about k times as high. Of our own making, not from a paper.
         """
         anchored = copy.copy(self)
         anchored.reached, anchored.anchor_gain = StyleTarget(extractor, picture, tuple(self.statistics)), anchor_gain
         return anchored
-
-    @property
-    def minimised_variation(self) -> torch.Tensor:
-        """1/k of the way from the variation that is reached to the style's, in logarithms."""
-        if self.reached is None:
-            return self.variation
-        return torch.lerp(self.reached.variation.log(), self.variation.log(), 1 / self.anchor_gain).exp()
-
-    def tensors(self) -> list[torch.Tensor]:
-        """Those of its total variation, in a fixed order."""
-        return [self.variation] if self.reached is None else [self.variation, self.reached.variation]
-
-    def clone(self) -> "StyleTarget":
-        """The same with its own ``tensors``."""
-        made = copy.copy(self)
-        made.variation = self.variation.clone()
-        made.reached = None if self.reached is None else self.reached.clone()
-        return made
 
 
 def statistics_of(
@@ -124,10 +110,8 @@ class StyleLoss(LayerLoss):
 
     def __init__(self, layer: Layer, style: StyleTarget, weight: Weight, layers: int, statistic: str) -> None:
         self.layer, self.weight, self.share, self.anchor_gain = layer.name, weight, 1 / layers, style.anchor_gain
-        distance, own = STATISTICS[statistic], style.statistics[layer.name]
-        self.distance = distance(layer, own, own)
-        reached = None if style.reached is None else style.reached.statistics[layer.name]
-        self.held = None if reached is None else distance(layer, reached, own)
+        self.distance = style.distance(layer, statistic)
+        self.held = None if style.reached is None else style.reached.distance(layer, statistic, style)
 
     def collect(self, features: torch.Tensor, tile: Tile) -> Collected:
         return Collected(tuple(SecondOrder.of(features).times(tile.share(self.distance.layer.stride)).tensors()))

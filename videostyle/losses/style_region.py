@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from videostyle.losses.gram import SecondOrder, positions_by_channels, sliced_product
 from videostyle.losses.layer_loss import Collected, Layer, LayerLoss, LayerValue
-from videostyle.losses.statistics import STATISTICS, GramDistance
+from videostyle.losses.statistics import GramDistance
 from videostyle.losses.style import StyleTarget
 from videostyle.networks.tiles import Tile
 
@@ -36,8 +36,7 @@ class RegionStyleLoss(LayerLoss):
     ) -> None:
         self.layer, self.weight, self.share = layer.name, weight, REGION_WEIGHT / layers * mask.mean()
         self.stride = layer.stride
-        own = style.statistics[layer.name]
-        self.distance = STATISTICS[statistic](layer, own, own)
+        self.distance = style.distance(layer, statistic)
         size = [side // self.stride for side in mask.shape[2:]]
         weights = F.interpolate(mask, size, mode="area").flatten()
         weights = weights / weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)

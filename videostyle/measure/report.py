@@ -82,7 +82,8 @@ def measure_files(
     known = load_backbone("auto" if weights else "vgg19" if weights_are_here("vgg19") else "compact", weights)
     layers = tuple(dict.fromkeys((*settings.content_layers, *settings.style_layers)))
     # Distances are compared between runs, so they are made in float32 wherever they are made.
-    extractor = FeatureExtractor(known, layers, pooling=settings.pooling, device=machine.device, dtype=torch.float32)
+    pooling = known.nearest_pooling(settings.pooling)
+    extractor = FeatureExtractor(known, layers, pooling=pooling, device=machine.device, dtype=torch.float32)
     size = (painted.width, painted.height)
     picture = fit_style(read_picture(style), max(size) * settings.style_scale, extractor.smallest_side)
     target = StyleTarget(extractor, picture, settings.style_layers)

@@ -5,7 +5,8 @@ its weights is folded into the first convolution, which is exact because the bor
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -31,7 +32,22 @@ VGG19_LAYERS: Mapping[str, tuple[int, int, int]] = {
     "conv5_3": (32, 512, 512),
     "conv5_4": (34, 512, 512),
 }
-POOLINGS = ("average", "max")
+POOLINGS = ("max", "average")  # VGG-19 was trained with the first
+# Mean activations of the original VGG-19 under max pooling over those under average pooling, on the pictures of
+# `calibration`: divided by them, alpha and beta mean the same under both.
+MAX_POOLING_GAINS: Mapping[str, float] = {
+    "conv2_1": 1.162,
+    "conv2_2": 1.124,
+    "conv3_1": 1.494,
+    "conv3_2": 1.714,
+    "conv3_3": 1.718,
+    "conv3_4": 1.804,
+    "conv4_1": 2.266,
+    "conv4_2": 2.341,
+    "conv4_3": 2.300,
+    "conv4_4": 2.485,
+    "conv5_1": 4.719,
+}
 
 
 def layer_stride(name: str) -> int:
@@ -54,16 +70,11 @@ class LayerReference:
     """How a layer's features F relate to those of the original VGG-19 (Caffe weights, input 0-255).
 
     The losses are defined on the reference features ``scale * adapter @ F``. ``channels``: N_l of VGG-19.
-    ``smoothness``: weight of the total variation in the layer's style loss; ``variation``: weight there of the
-    ``divergence`` between the total variations of the picture and of the style picture. Both are 0 for the original; a
-    network that sees less than it at the finest scale needs them, since its features leave that scale free.
     """
 
     channels: int
     scale: float = 1.0
     adapter: torch.Tensor | None = None  # (c, C) float32; None: the identity
-    smoothness: float = 0.0
-    variation: float = 0.0
 
     def metric(self) -> torch.Tensor | None:
         """Q with |scale * A F|^2 = scale^2 F' Q F: (C, C), or None for the identity."""
@@ -81,6 +92,8 @@ class Backbone:
     # RGB mean, subtracted in float32: of the 8 bits of bf16 the mean would take most.
     centre: tuple[float, float, float] = (0.485, 0.456, 0.406)
     poolings: tuple[str, ...] = POOLINGS
+    # By layer, what max pooling multiplies activations by; `pooled` takes it back.
+    max_pooling_gains: Mapping[str, float] = field(default_factory=dict)
     target_evaluations: int = 60  # from the content; their loss is the target of a shot's later frames
     # Memory per pixel of a frame, by precision, in bytes: features, gradients, curvature pairs; measured on a CPU.
     bytes_per_pixel: Mapping[str, int] = field(default_factory=lambda: {"fp32": 4500, "bf16": 2600})
@@ -100,14 +113,26 @@ class Backbone:
                 f"{self.name} works with {' or '.join(self.poolings)} pooling, not {pooling}; use --backbone vgg19"
             )
 
-    def features(self, x: torch.Tensor, layers: Collection[str], pooling: str = "average") -> dict[str, torch.Tensor]:
+    def pooled(self, pooling: str) -> Self:
+        """The same with the scales that its features have under ``pooling``."""
+        gains = self.max_pooling_gains if pooling == "max" else {}
+        references = {n: replace(v, scale=v.scale / gains.get(n, 1.0)) for n, v in self.references.items()}
+        return replace(self, references=references, max_pooling_gains={})
+
+    def nearest_pooling(self, wanted: str) -> str:
+        """``wanted``, or what this network has instead."""
+        return wanted if wanted in self.poolings else self.poolings[0]
+
+    def features(self, x: torch.Tensor, layers: Collection[str], pooling: str | None = None) -> dict[str, torch.Tensor]:
         """Reference features by layer name, (N, c, h, w): the plain, differentiable definition.
 
-        ``x``: (N, 3, H, W), RGB in [0, 1]. FeatureExtractor computes F itself, faster and without autograd.
+        ``x``: (N, 3, H, W), RGB in [0, 1]. ``pooling``: by default the network's first. FeatureExtractor computes F
+        itself, faster and without autograd.
         """
+        pooling = pooling or self.poolings[0]
         self.check(layers, pooling)
         pool = F.avg_pool2d if pooling == "average" else F.max_pool2d
-        wanted, found = set(layers), {}
+        references, wanted, found = self.pooled(pooling).references, set(layers), {}
         h = x - torch.tensor(self.centre, dtype=x.dtype, device=x.device).view(1, 3, 1, 1)
         for i, conv in enumerate(self.convs):
             if conv.pool:
@@ -117,7 +142,7 @@ class Backbone:
                 h, pad = F.pad(h, (pad,) * 4, mode="replicate"), 0
             h = F.relu(F.conv2d(h, conv.weight.to(h), conv.bias.to(h), padding=pad))
             if conv.name in wanted:
-                reference = self.references[conv.name]
+                reference = references[conv.name]
                 adapter = reference.adapter
                 adapted = h if adapter is None else torch.einsum("oc,nchw->nohw", adapter.to(h), h)
                 found[conv.name] = adapted * reference.scale
@@ -145,7 +170,9 @@ def vgg19(
         convs.append(Conv(layer, weight, bias, pool=layer[4] != previous))
         previous = layer[4]
     references = {conv.name: LayerReference(channels=VGG19_LAYERS[conv.name][2]) for conv in convs}
-    return Backbone(name=name, convs=tuple(convs), references=references, sha256=sha256)
+    return Backbone(
+        name=name, convs=tuple(convs), references=references, sha256=sha256, max_pooling_gains=MAX_POOLING_GAINS
+    )
 
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

@@ -62,10 +62,11 @@ def _picture(index: int, xs: torch.Tensor, ys: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def mean_activations(backbone: Backbone) -> dict[str, float]:
-    """Mean activation of every layer over the calibration pictures (average pooling, float32, no scale applied)."""
-    plain = replace(backbone, references={n: replace(v, scale=1.0) for n, v in backbone.references.items()})
-    features = plain.features(calibration_pictures(), list(plain.references))
+def mean_activations(backbone: Backbone, pooling: str = "average") -> dict[str, float]:
+    """Mean activation of every layer over the calibration pictures (float32, no scale applied)."""
+    references = {n: replace(v, scale=1.0) for n, v in backbone.references.items()}
+    plain = replace(backbone, references=references, max_pooling_gains={})
+    features = plain.features(calibration_pictures(), list(references), pooling)
     return {name: f.mean().item() for name, f in features.items()}
 
 

@@ -37,8 +37,9 @@ class _Stage:
 class FeatureExtractor:
     """A backbone made ready for one device, precision and pooling, up to the deepest of ``layers``.
 
-    ``dtype``: bfloat16 or float32 on any device (float64 on a CPU, for tests). Features are the convolutions' own:
-    the losses apply scale and adapter of `LayerReference`, where they are cheap, to the Gram matrix.
+    ``pooling``: by default the backbone's first. ``dtype``: bfloat16 or float32 on any device (float64 on a CPU, for
+    tests). Features are the convolutions' own: the losses apply scale and adapter of `LayerReference`, where they are
+    cheap, to the Gram matrix.
     ``tile_pixels``: most pixels that should go through at once, None: any number (see `tiles`).
     """
 
@@ -47,12 +48,13 @@ class FeatureExtractor:
         backbone: Backbone,
         layers: Collection[str],
         *,
-        pooling: str = "average",
+        pooling: str | None = None,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
+        pooling = pooling or backbone.poolings[0]
         backbone.check(layers, pooling)
-        self.backbone, self.pooling = backbone, pooling
+        self.backbone, self.pooling = backbone.pooled(pooling), pooling
         self.device, self.dtype = torch.device(device), dtype
         self.tile_pixels: int | None = None
         self.kernels = loaded_kernels() if self.device.type == "cuda" else None

@@ -38,21 +38,29 @@ def check_memory(stylizer: Stylizer, size: tuple[int, int]) -> None:
 def _too_large(stylizer: Stylizer, size: tuple[int, int], room: float, there: str) -> DeviceError:
     """Of frames that do not fit into ``room`` in the smallest tiles either."""
     needed, longest = _gib(least_bytes(stylizer, size)), max(size)
-    smaller = (tuple(round(side * n / longest) for side in size) for n in range(longest // 16 * 16, 16, -16))
+    smaller = ((round(size[0] * n / longest), round(size[1] * n / longest)) for n in range(longest // 16 * 16, 16, -16))
     fits = next((max(found) for found in smaller if least_bytes(stylizer, found) <= room), 16)
     return DeviceError(f"frames of {size[0]}x{size[1]} need about {needed} and {there}; --size {fits} would fit")
 
 
-def planned_bytes(stylizer: Stylizer, size: tuple[int, ...]) -> float:
+def planned_bytes(stylizer: Stylizer, size: tuple[int, int]) -> float:
     """What a run takes, by estimate, in the tiles that its frames will be cut into."""
     settings, pixels = stylizer.settings, math.prod(size)
-    return max(needed_bytes(settings, e, pixels, pixels_at_once(settings, e, pixels)) for e in stylizer.extractors)
+    through = stylizer.passes(size[1], size[0])
+    return max(
+        needed_bytes(settings, e, pixels, _fewer(seen, pixels_at_once(settings, e, pixels))) for e, seen in through
+    )
 
 
-def least_bytes(stylizer: Stylizer, size: tuple[int, ...]) -> float:
+def least_bytes(stylizer: Stylizer, size: tuple[int, int]) -> float:
     """The same in the smallest tiles."""
     settings, pixels = stylizer.settings, math.prod(size)
-    return max(needed_bytes(settings, e, pixels, smallest_tile(e)) for e in stylizer.extractors)
+    through = stylizer.passes(size[1], size[0])
+    return max(needed_bytes(settings, e, pixels, _fewer(seen, smallest_tile(e))) for e, seen in through)
+
+
+def _fewer(pixels: int, allowed: int | None) -> int:
+    return pixels if allowed is None else min(pixels, allowed)
 
 
 def _room(device: torch.device) -> float | None:

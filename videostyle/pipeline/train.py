@@ -116,7 +116,7 @@ def network_for(
     key = NetworkKey.of(stylizer.style, stylizer.settings, longest)
     if (found := find_network(key)) is not None:
         return found
-    settings = stylizer.settings.replace(backbone="compact", weights=None, polish=0)
+    settings = stylizer.settings.replace(backbone="compact", weights=None, pooling="max")
     critic = Stylizer(stylizer.style, settings)
     run = _Training(critic, key, key.path, 60 * TrainSettings().minutes, callbacks, frames=frames)
     network, _ = run.run([Picture(p) for p in training_pictures(clips, None, key.size)])

@@ -23,7 +23,7 @@ MIN_ITERATIONS = 8  # evaluations per frame, at least, by default
 # Settings that a network has learned; with other values it is another network.
 LEARNED = (
     *("style_weight", "content_weight", "strength", "style_scale", "tv_weight"),
-    *("content_layers", "style_layers", "pooling"),
+    *("content_layers", "style_layers"),
 )
 UNIT_RANGE = {"minimum": 0.0, "maximum": 1.0}
 
@@ -35,18 +35,12 @@ class Settings(CheckedSettings):
     # The network
     backbone: str = setting(
         "auto",
-        "network whose features define the losses; auto: compact on a CPU, on a GPU vgg19 if its weights are there",
+        "network whose features define the losses; auto: compact on a CPU, on a GPU vgg19 if its weights are there; "
+        "what vgg19 paints at about 256 pixels is finished at more by compact",
         choices=("auto", "vgg19", "vgg19-caffe", "compact"),
     )
     weights: str | None = setting(None, "file with the network's weights (.pth, .safetensors or .npz)", metavar="FILE")
     download: bool = setting(False, "download VGG-19's weights (574 MB, once) if they are missing")
-    polish: int = setting(
-        0,
-        "with the compact network: finish the first frame of each shot with N evaluations of VGG-19, "
-        "whose weights come from torch's cache, --download or --weights",
-        minimum=0,
-        metavar="N",
-    )
 
     # The objective (Gatys, Ecker and Bethge 2016; see losses/formulas.py for the formulas and their units)
     # Default: alpha/beta = 2e-4, between the slides' 1e-3 and 1e-4.
@@ -97,7 +91,9 @@ class Settings(CheckedSettings):
         metavar="NAMES",
     )
     pooling: str = rare_setting(
-        "average", "pooling between the network's layers (Gatys et al. prefer average)", choices=("average", "max")
+        "max",
+        "pooling between the network's layers: max, which VGG-19 was trained with, or average (as in the presentation)",
+        choices=("average", "max"),
     )
 
     # The style's own network (see networks/style_network.py)
@@ -185,8 +181,6 @@ class Settings(CheckedSettings):
         if self.temporal_weight and self.coherence == 0:
             both = f"temporal-weight is {self.temporal_weight:g} and coherence 0"
             raise UsageError(f"{both}, which disables the temporal loss; leave one of them out")
-        if self.polish and self.backbone not in ("auto", "compact"):
-            raise UsageError(f"polish is for the compact network and backbone is {self.backbone}; leave one out")
         if self.quality and self.init not in ("warped", "network"):
             raise UsageError(f"quality is {self.quality} and init {self.init}; leave one of them out")
         if self.network is not None and not self.uses_network:

@@ -30,9 +30,8 @@ def memory_bytes(settings: Settings, device: torch.device) -> float | None:
     return None if total is None else USABLE * total
 
 
-def needed_bytes(settings: Settings, extractor: FeatureExtractor, pixels: int, at_once: int | None) -> float:
-    """What a run takes with frames of so many ``pixels``, ``at_once`` of them in the network at most (None: all)."""
-    at_once = pixels if at_once is None else min(pixels, at_once)
+def needed_bytes(settings: Settings, extractor: FeatureExtractor, pixels: int, at_once: int) -> float:
+    """What a run takes with frames of so many ``pixels``, ``at_once`` of them in the network at most."""
     return PROGRAM_BYTES + pixels * _bytes_per_pixel(settings) + at_once * _bytes_in_network(extractor)
 
 

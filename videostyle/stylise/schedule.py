@@ -23,8 +23,8 @@ def next_temporal_gain(settings: Settings, state: ShotState, image: OptimisedIma
 
 
 def remeasures_target(settings: Settings) -> bool:
-    """Not where no target ends a frame, nor where a shot's first frame was polished beyond what others can reach."""
-    return settings.tolerance > 0 and not settings.polish and not settings.no_target
+    """Not where no target ends a frame."""
+    return settings.tolerance > 0 and not settings.no_target
 
 
 def min_evaluations(settings: Settings, coverage: Coverage) -> int:

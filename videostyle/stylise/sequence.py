@@ -102,8 +102,6 @@ class EveryFrame:
             else next_task(stylizer, content, position.index - position.first, state, self._flow)
         )
         image, history = stylizer.optimise(content, start.task, report)
-        if state is None or fresh:
-            image = stylizer.polish(content, image, report)
         after = next_state(stylizer, content, image, history, start, state)
         made = [image]
         aged = start.task.target is not None and after.target.is_old(image.content_image_loss)

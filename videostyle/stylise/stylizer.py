@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 
 import torch
@@ -15,14 +14,13 @@ from videostyle.networks.backbone import Backbone, layer_stride
 from videostyle.networks.download import DownloadProgress
 from videostyle.networks.feature_extractor import FeatureExtractor
 from videostyle.networks.style_network_file import TrainedNetwork
-from videostyle.networks.weights import load_backbone
 from videostyle.optimise.frame_task import FrameTask
 from videostyle.optimise.image_optimiser import ImageOptimiser, OnEvaluation, loss_weights
 from videostyle.optimise.lbfgs import History
 from videostyle.optimise.octaves import halved, with_large_forms
 from videostyle.optimise.outcome import OptimisedImage
 from videostyle.settings import AUTO, NAMED_STARTS, Settings
-from videostyle.stylise.choose_network import choose_backbone, load_chosen
+from videostyle.stylise.choose_network import choose_backbone, finer_backbone, load_chosen
 from videostyle.stylise.memory import pixels_at_once
 from videostyle.stylise.network_painter import NetworkPainter
 from videostyle.stylise.palette import Moments, colour_map
@@ -47,8 +45,8 @@ class Stylizer:
     """Network, device, precision and style, made once; optimises pictures of any size, style targets once per size.
 
     ``style``: one picture (1, 3, H, W) float32 RGB in [0, 1] at any size, or several `StyleImage`s to be blended.
-    ``starts``: pictures that ``settings.init`` or ``settings.first_init`` name, by that name. Raises UsageError,
-    WeightsError or DeviceError.
+    ``backbone``: instead of the settings' networks. ``starts``: pictures that ``settings.init`` or
+    ``settings.first_init`` name, by that name. Raises UsageError, WeightsError or DeviceError.
     """
 
     def __init__(
@@ -65,32 +63,33 @@ class Stylizer:
         self.machine = choose_machine(self.settings)
         self.choice = "given" if backbone else choose_backbone(self.settings, self.machine)[1]
         self.backbone = backbone or load_chosen(self.settings, self.machine, on_download)
+        self.finer_backbone = backbone or finer_backbone(self.backbone, self.settings)
         self.weights = loss_weights(self.settings)
-        self.extractor = self._extractor(self.settings)
+        self.extractor = self._extractor(self.backbone, self.settings)
         self._painter: NetworkPainter | None = None
         self._most_pixels = 0
         self._optimisers: dict[tuple[int, int, bool], ImageOptimiser] = {}
-        self._polisher = self._make_polisher(on_download) if self.settings.polish else None
 
     @property
     def networks(self) -> tuple[Backbone, ...]:
         """Every network that has a say in the frames."""
-        return tuple(extractor.backbone for extractor in self.extractors)
+        return tuple({network.sha256: network for network in (self.backbone, self.finer_backbone)}.values())
 
-    @property
-    def extractors(self) -> tuple[FeatureExtractor, ...]:
-        """Those of all networks."""
-        return (self.extractor, *(self._polisher.extractors if self._polisher else ()))
+    def passes(self, height: int, width: int) -> list[tuple[FeatureExtractor, int]]:
+        """What a frame of this size goes through, and with how many of its pixels: what paints it, what finishes it."""
+        finer, pixels = self.finer_octaves(height, width), height * width
+        return [(self.extractor, pixels // 4**finer), *([(self._of_finer[0], pixels)] if finer else [])]
 
     def tiles(self, height: int, width: int) -> int:
-        """In how many tiles pictures of this size go through the network, by the memory that there is.
+        """In how many tiles frames of this size go through the network, by the memory that there is.
 
-        Smaller ones that are painted beside them go through it in tiles of the same size.
+        Smaller pictures that are painted beside them go through it in tiles of the same size.
         """
         pixels = self._most_pixels = max(self._most_pixels, height * width)
-        self.extractor.tile_pixels = pixels_at_once(self.settings, self.extractor, pixels)
-        self._of_finer[0].tile_pixels = self.extractor.tile_pixels
-        return len(self.extractor.tiles((height, width)))
+        for extractor in (self.extractor, self._of_finer[0]):
+            extractor.tile_pixels = pixels_at_once(self.settings, extractor, pixels)
+        extractor, _ = self.passes(height, width)[-1]
+        return len(extractor.tiles((height, width)))
 
     def use_network(self, network: TrainedNetwork) -> None:
         """Take the style's network, for drafts and for starts that are called network."""
@@ -125,22 +124,6 @@ class Stylizer:
     ) -> tuple[OptimisedImage, History | None]:
         """Optimise one picture of ``content`` (1, 3, H, W) float32 in [0, 1]; the history to carry on."""
         return self.optimiser(content).run(content, task, on_evaluation)
-
-    def polish(
-        self, content: torch.Tensor, image: OptimisedImage, on_evaluation: OnEvaluation | None
-    ) -> OptimisedImage:
-        """``image`` a few evaluations of VGG-19 further, if the settings ask for it; losses stay this network's."""
-        if self._polisher is None:
-            return image
-        polished, _ = self._polisher.optimise(content, FrameTask("painted", image.pixels), on_evaluation)
-        return replace(
-            image,
-            pixels=polished.pixels,
-            snapshot=polished.pixels,
-            losses=self.losses(content, polished.pixels),
-            evaluations=image.evaluations + polished.evaluations,
-            seconds=image.seconds + polished.seconds,
-        )
 
     def losses(self, content: torch.Tensor, pixels: torch.Tensor) -> Losses:
         """What ``pixels`` cost as a picture of ``content``, both (1, 3, H, W) in [0, 1]."""
@@ -187,9 +170,9 @@ class Stylizer:
                 del self._optimisers[next(iter(self._optimisers))]
         return self._optimisers[height, width, finer]
 
-    def _extractor(self, settings: Settings) -> FeatureExtractor:
+    def _extractor(self, backbone: Backbone, settings: Settings) -> FeatureExtractor:
         return FeatureExtractor(
-            self.backbone,
+            backbone,
             loss_weights(settings).layers,
             pooling=settings.pooling,
             device=self.machine.device,
@@ -204,7 +187,7 @@ class Stylizer:
         beta = own.style_weight * len(left) / max(1, len(layers))
         alpha = own.content_weight * FINER_CONTENT
         settings = own.replace(style_layers=left, style_weight=beta, content_weight=alpha)
-        return self._extractor(settings), settings
+        return self._extractor(self.finer_backbone, settings), settings
 
     def start(self, name: str, content: torch.Tensor, position: int = 0) -> torch.Tensor:
         """The start called ``name``: content, palette (the content in the style's colours), noise (another for every
@@ -266,12 +249,3 @@ class Stylizer:
         if not enlarge:
             wanted = [min(size, max(image.picture.shape[2:])) for size, image in zip(wanted, self.style, strict=True)]
         return [fit_style(image.picture, size, smallest) for size, image in zip(wanted, self.style, strict=True)]
-
-    def _make_polisher(self, on_download: DownloadProgress | None) -> "Stylizer":
-        """The same with VGG-19 itself, for the last evaluations of a shot's first frame."""
-        s = self.settings
-        settings = s.replace(backbone="vgg19", iterations=s.polish, min_iterations=1, tolerance=0, polish=0)
-        network = load_backbone(
-            "auto" if s.weights else "vgg19", s.weights, download=s.download, on_progress=on_download
-        )
-        return Stylizer(self.style, settings, backbone=network)

@@ -2,8 +2,8 @@
 
 The safetensors file beside this module holds the convolutions (``conv1_1.weight``, float16, and ``.bias``, float32)
 and, for each layer in ``LAYERS``, an upper triangular ``conv1_1.adapter`` R (c, c), float32: distances and Gram
-matrices of R F stand for those of the original VGG-19's features. ``conv4_1.smoothness`` and ``.variation``: see
-`LayerReference`.
+matrices of R F stand for those of the original VGG-19's features. Features are
+those under max pooling.
 """
 
 import hashlib
@@ -46,8 +46,6 @@ def from_tensors(tensors: Mapping[str, torch.Tensor], sha256: str = "") -> Backb
         name: LayerReference(
             channels=VGG19_LAYERS[name][2],
             adapter=tensors[f"{name}.adapter"].float(),
-            smoothness=float(tensors.get(f"{name}.smoothness", 0.0)),
-            variation=float(tensors.get(f"{name}.variation", 0.0)),
         )
         for name in names
         if f"{name}.adapter" in tensors
@@ -57,7 +55,7 @@ def from_tensors(tensors: Mapping[str, torch.Tensor], sha256: str = "") -> Backb
         convs=convs,
         references=references,
         sha256=sha256,
-        poolings=("average",),
+        poolings=("max",),
         target_evaluations=TARGET_EVALUATIONS,
         bytes_per_pixel={"fp32": 2400, "bf16": 2100},  # with 17 % to spare
         embedded=True,
@@ -71,6 +69,4 @@ def to_bytes(backbone: Backbone) -> bytes:
     for name, reference in backbone.references.items():
         assert reference.adapter is not None
         tensors[f"{name}.adapter"] = (reference.scale * reference.adapter).float().contiguous()
-        told = {"smoothness": reference.smoothness, "variation": reference.variation}
-        tensors |= {f"{name}.{what}": torch.tensor(weight) for what, weight in told.items() if weight}
     return save_tensors(tensors)
