@@ -115,7 +115,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     p.add_argument("--styles", nargs="+", default=STYLES, metavar="NAME", help="paintings that training has not seen")
     p.add_argument("--size", type=int, default=384, help="longer side in pixels")
     p.add_argument("--evaluations", type=int, default=100)
-    p.add_argument("--polish", type=int, default=0, metavar="N", help="evaluations of VGG-19 at the end of each run")
     p.add_argument("--start", choices=("content", "noise"), default="content")
     p.add_argument("--pairs", type=int, default=None, metavar="N", help="only the first N pairs")
     p.add_argument("--every", type=int, default=1, metavar="N", help="only every Nth pair")
@@ -225,8 +224,6 @@ def compare(
 
     pictures = kept(steps(pupil, start, settings))
     marks = [k for k in MARKS if k < len(pictures)] + [len(pictures)]
-    if args.polish:
-        pictures[-1] = kept(steps(judge, pictures[-1], settings.replace(iterations=args.polish)))[-1]
     judged = [judge.value(pictures[k - 1]) for k in marks]
     end, own_end = judged[-1], own.total.index(min(own.total))
     cosines = []

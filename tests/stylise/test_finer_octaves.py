@@ -11,10 +11,12 @@ from small_networks import small_backbone, smooth_picture
 from videostyle.checkpoint.state_codec import from_plain, to_plain
 from videostyle.frames import Frame
 from videostyle.losses.style import StyleTarget
+from videostyle.networks import compact
 from videostyle.optimise.lbfgs import History
 from videostyle.optimise.octaves import halved
 from videostyle.settings import Settings
 from videostyle.stylise import stylizer as stylizer_room
+from videostyle.stylise.choose_network import finer_backbone
 from videostyle.stylise.sequence import stylise_frames
 from videostyle.stylise.state import SEQUENCE_STATE_TYPES, SequenceState
 from videostyle.stylise.stylizer import Stylizer
@@ -118,3 +120,23 @@ def test_a_finer_octave_has_other_judges():
     own = StyleTarget(finer.extractor, STYLE, ("conv1_1",)).statistics["conv1_1"].gram
     assert torch.equal(finer.style.statistics["conv1_1"].gram, own)
     assert not torch.allclose(whole.style.statistics["conv1_1"].gram, own)
+
+
+def test_the_embedded_network_finishes_what_another_has_painted(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(stylizer_room, "load_chosen", lambda *_: small_backbone())
+    stylizer = Stylizer(STYLE, QUICK)
+    assert [n.name for n in stylizer.networks] == ["small", "compact"]
+    passes = stylizer.passes(72, 96)
+    assert [(e.backbone.name, pixels) for e, pixels in passes] == [("small", 72 * 96 // 4), ("compact", 72 * 96)]
+    frames = list(stylise_frames(clip(2), stylizer))
+    assert all(torch.isfinite(f.pixels).all() for f in frames)
+    assert [e.backbone.name for e, _ in stylizer.passes(32, 48)] == ["small"]
+
+
+@pytest.mark.parametrize("change", [{"pooling": "average"}, {"style_layers": ("conv1_2",)}], ids=str)
+def test_a_network_finishes_its_own_where_the_embedded_one_has_not_what_is_asked_for(change):
+    backbone, settings = small_backbone(), QUICK.replace(**change)
+    assert finer_backbone(backbone, settings) is backbone
+    assert finer_backbone(backbone, QUICK).name == "compact"
+    embedded = compact.load()
+    assert finer_backbone(embedded, settings) is embedded

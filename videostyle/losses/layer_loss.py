@@ -106,13 +106,9 @@ class Layer:
         return SecondOrder(s * statistics.mean @ a.T, s**2 * (a @ statistics.gram @ a.T))
 
     def unit(self, like: torch.Tensor) -> torch.Tensor:
-        """s^2 A'A, (C, C): of the reference features, in F."""
-        own = torch.eye(like.shape[-1]).to(like) if self.metric is None else self.metric
+        """s^2 A'A, (C, C), which is 1 in the reference features; C as in ``like`` (N, C)."""
+        own = torch.eye(like.shape[1], dtype=like.dtype, device=like.device) if self.metric is None else self.metric
         return self.reference.scale**2 * own
-
-    def power(self, covariance: torch.Tensor) -> torch.Tensor:
-        """Sum of the reference features' variances, (N,)."""
-        return (covariance * self.unit(covariance)).sum((1, 2))
 
     def directions(self, rows: torch.Tensor) -> torch.Tensor:
         """Directions (N, ., C') of the reference features s A F as directions (N, ., C) of F."""

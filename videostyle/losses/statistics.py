@@ -126,22 +126,21 @@ class WassersteinDistance(Distance):
         variances = values.flip(-1).clamp_min(0).to(whole) + self.least
         self.strong, self.others = variances[:, :JOINT], variances[:, JOINT:].sum(1)
         self.left = max(0, count - JOINT)
+        self.unit = layer.unit(wanted.mean)
         self.basis = layer.directions(vectors.flip(-1)[..., :JOINT].mT.to(whole))
         self.mean = wanted.mean
 
     def __call__(self, found: SecondOrder) -> tuple[torch.Tensor, SecondOrder]:
         layer, factor = self.layer, _matrices(self.factor)
         covariance, away = found.covariance, found.mean - self.mean
-        half = self.basis @ covariance
-        strong = half @ self.basis.mT
-        root = self.strong.sqrt()
+        strong, root = self.basis @ covariance @ self.basis.mT, self.strong.sqrt()
         crossed, inverse = roots(outer(root, root) * (strong + torch.diag_embed(self.least.expand_as(root))))
-        others = (layer.power(covariance) - _trace(strong)).clamp_min(0) + self.left * self.least[:, 0]
+        others = ((covariance * self.unit).sum((1, 2)) - _trace(strong)).clamp_min(0) + self.left * self.least[:, 0]
         moved = (self.others / others).sqrt() if self.left else torch.ones_like(others)
         apart = _trace(strong) + (self.strong + self.least).sum(1) - 2 * _trace(crossed)
         apart = apart + (others.sqrt() - self.others.sqrt()).square()
-        transport = outer(root, root) * inverse - _matrices(moved) * torch.eye(root.shape[1]).to(root)
-        slope = factor * (_matrices(1 - moved) * layer.unit(covariance) - self.basis.mT @ transport @ self.basis)
+        transport = outer(root, root) * inverse - torch.diag_embed(moved[:, None].expand_as(root))
+        slope = factor * (_matrices(1 - moved) * self.unit - self.basis.mT @ transport @ self.basis)
         pulled = layer.pulled(away) * layer.reference.scale**2
         of_mean = 2 * self.factor[:, None] * pulled - 2 * times(slope, found.mean)
         value = self.factor * ((away * pulled).sum(1) + apart.clamp_min(0))

@@ -25,6 +25,7 @@ def heading(stylizer: Stylizer, media: MediaSettings, *, source: str, style: str
         "settings": settings_without_paths(stylizer.settings),
         "media": asdict(media),
         "backbone": {"name": stylizer.backbone.name, "sha256": stylizer.backbone.sha256, "because": stylizer.choice},
+        "finer_backbone": {"name": stylizer.finer_backbone.name, "sha256": stylizer.finer_backbone.sha256},
         "versions": versions(),
         **style_network(stylizer),
         "device": {"name": stylizer.machine.name, "precision": stylizer.machine.precision},
