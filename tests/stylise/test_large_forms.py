@@ -14,9 +14,9 @@ QUICK = Settings(iterations=4, min_iterations=1, tolerance=0.0, precision="fp32"
 
 
 @pytest.mark.parametrize(
-    ("size", "octaves"), [((512, 288), 3), ((480, 360), 3), ((1920, 1080), 5), ((256, 256), 2), ((64, 48), 1)]
+    ("size", "octaves"), [((512, 288), 4), ((480, 360), 4), ((1920, 1080), 6), ((256, 256), 3), ((64, 48), 1)]
 )
-def test_octaves_go_down_to_about_128_pixels(size, octaves):
+def test_octaves_go_down_to_about_64_pixels(size, octaves):
     made = Stylizer(picture(600, 700, seed=9), QUICK, backbone=small_backbone())
     assert made.octaves(size[1], size[0]) == octaves
     alone = Stylizer(picture(600, 700, seed=9), QUICK.replace(octaves=1), backbone=small_backbone())

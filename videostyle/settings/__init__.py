@@ -69,7 +69,7 @@ class Settings(CheckedSettings):
     octaves: int | None = rare_setting(
         None,
         "octaves of a picture that are painted from nothing, the coarsest first, each twice the size of the one before "
-        "(default: from about 128 pixels; 1: its own size alone, as in the presentation)",
+        "(default: from about 64 pixels; 1: its own size alone, as in the presentation)",
         minimum=1,
         maximum=8,
     )

@@ -33,7 +33,7 @@ NETWORK_SHARE = 2 / 3
 OCTAVES_SHARE = 1 / 4
 # Longer side, in pixels, of the coarsest octave that is painted, and of the one at which frames follow one another,
 # within a factor of the root of 2; but no more than MOST_FINER octaves are finished from it.
-COARSEST_OCTAVE, PAINTED_OCTAVE, MOST_FINER = 128, 256, 2
+COARSEST_OCTAVE, PAINTED_OCTAVE, MOST_FINER = 64, 256, 2
 # Evaluations of a coarser octave, at most; one costs a quarter of what it costs at twice the size.
 COARSE_EVALUATIONS = 40
 # alpha of a finer octave over that of the one where large forms are decided: eyes and letters are seen there.
