@@ -28,7 +28,7 @@ FEATURES = {
     "conv5_1": 0.8,
 }
 STYLES = {"conv1_1": 0.2, "conv2_1": 0.5, "conv3_1": 0.7, "conv4_1": 1.0, "conv5_1": 1.0}
-# Directions in which VGG-19's statistics are compared: a root of 512 x 512 takes as long as VGG-19 itself.
+# Directions in which VGG-19's statistics are compared: the eigenvectors of 512 take as long as VGG-19 itself.
 MOST_DIRECTIONS = {"conv3_1": 128, "conv4_1": 192, "conv5_1": 128}
 # A relative error's denominator is never below this share of the whole: late pictures are close to their targets.
 FLOOR = 0.03

@@ -107,7 +107,7 @@ class Student(nn.Module):
         )
         references = {
             layer: LayerReference(
-                channels=VGG19_LAYERS[layer][2], adapter=triangle(self.adapters[layer].detach().cpu())
+                channels=VGG19_LAYERS[layer][2], adapter=_triangle(self.adapters[layer].detach().cpu())
             )
             for layer in LAYERS
         }
@@ -116,12 +116,12 @@ class Student(nn.Module):
     def layer(self, name: str) -> Layer:
         """As losses see it, a constant."""
         adapter = self.adapters[name].detach()
-        reference = LayerReference(channels=VGG19_LAYERS[name][2], adapter=triangle(adapter))
+        reference = LayerReference(channels=VGG19_LAYERS[name][2], adapter=_triangle(adapter))
         assert reference.adapter is not None
         return Layer(name, reference, (adapter.T @ adapter).to(adapter), reference.adapter.to(adapter))
 
 
-def triangle(adapter: torch.Tensor) -> torch.Tensor:
+def _triangle(adapter: torch.Tensor) -> torch.Tensor:
     """R of A = QR with a positive diagonal, from A'A in float64."""
     r = torch.linalg.qr(adapter.double(), mode="r").R
     return (r * torch.where(r.diagonal() < 0, -1.0, 1.0)[:, None]).float()

@@ -125,6 +125,8 @@ class WassersteinDistance(Distance):
         values, vectors = torch.linalg.eigh(of_wanted.covariance.cpu().double())
         variances = values.flip(-1).clamp_min(0).to(whole) + self.least
         self.strong, self.others = variances[:, :JOINT], variances[:, JOINT:].sum(1)
+        root = self.strong.sqrt()
+        self.scaling, self.ridge = outer(root, root), torch.diag_embed(self.least.expand_as(root))
         self.left = max(0, count - JOINT)
         self.unit = layer.unit(wanted.mean)
         self.basis = layer.directions(vectors.flip(-1)[..., :JOINT].mT.to(whole))
@@ -133,13 +135,14 @@ class WassersteinDistance(Distance):
     def __call__(self, found: SecondOrder) -> tuple[torch.Tensor, SecondOrder]:
         layer, factor = self.layer, _matrices(self.factor)
         covariance, away = found.covariance, found.mean - self.mean
-        strong, root = self.basis @ covariance @ self.basis.mT, self.strong.sqrt()
-        crossed, inverse = roots(outer(root, root) * (strong + torch.diag_embed(self.least.expand_as(root))))
-        others = ((covariance * self.unit).sum((1, 2)) - _trace(strong)).clamp_min(0) + self.left * self.least[:, 0]
+        strong = self.basis @ covariance @ self.basis.mT
+        power = _trace(strong)
+        crossed, inverse = roots(self.scaling * (strong + self.ridge))
+        others = ((covariance * self.unit).sum((1, 2)) - power).clamp_min(0) + self.left * self.least[:, 0]
         moved = (self.others / others).sqrt() if self.left else torch.ones_like(others)
-        apart = _trace(strong) + (self.strong + self.least).sum(1) - 2 * _trace(crossed)
+        apart = power + (self.strong + self.least).sum(1) - 2 * _trace(crossed)
         apart = apart + (others.sqrt() - self.others.sqrt()).square()
-        transport = outer(root, root) * inverse - torch.diag_embed(moved[:, None].expand_as(root))
+        transport = self.scaling * inverse - torch.diag_embed(moved[:, None].expand_as(self.strong))
         slope = factor * (_matrices(1 - moved) * self.unit - self.basis.mT @ transport @ self.basis)
         pulled = layer.pulled(away) * layer.reference.scale**2
         of_mean = 2 * self.factor[:, None] * pulled - 2 * times(slope, found.mean)

@@ -36,7 +36,7 @@ class Settings(CheckedSettings):
     backbone: str = setting(
         "auto",
         "network whose features define the losses; auto: compact on a CPU, on a GPU vgg19 if its weights are there; "
-        "what vgg19 paints at about 256 pixels is finished at more by compact",
+        "vgg19 paints a frame at about 256 pixels, and compact finishes it at its size",
         choices=("auto", "vgg19", "vgg19-caffe", "compact"),
     )
     weights: str | None = setting(None, "file with the network's weights (.pth, .safetensors or .npz)", metavar="FILE")

@@ -2,8 +2,7 @@
 
 The safetensors file beside this module holds the convolutions (``conv1_1.weight``, float16, and ``.bias``, float32)
 and, for each layer in ``LAYERS``, an upper triangular ``conv1_1.adapter`` R (c, c), float32: distances and Gram
-matrices of R F stand for those of the original VGG-19's features. Features are
-those under max pooling.
+matrices of R F stand for those of the original VGG-19's features, under max pooling.
 """
 
 import hashlib
