@@ -412,15 +412,16 @@ class Loop:
         self.optimiser = stylizer.optimiser(self.content)
         outcome, self.history = self.optimiser.run(first, FrameTask("content", first))
         self.start = outcome.pixels
-        self.style = self.optimiser.style.anchored_at(stylizer.extractor, outcome.pixels, ANCHOR_GAIN)
+        self.styles = self.optimiser.anchored(outcome.pixels, ANCHOR_GAIN)
 
     def objective(self, prior: bool, region: bool = False) -> Objective:
         """``prior``: with all of a later frame; else content and style alone. ``region``: all of it repaired too."""
         whole = torch.ones_like(self.start[:, :1])
         mean = self.start.mean((2, 3), keepdim=True)
         priors = (TemporalPrior(1e13, self.start, whole), ColourPrior(1e14, mean, mean)) if prior else ()
-        style = self.style if prior else self.optimiser.style
-        task = FrameTask("warped", self.start, self.history, priors, style=style, repair_mask=whole if region else None)
+        styles = self.styles if prior else None
+        missing = whole if region else None
+        task = FrameTask("warped", self.start, self.history, priors, styles=styles, repair_mask=missing)
         return self.optimiser.objective(self.content, task)[0]
 
     def value_and_gradient(self, prior: bool) -> Callable[[], object]:

@@ -107,7 +107,7 @@ def test_an_objective_of_its_own_shares_nothing_and_says_the_same():
     """A recorded loop must not overwrite what the next frame reads; anchored, so that every target differs."""
     x, content, style = (picture(24, 32, seed=s, dtype=torch.float64) for s in range(3))
     given = objective(small_backbone(), content, style)
-    given.style = given.style.anchored_at(given.extractor, x, 8.0)
+    given = with_style(given, content, style_of(given).anchored_at(given.extractor, x, 8.0))
     own = given.clone()
     for mine, theirs in zip(own.tensors(), given.tensors(), strict=True):
         assert torch.equal(mine, theirs)
@@ -314,6 +314,12 @@ def test_layers_are_named_once():
 # --- the style anchored at what a picture has reached of it
 
 
+def style_of(made):
+    """The style of an objective with one."""
+    (area,) = made.areas
+    return area.target
+
+
 def with_style(made, content, style):
     """The same objective towards another target of the style."""
     seen = ContentTarget(made.extractor, content, made.weights.content_layers)
@@ -324,9 +330,8 @@ def anchored_at(x0, content, style, anchor_gain, at):
     """(definitions, gradient) at ``at``, plain and anchored at ``x0``."""
     made = objective(small_backbone(), content, style)
     plain = made.value_and_gradient(at)
-    return plain, with_style(made, content, made.style.anchored_at(made.extractor, x0, anchor_gain)).value_and_gradient(
-        at
-    )
+    anchored = style_of(made).anchored_at(made.extractor, x0, anchor_gain)
+    return plain, with_style(made, content, anchored).value_and_gradient(at)
 
 
 def test_an_anchor_changes_nothing_where_it_lies():
@@ -340,7 +345,7 @@ def test_an_anchor_changes_nothing_where_it_lies():
 def test_an_anchor_pulls_back_from_both_sides():
     x0, content, style = (picture(24, 32, seed=s, dtype=torch.float64) for s in (1, 2, 3))
     made = objective(small_backbone(), content, style)
-    plain = made.style
+    plain = style_of(made)
     for there in (style[..., :24, :32], torch.full_like(x0, 0.5)):
         at = x0 + 0.3 * (there - x0)
 
@@ -354,7 +359,7 @@ def test_an_anchor_pulls_back_from_both_sides():
 def test_an_anchored_gradient_is_that_of_its_total():
     x0, content, style, at, step = (picture(24, 32, seed=s, dtype=torch.float64) for s in (1, 2, 3, 4, 5))
     made = objective(small_backbone(), content, style)
-    made = with_style(made, content, made.style.anchored_at(made.extractor, x0, 8.0))
+    made = with_style(made, content, style_of(made).anchored_at(made.extractor, x0, 8.0))
     _, gradient = made.value_and_gradient(at)
     eps = 1e-6
     up, down = (made.value(at + s * eps * step).total for s in (1, -1))

@@ -7,7 +7,7 @@ from small_networks import picture, small_backbone, smooth_picture
 from videostyle.losses.content import ContentTarget
 from videostyle.losses.objective import LossWeights, Objective
 from videostyle.losses.pixel_losses import TemporalPrior
-from videostyle.losses.style import StyleTarget
+from videostyle.losses.style import StyleTarget, areas_of
 from videostyle.networks.feature_extractor import FeatureExtractor
 from videostyle.optimise.frame_task import FrameTask
 from videostyle.optimise.image_optimiser import ImageOptimiser, loss_weights
@@ -38,7 +38,7 @@ def optimiser(**changes) -> ImageOptimiser:
 
 def objective(made: ImageOptimiser) -> Objective:
     return Objective(
-        made.extractor, ContentTarget(made.extractor, CONTENT, made.weights.content_layers), made.style, made.weights
+        made.extractor, ContentTarget(made.extractor, CONTENT, made.weights.content_layers), made.areas, made.weights
     )
 
 
@@ -76,7 +76,8 @@ def test_the_loss_falls_and_the_losses_are_those_of_the_returned_pixels(name):
 def test_every_pixel_stays_in_range(name):
     """Towards a style of black and white points the free optimum lies outside of [0, 1]."""
     made = optimiser(optimizer=name)
-    made.style = StyleTarget(made.extractor, 20 * picture(*SIZE).round() - 10, made.settings.style_layers)
+    style = StyleTarget(made.extractor, 20 * picture(*SIZE).round() - 10, made.settings.style_layers)
+    made.areas = areas_of(style)
     outcome, _ = made.run(CONTENT, FrameTask("content", picture(*SIZE, seed=5)))
     assert outcome.pixels.min() == 0
     assert outcome.pixels.max() == 1

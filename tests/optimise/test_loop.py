@@ -47,11 +47,11 @@ def paint(made: ImageOptimiser):
     outcomes, history, prior, free, style, missing = [], None, (), None, None, None
     for content in (c.to(device) for c in CONTENTS):
         start = outcomes[-1].pixels if outcomes else content
-        task = FrameTask("content", start, history, prior, update_mask=free, repair_mask=missing, style=style)
+        task = FrameTask("content", start, history, prior, update_mask=free, repair_mask=missing, styles=style)
         outcome, history = made.run(content, task)
         outcomes.append(outcome)
         if style is None:
-            style = made.style.anchored_at(made.extractor, outcome.pixels, 2.0)
+            style = made.anchored(outcome.pixels, 2.0)
         free = torch.ones(1, 1, *SIZE, device=device)
         free[..., :8, :] = 0
         mean = outcome.pixels.mean((2, 3), keepdim=True)
@@ -103,16 +103,17 @@ def test_calls_before_the_recording_leave_no_trace():
 def test_a_recording_owns_its_buffers():
     """The style is every frame's, priors and histories are the caller's: none may be written over."""
     made = recorded(run_eagerly)
-    style = {name: s.clone() for name, s in made.style.statistics.items()}
+    (area,) = made.areas
+    style = {name: s.clone() for name, s in area.target.statistics.items()}
     first, history = made.run(CONTENTS[0], FrameTask("content", CONTENTS[0]))
     kept = history.pairs.clone(), first.pixels.clone()
-    anchored_at = made.style.anchored_at(made.extractor, first.pixels, 2.0)
-    made.run(CONTENTS[1], FrameTask("content", first.pixels, history=history, style=anchored_at))
+    anchored = made.anchored(first.pixels, 2.0)
+    made.run(CONTENTS[1], FrameTask("content", first.pixels, history=history, styles=anchored))
     made.run(CONTENTS[2], FrameTask("content", first.pixels, history=history))
     assert torch.equal(history.pairs, kept[0])
     assert torch.equal(first.pixels, kept[1])
     for name, kept_statistics in style.items():
-        for now, then in zip(made.style.statistics[name].tensors(), kept_statistics.tensors(), strict=True):
+        for now, then in zip(area.target.statistics[name].tensors(), kept_statistics.tensors(), strict=True):
             assert torch.equal(now, then)
 
 

@@ -118,8 +118,8 @@ def test_a_finer_octave_has_other_judges():
     assert finer.settings.style_layers == ("conv1_1", "conv2_1") and finer.weights.content == 2 * whole.weights.content
     assert finer.weights.style / 2 == pytest.approx(whole.weights.style / 3)
     own = StyleTarget(finer.extractor, STYLE, ("conv1_1",)).statistics["conv1_1"].gram
-    assert torch.equal(finer.style.statistics["conv1_1"].gram, own)
-    assert not torch.allclose(whole.style.statistics["conv1_1"].gram, own)
+    assert torch.equal(finer.areas[0].target.statistics["conv1_1"].gram, own)
+    assert not torch.allclose(whole.areas[0].target.statistics["conv1_1"].gram, own)
 
 
 def test_the_embedded_network_finishes_what_another_has_painted(monkeypatch: pytest.MonkeyPatch):

@@ -64,8 +64,9 @@ def assert_anchored(position: SequenceState, stylizer: Stylizer, pixels: torch.T
     """The shot is held at what ``pixels`` have of the style."""
     assert position.state is not None
     anchored_at = stylizer.style_target(pixels).anchored_at(stylizer.extractor, pixels, ANCHOR_GAIN)
-    assert position.state.style.reached and anchored_at.reached
-    for layer, reached in position.state.style.reached.statistics.items():
+    (style,) = position.state.styles
+    assert style.reached and anchored_at.reached
+    for layer, reached in style.reached.statistics.items():
         assert torch.allclose(reached.gram, anchored_at.reached.statistics[layer].gram, rtol=1e-5, atol=1e-6)
         assert not torch.allclose(reached.gram, anchored_at.statistics[layer].gram, rtol=1e-2)
 
@@ -255,7 +256,7 @@ def test_a_loosely_held_frame_is_held_less_where_it_moves_and_to_no_anchor(backb
         prior, _ = p.tasks[1].priors
         assert isinstance(prior, TemporalPrior)
         masks.append(prior.mask)
-        styles.append(p.tasks[1].style)
+        styles.append(p.tasks[1].styles)
     assert masks[0].max() > 0 and torch.allclose(masks[1], masks[0] * LOOSE_GAIN)
     assert [style and style.anchor_gain for style in styles] == [ANCHOR_GAIN, None]
 

@@ -11,7 +11,7 @@ import torch
 from videostyle.checkpoint.append_log import read_log
 from videostyle.frames import NO_PIXELS, StylisedFrame
 
-FORMAT = 10
+FORMAT = 11
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,12 @@ class SecondOrder:
         """Of features in any precision, (N, C, H, W); float32 or better."""
         return cls(mean_features(features), mean_gram(features))
 
+    @classmethod
+    def weighted(cls, features: torch.Tensor, weights: torch.Tensor) -> "SecondOrder":
+        """Of features (1, C, H, W), each position times its weight, (H, W); weights of a whole picture sum to 1."""
+        flat = positions_by_channels(features)[0]
+        return weighted_sums(flat, flat * weights.flatten()[:, None].to(flat.dtype))
+
     @property
     def covariance(self) -> torch.Tensor:
         """(N, C, C)."""
@@ -104,6 +110,13 @@ def sliced_product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     if whole < m:
         total += torch.bmm(a[:, whole:].transpose(1, 2), b[:, whole:])
     return total
+
+
+def weighted_sums(flat: torch.Tensor, weighted: torch.Tensor, sliced: bool = True) -> SecondOrder:
+    """Mean and Gram matrix of positions (M, C); ``weighted``: times their weights; ``sliced``: by `sliced_product`."""
+    gram = sliced_product(weighted[None], flat[None])[0] if sliced else weighted.T @ flat
+    wide = torch.promote_types(flat.dtype, torch.float32)
+    return SecondOrder(weighted.sum(0, dtype=wide)[None], gram[None])
 
 
 def dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

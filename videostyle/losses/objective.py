@@ -13,10 +13,11 @@ import torch
 from videostyle.losses import fused_style
 from videostyle.losses.content import ContentLoss, ContentTarget
 from videostyle.losses.gram import positions_by_channels
+from videostyle.losses.guidance import at_positions, normalised, position_weights
 from videostyle.losses.layer_loss import AddGradient, Collected, Layer, LayerLoss, Weight
 from videostyle.losses.pixel_losses import Prior, VariationPrior
-from videostyle.losses.style import StyleLoss, StyleTarget
-from videostyle.losses.style_region import RegionStyleLoss
+from videostyle.losses.style import StyleArea, StyleLoss, Styles, areas_of
+from videostyle.losses.style_region import REGION_WEIGHT, RegionStyleLoss
 from videostyle.networks.backbone import layer_stride
 from videostyle.networks.feature_extractor import Activations, FeatureExtractor
 from videostyle.networks.tiles import Tile
@@ -59,7 +60,7 @@ class Losses:
 class Objective:
     """alpha L_content + beta L_style + tv L_tv + priors, with its gradient with respect to the picture.
 
-    ``priors``: losses on the pixels.
+    ``style``: one everywhere, or one for each of several areas. ``priors``: losses on the pixels.
     ``region``: (1, 1, H, W) in [0, 1], with a style loss of their own (`RegionStyleLoss`; one picture, no batch);
     ``dense`` is by default whether the device is not a CPU or there are several tiles. Shapes are fixed by the content.
 
@@ -71,22 +72,24 @@ class Objective:
         self,
         extractor: FeatureExtractor,
         content: ContentTarget,
-        style: StyleTarget,
+        style: Styles,
         weights: LossWeights,
         priors: tuple[Prior, ...] = (),
         region: torch.Tensor | None = None,
         dense: bool | None = None,
     ) -> None:
-        self.extractor, self.style, self.weights = extractor, style, weights
+        self.extractor, self.areas, self.weights = extractor, areas_of(style), weights
         self.priors = (*priors, VariationPrior(weights.tv)) if weights.tv else priors
         backbone, device, dtype = extractor.backbone, extractor.device, extractor.dtype
         layers = {name: Layer.of(backbone, name, device, dtype) for name in weights.layers}
         # In the order in which their gradients are added.
         self.layer_losses: list[LayerLoss] = [
-            *style_losses(layers, style, weights),
+            *(loss for a in self.areas for loss in style_losses(layers, a, weights, self._dense(a.mask, dense))),
             *(ContentLoss(layers[name], content.features[name], weights.content) for name in weights.content_layers),
-            *region_losses(layers, style, weights, region, self._looks_densely(region) if dense is None else dense),
         ]
+        if region is not None:
+            for area in self.areas:
+                self.layer_losses += region_losses(layers, area, weights, region, self._dense(region, dense))
 
     @torch.no_grad()
     def value(self, x: torch.Tensor, activations: Activations | None = None) -> Losses:
@@ -106,8 +109,10 @@ class Objective:
             prior.add_gradient(x, g)
         return losses, g
 
-    def _looks_densely(self, region: torch.Tensor | None) -> bool:
-        return region is not None and (region.device.type != "cpu" or len(self.extractor.tiles(region.shape[2:])) > 1)
+    def _dense(self, mask: torch.Tensor | None, asked: bool | None) -> bool:
+        if asked is not None or mask is None:
+            return bool(asked)
+        return mask.device.type != "cpu" or len(self.extractor.tiles(mask.shape[2:])) > 1
 
     def tensors(self) -> list[torch.Tensor]:
         """Its tensors that change from frame to frame, in a fixed order."""
@@ -178,21 +183,36 @@ class Objective:
         return fused_style.can_fuse(self.layer_losses, x, self.extractor.device, self.extractor.dtype)
 
 
-def style_losses(layers: dict[str, Layer], style: StyleTarget, weights: LossWeights) -> list[LayerLoss]:
-    """The style's loss on each of its layers."""
+def style_losses(layers: dict[str, Layer], area: StyleArea, weights: LossWeights, dense: bool) -> list[LayerLoss]:
+    """The style's loss on each of its layers, of the area's pixels alone where it has a mask."""
     count, statistic = len(weights.style_layers), weights.statistic
-    return [StyleLoss(layers[name], style, weights.style, count, statistic) for name in weights.style_layers]
+    of_style = [layers[name] for name in weights.style_layers]
+    if area.mask is None:
+        return [StyleLoss(layer, area.target, weights.style, count, statistic) for layer in of_style]
+    assert isinstance(weights.style, float), "areas are of one picture"
+    whole = weights.style, count, statistic
+    share = area.weight * area.mask.mean()
+    seen = [position_weights(area.mask, layer.stride).flatten() for layer in of_style]
+    return [
+        RegionStyleLoss(layer, area.target, *whole, at, dense, term="style", share=share)
+        for layer, at in zip(of_style, seen, strict=True)
+    ]
 
 
 def region_losses(
-    layers: dict[str, Layer], style: StyleTarget, weights: LossWeights, region: torch.Tensor | None, dense: bool
+    layers: dict[str, Layer], area: StyleArea, weights: LossWeights, region: torch.Tensor, dense: bool
 ) -> list[LayerLoss]:
-    """The style's loss on the pixels of ``region`` alone, on each of its layers."""
-    if region is None:
-        return []
+    """The style's loss on the pixels of ``region`` alone, those of the area, on each of its layers."""
     assert isinstance(weights.style, float), "a region is of one picture"
-    of_all = weights.style, len(weights.style_layers), weights.statistic, region, dense
-    return [RegionStyleLoss(layers[name], style, *of_all) for name in weights.style_layers]
+    mask = region if area.mask is None else region * area.mask
+    whole = weights.style, len(weights.style_layers), weights.statistic
+    share = REGION_WEIGHT * area.weight * mask.mean()
+    of_style = [layers[name] for name in weights.style_layers]
+    seen = [normalised(at_positions(mask, layer.stride)).flatten() for layer in of_style]
+    return [
+        RegionStyleLoss(layer, area.target, *whole, at, dense, share=share)
+        for layer, at in zip(of_style, seen, strict=True)
+    ]
 
 
 class _Taps:

@@ -1,12 +1,15 @@
 """The style loss: statistics of the style picture, and the loss of a layer."""
 
 import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial, reduce
 
 import torch
 
 from videostyle.losses.formulas import grain
 from videostyle.losses.gram import SecondOrder, add_to_positions
+from videostyle.losses.guidance import position_weights
 from videostyle.losses.layer_loss import Collected, Layer, LayerLoss, LayerValue, Weight, per_sample
 from videostyle.losses.statistics import STATISTICS, Distance, GramDistance
 from videostyle.networks.backbone import layer_stride
@@ -24,8 +27,15 @@ class StyleTarget:
     `anchored_at`.
     """
 
-    def __init__(self, extractor: FeatureExtractor, picture: torch.Tensor, layers: tuple[str, ...]) -> None:
-        self._set(statistics_of(extractor, picture, layers), grain(picture).to(extractor.device))
+    def __init__(
+        self,
+        extractor: FeatureExtractor,
+        picture: torch.Tensor,
+        layers: tuple[str, ...],
+        mask: torch.Tensor | None = None,
+    ) -> None:
+        """``mask``: (1, 1, H, W) in [0, 1], the area of the picture that counts; None: all of it."""
+        self._set(statistics_of(extractor, picture, layers, mask), grain(picture).to(extractor.device))
 
     @classmethod
     def of(cls, statistics: dict[str, SecondOrder], grain: torch.Tensor) -> "StyleTarget":
@@ -69,35 +79,85 @@ class StyleTarget:
             made[layer.name, statistic] = STATISTICS[statistic](layer, own, of_style)
         return made[layer.name, statistic]
 
-    def anchored_at(self, extractor: FeatureExtractor, picture: torch.Tensor, anchor_gain: float) -> "StyleTarget":
-        """The same style, anchored at ``picture``: for the frames after it, once it has converged.
+    def anchored_at(
+        self, extractor: FeatureExtractor, picture: torch.Tensor, anchor_gain: float, mask: torch.Tensor | None = None
+    ) -> "StyleTarget":
+        """The same style, anchored at ``picture``, or at its area ``mask``: for the frames after it, once it has
+        converged.
 
         With D a distance of statistics, k - 1 times D from those that ``picture`` has reached is minimised beside D
         from the style's, where k = ``anchor_gain``. There its gradient is that of D alone, so that a converged picture
         stays converged; its curvature is about k times as high. Of our own making, not from a paper.
         """
         anchored = copy.copy(self)
-        anchored.reached, anchored.anchor_gain = StyleTarget(extractor, picture, tuple(self.statistics)), anchor_gain
+        reached = StyleTarget(extractor, picture, tuple(self.statistics), mask)
+        anchored.reached, anchored.anchor_gain = reached, anchor_gain
         return anchored
 
 
+@dataclass(frozen=True)
+class StyleArea:
+    """A style and where it is wanted.
+
+    ``mask``: (1, 1, H, W) in [0, 1], of one picture, at its size; None: everywhere. ``weight``: multiplies beta.
+    """
+
+    target: StyleTarget
+    mask: torch.Tensor | None = None
+    weight: float = 1.0
+
+    def anchored_at(self, extractor: FeatureExtractor, picture: torch.Tensor, anchor_gain: float) -> StyleTarget:
+        """Its style, anchored at what ``picture`` has of it here; as it is where no pixel of the area is in sight."""
+        if self.mask is not None and not bool(self.mask.any()):
+            return self.target
+        return self.target.anchored_at(extractor, picture, anchor_gain, self.mask)
+
+
+# What a picture is to look like: one style everywhere, or one for each of several areas.
+Styles = StyleTarget | Sequence[StyleArea]
+
+
+def areas_of(style: Styles) -> tuple[StyleArea, ...]:
+    """One style as an area of its own."""
+    return (StyleArea(style),) if isinstance(style, StyleTarget) else tuple(style)
+
+
+def grain_of(areas: Sequence[StyleArea]) -> torch.Tensor:
+    """(N, 3), the grain of a picture with these areas: the mean of theirs by their size."""
+    if len(areas) == 1:
+        return areas[0].target.grain
+    sizes = [areas[0].target.grain.new_ones(()) if a.mask is None else a.mask.mean() for a in areas]
+    shares = torch.stack(sizes).clamp_min(LEAST_GRAIN)
+    return torch.einsum("k,k...->...", shares / shares.sum(), torch.stack([a.target.grain for a in areas]))
+
+
 def statistics_of(
-    extractor: FeatureExtractor, picture: torch.Tensor, layers: tuple[str, ...]
+    extractor: FeatureExtractor, picture: torch.Tensor, layers: tuple[str, ...], mask: torch.Tensor | None = None
 ) -> dict[str, SecondOrder]:
-    """Of the features of a picture (N, 3, H, W), by layer, summed over its tiles."""
-    parts = (_statistics_of_tile(extractor, picture, layers, tile) for tile in extractor.tiles(picture.shape[2:]))
+    """Of the features of a picture (N, 3, H, W), or of its area ``mask`` alone, by layer, summed over its tiles."""
+    weights = None if mask is None else {name: position_weights(mask, layer_stride(name)) for name in layers}
+    tiles = extractor.tiles(picture.shape[2:])
+    parts = (_statistics_of_tile(extractor, picture, layers, tile, weights) for tile in tiles)
     return reduce(lambda a, b: {name: a[name].plus(b[name], 1.0) for name in layers}, parts)
 
 
 def _statistics_of_tile(
-    extractor: FeatureExtractor, picture: torch.Tensor, layers: tuple[str, ...], tile: Tile
+    extractor: FeatureExtractor,
+    picture: torch.Tensor,
+    layers: tuple[str, ...],
+    tile: Tile,
+    weights: dict[str, torch.Tensor] | None,
 ) -> dict[str, SecondOrder]:
     activations = extractor.forward(tile.seen(picture), layers)
-    strides = {name: layer_stride(name) for name in layers}
-    return {
-        name: SecondOrder.of(tile.core_features(activations[name], stride)).times(tile.share(stride))
-        for name, stride in strides.items()
-    }
+    found: dict[str, SecondOrder] = {}
+    for name in layers:
+        stride = layer_stride(name)
+        core = tile.core_features(activations[name], stride)
+        if weights is None:
+            found[name] = SecondOrder.of(core).times(tile.share(stride))
+        else:
+            found[name] = SecondOrder.weighted(core, tile.owned(weights[name], stride))
+    return found
 
 
 class StyleLoss(LayerLoss):

@@ -1,28 +1,29 @@
-"""The style loss of one region of the picture."""
+"""The style loss of one region of the picture: an area that has a style of its own, or pixels that lack paint."""
 
 from functools import partial
 
 import torch
-import torch.nn.functional as F
 
-from videostyle.losses.gram import SecondOrder, positions_by_channels, sliced_product
+from videostyle.losses.gram import SecondOrder, positions_by_channels, weighted_sums
 from videostyle.losses.layer_loss import Collected, Layer, LayerLoss, LayerValue
 from videostyle.losses.statistics import GramDistance
 from videostyle.losses.style import StyleTarget
 from videostyle.networks.tiles import Tile
 
-# Weight of a region's style loss beside the picture's: its Gram matrix is noisy, and at 1 the rest of the picture pays.
+# Weight of a repaired region's style loss beside the picture's: its Gram matrix is noisy, and at 1 the rest of the
+# picture pays.
 REGION_WEIGHT = 0.1
 
 
 class RegionStyleLoss(LayerLoss):
-    """w_l E_l of the statistics of a soft mask's pixels, times REGION_WEIGHT and the mean of the mask.
+    """w_l E_l of the statistics of a soft mask's pixels, times ``share`` and the mean of the mask, anchored if
+    ``style`` is; w_l = 1 / ``layers``.
 
-    ``mask``: (1, 1, H, W) in [0, 1], of one picture. ``dense``: use all positions, not the region's alone: a GPU takes
-    less time for it, a CUDA graph needs shapes that never change, and tiles are cut from all positions.
+    ``position_weights``: (M,), of the layer's positions, which sum to 1. ``term``: "style" for an area that has this
+    style alone, "region" for pixels with a loss beside the picture's. ``dense``: use all positions, not the region's
+    alone: a GPU takes less time for it, a CUDA graph needs shapes that never change, and tiles are cut from all
+    positions.
     """
-
-    term = "region"
 
     def __init__(
         self,
@@ -31,32 +32,39 @@ class RegionStyleLoss(LayerLoss):
         weight: float,
         layers: int,
         statistic: str,
-        mask: torch.Tensor,
+        position_weights: torch.Tensor,
         dense: bool,
+        *,
+        term: str = "region",
+        share: float | torch.Tensor = REGION_WEIGHT,
     ) -> None:
-        self.layer, self.weight, self.share = layer.name, weight, REGION_WEIGHT / layers * mask.mean()
+        self.layer, self.weight, self.term = layer.name, weight, term
+        self.share, self.anchor_gain = position_weights.new_tensor(1 / layers) * share, style.anchor_gain
         self.stride = layer.stride
         self.distance = style.distance(layer, statistic)
-        size = [side // self.stride for side in mask.shape[2:]]
-        weights = F.interpolate(mask, size, mode="area").flatten()
-        weights = weights / weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
-        self.index = None if dense else weights.nonzero().flatten()
-        self.position_weights = weights if self.index is None else weights[self.index]
+        anchored = term == "style" and style.reached is not None
+        self.held = style.reached.distance(layer, statistic, style) if anchored and style.reached else None
+        self.index = None if dense else position_weights.nonzero().flatten()
+        self.position_weights = position_weights if self.index is None else position_weights[self.index]
 
     def collect(self, features: torch.Tensor, tile: Tile) -> Collected:
         flat, index = positions_by_channels(features)[0], self.index
         if index is not None:
             flat = flat[index].to(self.position_weights.dtype)
         kept = self._weighted(flat, tile)
-        weighted = kept[1]
-        gram = weighted.T @ flat if index is not None else sliced_product(weighted[None], flat[None])[0]
-        wide = torch.promote_types(flat.dtype, torch.float32)
-        return Collected((weighted.sum(0, dtype=wide)[None], gram[None]), kept)
+        found = weighted_sums(flat, kept[1], sliced=index is None)
+        return Collected((found.mean, found.gram), kept)
 
     def evaluate(self, collected: Collected) -> LayerValue:
-        loss, slope = self.distance(SecondOrder(*collected.sums))
-        loss = self.share * loss[0]
-        return LayerValue(loss, loss, partial(self._add_gradient, slope, collected.kept))
+        found = SecondOrder(*collected.sums)
+        loss, slope = self.distance(found)
+        minimised = loss
+        if self.held is not None:
+            held, back = self.held(found)
+            minimised = loss + (self.anchor_gain - 1) * held
+            slope = slope.plus(back, self.anchor_gain - 1)
+        loss, minimised = self.share * loss[0], self.share * minimised[0]
+        return LayerValue(loss, minimised, partial(self._add_gradient, slope, collected.kept))
 
     def _weighted(self, flat: torch.Tensor, tile: Tile) -> tuple[torch.Tensor, torch.Tensor]:
         """(weights (n, 1) of the region's positions in the core of ``tile``, their features (n, C) times them)."""
@@ -86,14 +94,17 @@ class RegionStyleLoss(LayerLoss):
 
     @property
     def fusible(self) -> bool:
-        """Whether it is of Gram matrices of all positions, of a network without adapter, as the kernels need it."""
-        return isinstance(self.distance, GramDistance) and self.distance.layer.metric is None and self.index is None
+        """Whether it is of Gram matrices of all positions, of a network without adapter, beside the picture's own
+        loss, as the kernels need it."""
+        plain = isinstance(self.distance, GramDistance) and self.distance.layer.metric is None
+        return plain and self.index is None and self.term == "region"
 
     def tensors(self) -> list[torch.Tensor]:
         index = [] if self.index is None else [self.index]
-        return [*self.distance.tensors(), self.share, *index, self.position_weights]
+        held = [] if self.held is None else self.held.tensors()
+        return [*self.distance.tensors(), *held, self.share, *index, self.position_weights]
 
     def clone(self) -> "RegionStyleLoss":
         made = super().clone()
-        made.distance = self.distance.clone()
+        made.distance, made.held = self.distance.clone(), None if self.held is None else self.held.clone()
         return made

@@ -18,7 +18,7 @@ class FrameTask:
     ``priors``: losses on the pixels.
     ``update_mask``: (1, 1, H, W) of 0 and 1, 0 where the start stays as it is; None: all pixels change.
     ``repair_mask``: (1, 1, H, W) in [0, 1], pixels with a style loss of their own too.
-    ``style``: the shot's anchored style; None: the optimiser's own.
+    ``styles``: the shot's anchored styles, one for each of the optimiser's areas; None: the optimiser's own.
     ``target``: the frame ends at the loss ``stopping.target_loss`` gives for it; None: once it has settled.
     ``min_evaluations``: None: the settings' ``min_iterations``. ``max_evaluations``: None: their ``iterations``.
     ``snapshot_at``: evaluation after which the picture is kept as ``OptimisedImage.snapshot``.
@@ -30,7 +30,7 @@ class FrameTask:
     priors: tuple[Prior, ...] = ()
     update_mask: torch.Tensor | None = None
     repair_mask: torch.Tensor | None = None
-    style: StyleTarget | None = None
+    styles: tuple[StyleTarget, ...] | None = None
     target: float | None = None
     min_evaluations: int | None = None
     max_evaluations: int | None = None

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -9,7 +10,7 @@ import torch
 from videostyle.losses.content import ContentTarget
 from videostyle.losses.objective import Losses, LossWeights, Objective
 from videostyle.losses.pixel_losses import GrainPrior
-from videostyle.losses.style import StyleTarget
+from videostyle.losses.style import Styles, StyleTarget, areas_of, grain_of
 from videostyle.networks.feature_extractor import FeatureExtractor
 from videostyle.optimise.adam import Adam
 from videostyle.optimise.cuda_graph import CudaGraphs, ReplayedRunner, record_graph
@@ -26,19 +27,24 @@ OnEvaluation = Callable[[int, float], None]  # evaluation within the frame from 
 
 
 class ImageOptimiser:
-    """Optimises frame after frame of one size. ``style``: the style's statistics at this size.
+    """Optimises frame after frame of one size. ``style``: one style's statistics at this size, or the areas that have
+    one each. ``graphs``: of another optimiser of this size, to be used by both.
 
     It keeps nothing of a shot, which comes with each `FrameTask`.
     """
 
-    def __init__(self, extractor: FeatureExtractor, style: StyleTarget, settings: Settings) -> None:
-        self.extractor, self.style, self.settings = extractor, style, settings
+    def __init__(
+        self, extractor: FeatureExtractor, style: Styles, settings: Settings, graphs: CudaGraphs | None = None
+    ) -> None:
+        self.extractor, self.areas, self.settings = extractor, areas_of(style), settings
         self.weights = loss_weights(settings)
         on_gpu = extractor.device.type == "cuda"
-        # Up to six graphs share one pool, for none reads another's temporaries: results are in the loop's own buffers.
-        record = partial(record_graph, pool=torch.cuda.graph_pool_handle()) if on_gpu else None
-        self.graphs = None if record is None else CudaGraphs(record)
+        self.graphs = graphs or (cuda_graphs() if on_gpu else None)
         self.check_every = CHECK_EVERY_ON_GPU if on_gpu else 1
+
+    def anchored(self, picture: torch.Tensor, anchor_gain: float) -> tuple[StyleTarget, ...]:
+        """The styles of all areas, anchored at what ``picture`` (1, 3, H, W) has of them there."""
+        return tuple(area.anchored_at(self.extractor, picture, anchor_gain) for area in self.areas)
 
     def run(
         self, content: torch.Tensor, task: FrameTask, on_evaluation: OnEvaluation | None = None
@@ -78,7 +84,7 @@ class ImageOptimiser:
     def losses(self, content: torch.Tensor, pixels: torch.Tensor) -> Losses:
         """The losses of ``pixels`` as a picture of ``content``, both (1, 3, H, W) in [0, 1]."""
         target = ContentTarget(self.extractor, content, self.weights.content_layers)
-        return Objective(self.extractor, target, self.style, self.weights).value(pixels.to(self.extractor.device))
+        return Objective(self.extractor, target, self.areas, self.weights).value(pixels.to(self.extractor.device))
 
     def _is_done(self, log: torch.Tensor, fewest: int, target: float | None) -> bool:
         """Whether the frame has settled or reached its ``target``; a tolerance of 0 never stops it early."""
@@ -93,10 +99,11 @@ class ImageOptimiser:
         """A frame's objective and the content's own loss by it, from one forward pass of a content in one tile."""
         activations = self.extractor.forward_whole(content)
         target = ContentTarget(self.extractor, content, self.weights.content_layers, activations)
-        style = task.style or self.style
+        styles = task.styles or [area.target for area in self.areas]
+        areas = [replace(area, target=style) for area, style in zip(self.areas, styles, strict=True)]
         weight = self.settings.grain_weight * style_weight(self.settings)
-        priors = (*task.priors, GrainPrior(weight, style.grain)) if weight else task.priors
-        objective = Objective(self.extractor, target, style, self.weights, priors, task.repair_mask)
+        priors = (*task.priors, GrainPrior(weight, grain_of(areas))) if weight else task.priors
+        objective = Objective(self.extractor, target, areas, self.weights, priors, task.repair_mask)
         return objective, objective.value(content.to(self.extractor.device), activations).without_priors.item()
 
     def _most(self, task: FrameTask) -> int:
@@ -120,6 +127,11 @@ class ImageOptimiser:
             return LBFGS(task.history)
         pairs = max(1, min(self.settings.history_size, self._most(task) - 2))  # the first of its steps has none yet
         return LBFGS(History.empty(pairs, (task.start.shape[2], task.start.shape[3]), self.extractor.device))
+
+
+def cuda_graphs() -> CudaGraphs:
+    """Up to six graphs share one pool, for none reads another's temporaries: results are in the loop's own buffers."""
+    return CudaGraphs(partial(record_graph, pool=torch.cuda.graph_pool_handle()))
 
 
 def loss_weights(settings: Settings) -> LossWeights:

@@ -58,8 +58,10 @@ class OptimiserLoop:
     def kind(self) -> Hashable:
         """Equal for loops that differ in the values of their tensors only: one recorded loop serves them all."""
         priors = tuple(prior.weight for prior in self.objective.priors)
-        tensors = len(self.objective.tensors())
-        return self.objective.style.anchor_gain, priors, tensors, self.x.shape, self.loss_log.shape
+        gains = tuple(area.target.anchor_gain for area in self.objective.areas)
+        weights = self.objective.weights.content, self.objective.weights.style, self.objective.weights.tv
+        tensors = tuple(t.shape for t in self.objective.tensors())
+        return gains, weights, priors, tensors, self.x.shape, self.loss_log.shape
 
     def tensors(self) -> list[torch.Tensor]:
         """All tensors that a body reads or writes, in a fixed order."""

@@ -37,8 +37,7 @@ def begin(stylizer: Stylizer, contents: Sequence[torch.Tensor], painted: torch.T
         optimiser = stylizer.optimiser(content, finer=True)
         image, history = optimiser.run(content, FrameTask("finer", start, max_evaluations=FIRST_EVALUATIONS))
         painted = image.pixels
-        style = optimiser.style.anchored_at(optimiser.extractor, painted, ANCHOR_GAIN)
-        made.append(FinerState(painted, _newest(history), style))
+        made.append(FinerState(painted, _newest(history), optimiser.anchored(painted, ANCHOR_GAIN)))
     return tuple(made)
 
 
@@ -63,7 +62,8 @@ def follow(
         optimiser = stylizer.optimiser(content, finer=True)
         image, history = optimiser.run(content, _task(moved, change, before, replace(follows, warp=warp)))
         change = image.pixels - moved
-        made.append(FinerState(image.pixels, _newest(history), before.style))
+        styles = optimiser.anchored(image.pixels, ANCHOR_GAIN) if follows.look_changes else before.styles
+        made.append(FinerState(image.pixels, _newest(history), styles))
     return tuple(made)
 
 
@@ -88,7 +88,8 @@ def _task(moved: torch.Tensor, change: torch.Tensor, before: FinerState, follows
     warp = follows.warp
     trusted = None if warp is None else warp.visible if mask is None else warp.visible * mask
     history = carried(before.history, warp, trusted)
-    return FrameTask("finer", start, history, priors, mask, style=before.style, max_evaluations=EVALUATIONS)
+    styles = None if follows.look_changes else before.styles
+    return FrameTask("finer", start, history, priors, mask, styles=styles, max_evaluations=EVALUATIONS)
 
 
 def _newest(history: History | None) -> History | None:

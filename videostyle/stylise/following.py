@@ -15,13 +15,14 @@ class Follows:
 
     ``warp``: its motion; None: none. ``update_mask``, ``held``: (1, 1, H, W) in [0, 1] at the size that it is painted
     at, where it changes (None: everywhere), and how firmly it is held to its start (None: not at all), by so much
-    ``weight``.
+    ``weight``. ``look_changes``: something else is wanted of it.
     """
 
     warp: Warp | None = None
     update_mask: torch.Tensor | None = None
     held: torch.Tensor | None = None
     weight: float = 0.0
+    look_changes: bool = False
 
 
 def carried(history: History | None, warp: Warp | None, mask: torch.Tensor | None = None) -> History | None:

@@ -14,6 +14,7 @@ from videostyle.stylise.schedule import LOOSE_GAIN, min_evaluations
 from videostyle.stylise.state import ShotState
 from videostyle.stylise.stylizer import Stylizer
 from videostyle.temporal import colour, trust
+from videostyle.temporal.colour import ColourAnchor
 from videostyle.temporal.coverage import Coverage
 from videostyle.temporal.flow import FlowEstimator
 from videostyle.temporal.still_pixels import withhold_motion
@@ -69,25 +70,29 @@ def task_from_previous(stylizer: Stylizer, content: torch.Tensor, state: ShotSta
     coverage = coverage.warped(warp)
     update_mask = coverage.update_mask(content, warp)
     repair_mask = coverage.repair_mask if coverage.unfinished.any() else None
-    style = state.style if state.temporal_gain > LOOSE_GAIN else None
+    changes = stylizer.look != state.look
+    styles = state.styles if state.temporal_gain > LOOSE_GAIN and not changes else None
     if settings.no_anchor:
-        update_mask, repair_mask, style = torch.ones_like(update_mask), None, None
+        repair_mask, styles = None, None
+    if settings.no_anchor or changes:
+        update_mask = torch.ones_like(update_mask)
     start = colour.initial_image(state.stylised, state.source, content, warp, coverage.reference, update_mask)
     if stylizer.first_init in ("network", "palette") and bool((warp.visible < 1).any()):
         start = torch.lerp(_fresh(stylizer, content, state, warp), start, warp.visible)
-    held, weight = trust.temporal_mask(warp, coverage, state.temporal_gain), temporal_weight(settings)
+    gain = LOOSE_GAIN if changes else state.temporal_gain
+    held, weight = trust.temporal_mask(warp, coverage, gain, moves=changes), temporal_weight(settings)
     task = FrameTask(
         "warped",
         start,
         history=carried(state.history, warp, warp.visible * update_mask),
-        priors=_priors(settings, content, state, TemporalPrior(weight, start, held)),
+        priors=_priors(settings, content, None if changes else state.colours, TemporalPrior(weight, start, held)),
         update_mask=update_mask,
         repair_mask=repair_mask,
-        style=style,
-        target=math.inf if settings.no_target else state.target.normalised_loss,
-        min_evaluations=min_evaluations(settings, coverage),
+        styles=styles,
+        target=math.inf if settings.no_target else None if changes else state.target.normalised_loss,
+        min_evaluations=settings.iterations_floor if changes else min_evaluations(settings, coverage),
     )
-    return Start(task, coverage, Follows(warp, update_mask, held, weight))
+    return Start(task, coverage, Follows(warp, update_mask, held, weight, changes))
 
 
 def _fresh(stylizer: Stylizer, content: torch.Tensor, state: ShotState, warp: Warp) -> torch.Tensor:
@@ -97,11 +102,13 @@ def _fresh(stylizer: Stylizer, content: torch.Tensor, state: ShotState, warp: Wa
     return stylizer.start(stylizer.first_init, content)
 
 
-def _priors(settings: Settings, content: torch.Tensor, state: ShotState, temporal: TemporalPrior) -> tuple[Prior, ...]:
-    """Held to the start, and to the mean colours of the shot's first frame."""
-    if settings.no_anchor:
+def _priors(
+    settings: Settings, content: torch.Tensor, colours: ColourAnchor | None, temporal: TemporalPrior
+) -> tuple[Prior, ...]:
+    """Held to the start, and to the mean colours of the shot's first frame, where they are wanted still."""
+    if settings.no_anchor or colours is None:
         return (temporal,)
-    return temporal, ColourPrior(trust.TEMPORAL_WEIGHT, *state.colours.between(content))
+    return temporal, ColourPrior(trust.TEMPORAL_WEIGHT, *colours.between(content))
 
 
 def temporal_weight(settings: Settings) -> float:

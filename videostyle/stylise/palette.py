@@ -35,6 +35,11 @@ class ColourMap:
     matrix: torch.Tensor
     offset: torch.Tensor
 
+    @property
+    def key(self) -> tuple[float, ...]:
+        """Equal for equal maps."""
+        return tuple(torch.cat((self.matrix, self.offset), 1).flatten().tolist())
+
     def __call__(self, pictures: torch.Tensor) -> torch.Tensor:
         """``pictures`` (N, 3, H, W) in [0, 1] in their new colours, in [0, 1]."""
         matrix, offset = self.matrix.to(pictures), self.offset.to(pictures)

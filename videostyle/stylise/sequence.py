@@ -93,7 +93,8 @@ class EveryFrame:
     ) -> tuple[StylisedFrame, ShotState]:
         """One frame. ``fresh``: started as if it were the first of its shot."""
         began = time.perf_counter()
-        stylizer, state, report = self.stylizer, position.state, self._reporter(position.index)
+        state, report = position.state, self._reporter(position.index)
+        stylizer = self.stylizer.at(frame, None if state is None else state.palette)
         contents = stylizer.in_octaves(frame.pixels.to(stylizer.machine.device))
         content = contents[0]
         start = (
@@ -114,7 +115,7 @@ class EveryFrame:
         else:
             finer = follow(stylizer, contents, image.pixels, state.stylised, state.finer, start.follows)
         finishing = time.perf_counter() - painted if finer else 0.0
-        pixels = finer[-1].stylised if finer else image.pixels
+        pixels = stylizer.wanted.finished(finer[-1].stylised if finer else image.pixels, contents[-1])
         loss = image.losses.without_priors.item()
         stylised = StylisedFrame(
             pixels=pixels,
@@ -145,20 +146,22 @@ def next_state(
     start: Start,
     state: ShotState | None,
 ) -> ShotState:
-    """What a finished frame leaves to the next one. A shot's first frame sets its target, its anchor and colours."""
-    if state is None:
-        style = stylizer.style_target(content).anchored_at(stylizer.extractor, image.snapshot, ANCHOR_GAIN)
+    """What a finished frame leaves to the next one. A shot's first frame sets its target, its anchors and colours, and
+    so does one that something else is wanted of than of the frame before."""
+    if state is None or stylizer.look != state.look:
+        styles = stylizer.optimiser(content).anchored(image.snapshot, ANCHOR_GAIN)
         target = LossTarget.of(image, stylizer.target_evaluations(content))
         colours, gain = ColourAnchor.of(image.pixels, content), 1.0
     else:
-        style, target, colours = state.style, state.target.aged(), state.colours
+        styles, target, colours = state.styles, state.target.aged(), state.colours
         gain = next_temporal_gain(stylizer.settings, state, image)
     coverage, update_mask = start.coverage, start.task.update_mask
     if coverage is None or update_mask is None:
         coverage = Coverage.complete(content)
     else:
         coverage = coverage.updated(content, update_mask, image.evaluations)
-    return ShotState(content, image.pixels, history, coverage, target, style, colours, gain)
+    shot = ShotState(content, image.pixels, history, coverage, target, styles, colours, gain)
+    return replace(shot, look=stylizer.look, palette=stylizer.source_palette)
 
 
 def stylise_independently(

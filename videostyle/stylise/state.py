@@ -9,6 +9,7 @@ from videostyle.losses.gram import SecondOrder
 from videostyle.losses.style import StyleTarget
 from videostyle.optimise.lbfgs import History
 from videostyle.optimise.stopping import LossTarget
+from videostyle.stylise.palette import Moments
 from videostyle.temporal.colour import ColourAnchor
 from videostyle.temporal.coverage import Coverage
 
@@ -17,13 +18,13 @@ from videostyle.temporal.coverage import Coverage
 class FinerState:
     """What an octave finer than the one that frames are painted at leaves to the next one of its shot.
 
-    ``stylised``: (1, 3, H, W) in [0, 1]. ``history``: the newest of the optimiser's curvature pairs. ``style``:
-    anchored at the shot's first frame.
+    ``stylised``: (1, 3, H, W) in [0, 1]. ``history``: the newest of the optimiser's curvature pairs. ``styles``: of
+    each area, anchored at the shot's first frame.
     """
 
     stylised: torch.Tensor
     history: History | None
-    style: StyleTarget
+    styles: tuple[StyleTarget, ...]
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,11 @@ class ShotState:
     """What one frame leaves to the next one of its shot; nothing of it crosses a cut.
 
     ``source`` and ``stylised``: (1, 3, H, W) float32 in [0, 1]. ``history``: the optimiser's curvature pairs.
-    ``coverage``: what is known of every pixel. ``target``: the loss that the shot's frames are taken to. ``style``: the
-    style, anchored at the shot's first frame. ``colours``: that frame's mean colours. ``temporal_gain``: in (0, 1], how
-    firmly moving pixels are held to the frame before. ``finer``: the octaves above the one that the others are of.
+    ``coverage``: what is known of every pixel. ``target``: the loss that the shot's frames are taken to. ``styles``: of
+    each area, anchored at the shot's first frame. ``colours``: that frame's mean colours. ``temporal_gain``: in (0, 1],
+    how firmly moving pixels are held to the frame before. ``finer``: the octaves above the one that the others are of.
+    ``look``: what was wanted of the frame, in short; where it changes, anchors and colours move along. ``palette``: the
+    source's colours at the beginning of the shot, where the picture has them.
     """
 
     source: torch.Tensor
@@ -41,10 +44,12 @@ class ShotState:
     history: History | None
     coverage: Coverage
     target: LossTarget
-    style: StyleTarget
+    styles: tuple[StyleTarget, ...]
     colours: ColourAnchor
     temporal_gain: float
     finer: tuple[FinerState, ...] = ()
+    look: str = ""
+    palette: Moments | None = None
 
 
 @dataclass(frozen=True)
@@ -66,5 +71,5 @@ class SequenceState:
 # The classes that a SequenceState is made of, for whoever stores it.
 SEQUENCE_STATE_TYPES = (
     *(SequenceState, ShotState, FinerState, LossTarget, History),
-    *(Coverage, StyleTarget, SecondOrder, ColourAnchor),
+    *(Coverage, StyleTarget, SecondOrder, ColourAnchor, Moments),
 )

@@ -1,19 +1,22 @@
 """Everything that is made before the first frame: network, device, precision, style; optimises frame after frame."""
 
+import copy
 import math
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from dataclasses import replace
 
 import torch
 
 from videostyle.device import choose_machine
 from videostyle.errors import UsageError
+from videostyle.frames import Frame
 from videostyle.losses.objective import Losses
 from videostyle.losses.style import StyleTarget
 from videostyle.networks.backbone import Backbone, layer_stride
 from videostyle.networks.download import DownloadProgress
 from videostyle.networks.feature_extractor import FeatureExtractor
 from videostyle.networks.style_network_file import TrainedNetwork
+from videostyle.optimise.cuda_graph import CudaGraphs
 from videostyle.optimise.frame_task import FrameTask
 from videostyle.optimise.image_optimiser import ImageOptimiser, OnEvaluation, loss_weights
 from videostyle.optimise.lbfgs import History
@@ -21,11 +24,14 @@ from videostyle.optimise.octaves import halved, with_large_forms
 from videostyle.optimise.outcome import OptimisedImage
 from videostyle.settings import AUTO, NAMED_STARTS, Settings
 from videostyle.stylise.choose_network import choose_backbone, finer_backbone, load_chosen
+from videostyle.stylise.direction import Area, Direction, Moment
 from videostyle.stylise.memory import pixels_at_once
 from videostyle.stylise.network_painter import NetworkPainter
-from videostyle.stylise.palette import Moments, colour_map
-from videostyle.stylise.start_images import fit_style, noise, resized
+from videostyle.stylise.palette import Moments
+from videostyle.stylise.start_images import noise, resized
 from videostyle.stylise.style_images import StyleImage, as_style
+from videostyle.stylise.style_targets import StyleTargets
+from videostyle.stylise.wanted import Wanted
 
 # Share of the backbone's target evaluations that reach the same loss from the network's painting.
 NETWORK_SHARE = 2 / 3
@@ -45,6 +51,7 @@ class Stylizer:
     """Network, device, precision and style, made once; optimises pictures of any size, style targets once per size.
 
     ``style``: one picture (1, 3, H, W) float32 RGB in [0, 1] at any size, or several `StyleImage`s to be blended.
+    ``direction``: what is wanted of each frame, where that is not one style with the same settings everywhere.
     ``backbone``: instead of the settings' networks. ``starts``: pictures that ``settings.init`` or
     ``settings.first_init`` name, by that name. Raises UsageError, WeightsError or DeviceError.
     """
@@ -54,21 +61,54 @@ class Stylizer:
         style: torch.Tensor | Sequence[StyleImage],
         settings: Settings | None = None,
         *,
+        direction: Direction | None = None,
         backbone: Backbone | None = None,
         starts: Mapping[str, torch.Tensor] | None = None,
         on_download: DownloadProgress | None = None,
     ) -> None:
         self.settings = settings or Settings()
         self.style, self.starts = as_style(style), dict(starts or {})
+        self.direction = direction
         self.machine = choose_machine(self.settings)
         self.choice = "given" if backbone else choose_backbone(self.settings, self.machine)[1]
         self.backbone = backbone or load_chosen(self.settings, self.machine, on_download)
         self.finer_backbone = backbone or finer_backbone(self.backbone, self.settings)
         self.weights = loss_weights(self.settings)
-        self.extractor = self._extractor(self.backbone, self.settings)
+        self.extractor = self._extractor(self.backbone, self.settings.style_layers)
+        self.finer_extractor = self._extractor(self.finer_backbone, self._finer_layers)
         self._painter: NetworkPainter | None = None
         self._most_pixels = 0
+        self._targets = StyleTargets()
+        self.wanted = Wanted(Moment(self.settings, (Area(self.style),)), self._targets)
         self._optimisers: dict[tuple[int, int, bool], ImageOptimiser] = {}
+        self._graphs: dict[tuple[int, int, bool], CudaGraphs | None] = {}
+
+    def at(self, frame: Frame, palette: Moments | None = None) -> "Stylizer":
+        """What paints this frame: this stylizer, or one for what the direction wants at its moment.
+
+        ``palette``: the source's colours at the beginning of the shot; None: the frame is its first. Networks,
+        statistics and recordings are shared.
+        """
+        if self.direction is None:
+            return self
+        moment, made = self.direction(frame), copy.copy(self)
+        if moment.colours.of_source:
+            own = palette or Moments.of([frame.pixels], [1.0])
+            moment = replace(moment, colours=replace(moment.colours, palette=own))
+        made.settings, made.weights = moment.settings, loss_weights(moment.settings)
+        made.wanted, made._optimisers = Wanted(moment, self._targets), {}
+        return made
+
+    @property
+    def look(self) -> str:
+        """Equal for frames that are painted alike."""
+        return self.wanted.moment.look
+
+    @property
+    def source_palette(self) -> Moments | None:
+        """The source's colours at the beginning of the shot, where the picture has them."""
+        colours = self.wanted.moment.colours
+        return colours.palette if colours.of_source else None
 
     @property
     def networks(self) -> tuple[Backbone, ...]:
@@ -78,7 +118,7 @@ class Stylizer:
     def passes(self, height: int, width: int) -> list[tuple[FeatureExtractor, int]]:
         """What a frame of this size goes through, and with how many of its pixels: what paints it, what finishes it."""
         finer, pixels = self.finer_octaves(height, width), height * width
-        return [(self.extractor, pixels // 4**finer), *([(self._of_finer[0], pixels)] if finer else [])]
+        return [(self.extractor, pixels // 4**finer), *([(self.finer_extractor, pixels)] if finer else [])]
 
     def tiles(self, height: int, width: int) -> int:
         """In how many tiles frames of this size go through the network, by the memory that there is.
@@ -86,7 +126,7 @@ class Stylizer:
         Smaller pictures that are painted beside them go through it in tiles of the same size.
         """
         pixels = self._most_pixels = max(self._most_pixels, height * width)
-        for extractor in (self.extractor, self._of_finer[0]):
+        for extractor in (self.extractor, self.finer_extractor):
             extractor.tile_pixels = pixels_at_once(self.settings, extractor, pixels)
         extractor, _ = self.passes(height, width)[-1]
         return len(extractor.tiles((height, width)))
@@ -131,7 +171,7 @@ class Stylizer:
 
     def style_target(self, content: torch.Tensor) -> StyleTarget:
         """The style's statistics for pictures of this size."""
-        return self.optimiser(content).style
+        return self.optimiser(content).areas[0].target
 
     def finer_octaves(self, height: int, width: int) -> int:
         """How many octaves of a picture of this size are finished from the one that it is painted at."""
@@ -163,31 +203,37 @@ class Stylizer:
                 )
             self.tiles(height, width)
             extractor, settings = self._of_finer if finer else (self.extractor, self.settings)
-            pictures = self._style_pictures(max(height, width), enlarge=not finer)
-            target = self._target(extractor, settings.style_layers, pictures)
-            self._optimisers[height, width, finer] = ImageOptimiser(extractor, target, settings)
+            layers = settings.style_layers
+            areas = self.wanted.style_areas(extractor, layers, height, width, enlarge=not finer)
+            made = ImageOptimiser(extractor, areas, settings, self._graphs.get((height, width, finer)))
+            self._optimisers[height, width, finer], self._graphs[height, width, finer] = made, made.graphs
             while len(self._optimisers) > KEPT_SIZES:
-                del self._optimisers[next(iter(self._optimisers))]
+                oldest = next(iter(self._optimisers))
+                del self._optimisers[oldest], self._graphs[oldest]
         return self._optimisers[height, width, finer]
 
-    def _extractor(self, backbone: Backbone, settings: Settings) -> FeatureExtractor:
+    def _extractor(self, backbone: Backbone, style_layers: tuple[str, ...]) -> FeatureExtractor:
         return FeatureExtractor(
             backbone,
-            loss_weights(settings).layers,
-            pooling=settings.pooling,
+            tuple(dict.fromkeys((*self.settings.content_layers, *style_layers))),
+            pooling=self.settings.pooling,
             device=self.machine.device,
             dtype=self.machine.dtype,
         )
 
-    @cached_property
+    @property
+    def _finer_layers(self) -> tuple[str, ...]:
+        """All style layers but the deepest."""
+        layers = sorted(self.settings.style_layers, key=layer_stride)
+        return tuple(layers[:-1] or layers)
+
+    @property
     def _of_finer(self) -> tuple[FeatureExtractor, Settings]:
         """What finer octaves are judged with: every layer that is left keeps its weight."""
-        own, layers = self.settings, sorted(self.settings.style_layers, key=layer_stride)
-        left = tuple(layers[:-1] or layers)
-        beta = own.style_weight * len(left) / max(1, len(layers))
-        alpha = own.content_weight * FINER_CONTENT
-        settings = own.replace(style_layers=left, style_weight=beta, content_weight=alpha)
-        return self._extractor(self.finer_backbone, settings), settings
+        own, left = self.settings, self._finer_layers
+        beta = own.style_weight * len(left) / max(1, len(own.style_layers))
+        settings = own.replace(style_layers=left, style_weight=beta, content_weight=own.content_weight * FINER_CONTENT)
+        return self.finer_extractor, settings
 
     def start(self, name: str, content: torch.Tensor, position: int = 0) -> torch.Tensor:
         """The start called ``name``: content, palette (the content in the style's colours), noise (another for every
@@ -195,7 +241,7 @@ class Stylizer:
         if name == "content":
             return content
         if name == "palette":
-            return colour_map(Moments.of([content], [1.0]), self.colours)(content)
+            return self.wanted.in_palette(content)
         if name == "network":
             return self.network_painter.paint(content)
         if name == "noise":
@@ -218,10 +264,10 @@ class Stylizer:
         painted, _ = self.optimise(small, FrameTask("coarse", begun, max_evaluations=COARSE_EVALUATIONS))
         return with_large_forms(start, painted.pixels.to(start.device))
 
-    @cached_property
+    @property
     def colours(self) -> Moments:
         """The style's."""
-        return Moments.of([image.picture for image in self.style], [image.weight for image in self.style])
+        return self.wanted.colours_of(self.wanted.areas[0])
 
     def octaves(self, height: int, width: int) -> int:
         """At how many octaves a picture of this size is painted from nothing, the coarsest first."""
@@ -229,23 +275,10 @@ class Stylizer:
             return 1
         longest, shortest = max(height, width), min(height, width)
         wanted = self.settings.octaves or 1 + max(0, round(math.log2(longest / COARSEST_OCTAVE)))
-        sides = [min(picture.shape[2:]) for picture in self._style_pictures(longest)]
-        return max(1, min(wanted, 1 + math.floor(math.log2(min(shortest, *sides) / self.extractor.smallest_side))))
+        smallest = self.extractor.smallest_side
+        side = min(shortest, self.wanted.smallest_side(longest, smallest))
+        return max(1, min(wanted, 1 + math.floor(math.log2(side / smallest))))
 
     def style_target_at(self, longest: float) -> StyleTarget:
         """The style's statistics for pictures whose longer side has ``longest`` pixels."""
-        return self._target(self.extractor, self.weights.style_layers, self._style_pictures(longest))
-
-    def _target(
-        self, extractor: FeatureExtractor, layers: tuple[str, ...], pictures: list[torch.Tensor]
-    ) -> StyleTarget:
-        targets = [StyleTarget(extractor, picture, layers) for picture in pictures]
-        return StyleTarget.blend(targets, [image.weight for image in self.style])
-
-    def _style_pictures(self, longest: float, enlarge: bool = True) -> list[torch.Tensor]:
-        """The style's pictures at the size that strokes have in pictures of this size; ``enlarge``: or their own."""
-        longest, smallest = longest * self.settings.style_scale, self.extractor.smallest_side
-        wanted = [longest * image.scale for image in self.style]
-        if not enlarge:
-            wanted = [min(size, max(image.picture.shape[2:])) for size, image in zip(wanted, self.style, strict=True)]
-        return [fit_style(image.picture, size, smallest) for size, image in zip(wanted, self.style, strict=True)]
+        return self.wanted.target(self.wanted.areas[0], self.extractor, self.weights.style_layers, longest)

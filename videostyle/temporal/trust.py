@@ -28,13 +28,14 @@ def with_photometric_confidence(warp: Warp, content: torch.Tensor, source: torch
     return Warp(warp.flow, warp.visible * alike, warp.visible * (VISIBILITY_MARGIN * alike).clamp_max(1))
 
 
-def temporal_mask(warp: Warp, coverage: Coverage, temporal_gain: float) -> torch.Tensor:
+def temporal_mask(warp: Warp, coverage: Coverage, temporal_gain: float, *, moves: bool = False) -> torch.Tensor:
     """The temporal loss's mask, (1, 1, H, W) in [0, 1].
 
     Less where the flow cannot be trusted, where paint is missing, and where the pixel moves: HELD_MOVING times
-    ``temporal_gain`` there.
+    ``temporal_gain`` there. ``moves``: hold still pixels no more firmly than that.
     """
-    return warp.comparable * (1 - coverage.unfinished) * warp.static.clamp_min(HELD_MOVING * temporal_gain)
+    firm = 0 * warp.static if moves else warp.static
+    return warp.comparable * (1 - coverage.unfinished) * firm.clamp_min(HELD_MOVING * temporal_gain)
 
 
 def temporal_weight(coherence: float) -> float:
