@@ -258,7 +258,7 @@ def test_a_loosely_held_frame_is_held_less_where_it_moves_and_to_no_anchor(backb
         masks.append(prior.mask)
         styles.append(p.tasks[1].styles)
     assert masks[0].max() > 0 and torch.allclose(masks[1], masks[0] * LOOSE_GAIN)
-    assert [style and style.anchor_gain for style in styles] == [ANCHOR_GAIN, None]
+    assert [found and found[0].anchor_gain for found in styles] == [ANCHOR_GAIN, None]
 
 
 def test_frames_that_cannot_get_to_their_goal_are_held_less_until_they_can(backbone: Backbone) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videostyle.cli.console import Console
+from videostyle.cli.looks import asked_looks
 from videostyle.cli.options import given_settings
 from videostyle.cli.signals import Interrupts
 from videostyle.errors import MediaError, UsageError
@@ -17,6 +18,7 @@ from videostyle.settings import LiveSettings, MediaSettings, RunSettings, Settin
 
 if TYPE_CHECKING:
     from videostyle.pipeline.progress import Progress
+    from videostyle.settings.look import Look
 
 
 def video(arguments: argparse.Namespace) -> int:
@@ -29,16 +31,15 @@ def video(arguments: argparse.Namespace) -> int:
         _only_one(arguments, "--passthrough")
         settings, media = given_settings(arguments, Settings), given_settings(arguments, MediaSettings)
         return _run(console, "copy", arguments.clips[0], "copy", arguments.output, settings, media)
-    if not arguments.styles:
-        raise UsageError("no style was given; name a picture with --style IMG")
-    settings = console.introduce(given_settings(arguments, Settings))
+    looks, settings = asked_looks(arguments, arguments.styles)
+    settings = console.introduce(settings)
     if arguments.preview is not None:
-        return _preview(arguments, settings, console)
+        return _preview(arguments, looks, settings, console)
     media, run_settings = given_settings(arguments, MediaSettings), given_settings(arguments, RunSettings)
-    if len(arguments.clips) * len(arguments.styles) > 1:
-        return _videos(arguments, settings, media, run_settings, console)
-    (clip,), (style,) = arguments.clips, arguments.styles
-    return _run(console, "video", clip, style, arguments.output, settings, media, run_settings, arguments.record)
+    if len(arguments.clips) * len(looks) > 1:
+        return _videos(arguments, looks, settings, media, run_settings, console)
+    (clip,), (look,) = arguments.clips, looks
+    return _run(console, "video", clip, look, arguments.output, settings, media, run_settings, arguments.record)
 
 
 def _run(console: Console, *asked: Any) -> int:
@@ -53,7 +54,12 @@ def _run(console: Console, *asked: Any) -> int:
 
 
 def _videos(
-    arguments: argparse.Namespace, settings: Settings, media: MediaSettings, run: RunSettings, console: Console
+    arguments: argparse.Namespace,
+    looks: list["Look"],
+    settings: Settings,
+    media: MediaSettings,
+    run: RunSettings,
+    console: Console,
 ) -> int:
     """Every clip in every style; 1 if one of them failed."""
     from videostyle.pipeline import batch
@@ -62,7 +68,7 @@ def _videos(
     if arguments.record is not None:
         raise UsageError("--record is for one clip in one style; leave it out")
     folder = Path(arguments.output or ".")
-    requests = batch.requests_of(arguments.clips, arguments.styles, folder, settings, media, run)
+    requests = batch.requests_of(arguments.clips, looks, folder, settings, media, run)
     found: list[batch.BatchItemResult] = []
     try:
         for request in requests:
@@ -109,14 +115,15 @@ def webcam(arguments: argparse.Namespace) -> int:
         if not cameras:
             print("no camera was found; anything that FFmpeg reads can be named with --device-spec")
         return 0
-    if arguments.seconds is None or arguments.style is None:
+    if arguments.seconds is None:
         raise UsageError("webcam needs --seconds N and --style IMG, or --list")
     console = Console(arguments.quiet, arguments.progress)
-    settings = console.introduce(given_settings(arguments, Settings))
+    (look,), settings = asked_looks(arguments, [arguments.style] if arguments.style else [])
+    settings = console.introduce(settings)
     with _painting(console) as callbacks:
         result = webcam.stylise_webcam(
-            arguments.style,
-            arguments.output or default_output("webcam", arguments.style, ".mp4"),
+            look,
+            arguments.output or default_output("webcam", look, ".mp4"),
             arguments.seconds,
             settings,
             given_settings(arguments, MediaSettings),
@@ -132,23 +139,34 @@ def webcam(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _preview(arguments: argparse.Namespace, settings: Settings, console: Console) -> int:
+def _preview(arguments: argparse.Namespace, looks: list["Look"], settings: Settings, console: Console) -> int:
     from videostyle.pipeline.picture import preview_video
 
     _only_one(arguments, "--preview")
     media = given_settings(arguments, MediaSettings)
-    (clip,), (style,), at = arguments.clips, arguments.styles, arguments.preview
+    (clip,), (look,), at = arguments.clips, looks, arguments.preview
     with console.callbacks() as callbacks:
-        console.preview(preview_video(clip, style, arguments.output, settings, media, at_seconds=at, **callbacks))
+        console.preview(preview_video(clip, look, arguments.output, settings, media, at_seconds=at, **callbacks))
     return 0
 
 
 def image(arguments: argparse.Namespace) -> int:
     """Stylise a single picture."""
     console = Console(arguments.quiet)
-    settings, media = console.introduce(given_settings(arguments, Settings)), given_settings(arguments, MediaSettings)
-    photo, style, output = arguments.photo, arguments.style, arguments.output
-    return _run(console, "image", photo, style, output, settings, media, RunSettings(), arguments.record)
+    (look,), settings = asked_looks(arguments, [arguments.style] if arguments.style else [])
+    settings, media = console.introduce(settings), given_settings(arguments, MediaSettings)
+    photo, output = arguments.photo, arguments.output
+    return _run(console, "image", photo, look, output, settings, media, RunSettings(), arguments.record)
+
+
+def look(arguments: argparse.Namespace) -> int:
+    """Print how an output was painted, as a look file: for --look, to be changed and used again."""
+    from videostyle.pipeline.look_record import look_as_recorded
+    from videostyle.settings.look_file import as_toml, to_plain
+
+    found, settings, _ = look_as_recorded(Path(arguments.output))
+    print(as_toml(settings | to_plain(found)), end="")
+    return 0
 
 
 def experiments(arguments: argparse.Namespace) -> int:

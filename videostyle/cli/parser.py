@@ -6,6 +6,7 @@ from dataclasses import fields
 from typing import NoReturn
 
 from videostyle.cli import commands
+from videostyle.cli.looks import add_look
 from videostyle.cli.options import add_settings, number, whole_number
 from videostyle.errors import UsageError
 from videostyle.settings import LEARNED, LiveSettings, MediaSettings, RunSettings, Settings, TrainSettings
@@ -40,6 +41,7 @@ def _add_video(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("clips", metavar="CLIP", nargs="+", help="any video that FFmpeg reads; several are allowed")
     shown = "picture that gives the style; repeat the option for several styles"
     parser.add_argument("--style", dest="styles", action="append", default=[], metavar="IMG", help=shown)
+    add_look(parser)
     kinds = "; .mp4, .mov, .mkv, .webm, .gif, or a folder of PNGs with / at the end"
     _add_output(parser, "CLIP-STYLE.mp4", f"{kinds}; for several clips or styles: the folder for all of them")
     _add_progress(parser)
@@ -56,6 +58,7 @@ def _add_webcam(parser: argparse.ArgumentParser) -> None:
     shown = "length of the recording in seconds; Ctrl-C ends it earlier"
     parser.add_argument("--seconds", type=number("--seconds"), metavar="N", help=shown)
     parser.add_argument("--style", metavar="IMG", help="picture that gives the style")
+    add_look(parser)
     parser.add_argument("--device-spec", metavar="FORMAT:DEVICE", help="camera to record from (default: the first one)")
     parser.add_argument("--microphone", metavar="FORMAT:DEVICE", help="record sound too, e.g. from pulse:default")
     _add_output(parser, "webcam-STYLE.mp4", "; the recording is kept beside it as webcam-STYLE-recording.mkv")
@@ -66,10 +69,15 @@ def _add_webcam(parser: argparse.ArgumentParser) -> None:
 
 def _add_image(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("photo", metavar="PHOTO", help="picture to stylise")
-    parser.add_argument("--style", metavar="IMG", required=True, help="picture that gives the style")
+    parser.add_argument("--style", metavar="IMG", help="picture that gives the style")
+    add_look(parser)
     _add_output(parser, "PHOTO-STYLE.png", "; .png, .jpg, .webp or .tif")
     add_settings(parser, Settings, MediaSettings, without=VIDEO_ONLY)
     parser.usage = "%(prog)s PHOTO --style IMG [options]"
+
+
+def _add_look_of(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("output", metavar="OUTPUT", help="output of videostyle, or its --record")
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
@@ -182,6 +190,7 @@ def _add_progress(parser: argparse.ArgumentParser) -> None:
 COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None] | None]] = {
     "video": ("stylise a clip", _add_video),
     "image": ("stylise a picture", _add_image),
+    "look": ("print how an output was painted", _add_look_of),
     "webcam": ("record from a camera and stylise the recording", _add_webcam),
     "live": ("paint what a camera sees, while it happens", _add_live),
     "train": ("train a network that paints in the style of a picture", _add_train),

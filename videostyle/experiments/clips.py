@@ -10,10 +10,9 @@ import torch
 from videostyle.experiments.questions import power
 from videostyle.experiments.runner import Runner
 from videostyle.experiments.sheet import Panel, Row, Sheet
-from videostyle.files import write_json
+from videostyle.files import fingerprint, write_json
 from videostyle.media.decode import Decoder, output_size
 from videostyle.media.probe import probe
-from videostyle.pipeline.run_record import fingerprint
 from videostyle.pipeline.video import copy_video, stylise_video
 from videostyle.samples import sample
 from videostyle.settings import MediaSettings, Settings

@@ -63,8 +63,7 @@ class RegionStyleLoss(LayerLoss):
             held, back = self.held(found)
             minimised = loss + (self.anchor_gain - 1) * held
             slope = slope.plus(back, self.anchor_gain - 1)
-        loss, minimised = self.share * loss[0], self.share * minimised[0]
-        return LayerValue(loss, minimised, partial(self._add_gradient, slope, collected.kept))
+        return LayerValue(self.share * loss, self.share * minimised, partial(self._add_gradient, slope, collected.kept))
 
     def _weighted(self, flat: torch.Tensor, tile: Tile) -> tuple[torch.Tensor, torch.Tensor]:
         """(weights (n, 1) of the region's positions in the core of ``tile``, their features (n, C) times them)."""

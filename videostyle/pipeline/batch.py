@@ -10,6 +10,7 @@ from videostyle.errors import StoppedError, UsageError, VideoStyleError
 from videostyle.pipeline.request import Callbacks, Request, Result, default_output
 from videostyle.pipeline.run import run
 from videostyle.settings import MediaSettings, RunSettings, Settings
+from videostyle.settings.look import Look, as_look
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class BatchItemResult:
 
 def requests_of(
     clips: Sequence[str],
-    styles: Sequence[str],
+    styles: Sequence[str | Path | Look],
     folder: Path,
     settings: Settings,
     media: MediaSettings,
@@ -39,7 +40,8 @@ def requests_of(
         request = Request("video", clip, style, output, settings, media, run_settings)
         other = taken.setdefault(output, request)
         if other is not request:
-            both = f"{other.source} with {other.style} and {clip} with {style}"
+            named = as_look(other.style).label, as_look(style).label
+            both = f"{other.source} with {named[0]} and {clip} with {named[1]}"
             raise UsageError(f"{both} would both become {output}; rename one of them")
     try:
         folder.mkdir(parents=True, exist_ok=True)

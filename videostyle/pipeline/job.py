@@ -1,6 +1,6 @@
 """A checked request: the clip as probing found it, the output's format, the frames' size."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -14,12 +14,13 @@ from videostyle.media.encode import check_output, check_space
 from videostyle.media.formats import OutputFormat
 from videostyle.media.probe import probe
 from videostyle.media.still import read_picture
+from videostyle.pipeline.look import LookDirection
 from videostyle.pipeline.request import Callbacks, Request
 from videostyle.pipeline.train import network_for, worth_training
 from videostyle.settings import MediaSettings, Settings, TrainSettings
+from videostyle.settings.look import Look, as_look
 from videostyle.stylise.style_networks import NetworkKey, find_network, given_network
 from videostyle.stylise.stylizer import Stylizer
-from videostyle.temporal.cuts import cut_at, find_shots
 
 # The output's longer side by default, in pixels: on a CPU, on an accelerator.
 DEFAULT_SIZES, DRAFT_SIZES = (1280, 1920), (512, 960)
@@ -81,31 +82,39 @@ def _directory_bytes(job: Job, history: int) -> int:
     return max(0, frames - there) + 2 * 4 * picture * (2 * history + 4)
 
 
-def in_shots(frames: Iterator[Frame], media: MediaSettings) -> Iterator[Frame]:
-    """The frames with cuts marked: those found, those given, or none."""
-    if media.cuts is not None:
-        return cut_at(frames, media.cuts)
-    return frames if media.no_shots else find_shots(frames)
-
-
 def open_stylizer(
-    style: str | Path,
+    style: str | Path | Look,
     settings: Settings,
     size: tuple[int, int],
     callbacks: Callbacks | None = None,
-    clip: Path | None = None,
+    info: VideoInfo | None = None,
+    media: MediaSettings | None = None,
     frames: int | None = None,
 ) -> Stylizer:
-    """The stylizer for a style picture, with the start pictures and the network that the settings name.
+    """The stylizer for a style picture or a look, with the start pictures and the network that the settings name.
 
-    ``size``: (width, height) of the frames. A network that the settings ask for is trained where there is none, on
-    ``clip`` too; one that they allow is trained where so many ``frames`` are worth it (`worth_training`).
+    ``info``: the clip, None for a picture. ``size``: (width, height) of the frames. A network that the settings ask for
+    is trained where there is none, on the clip too; one that they allow is trained where so many ``frames`` are worth
+    it (`worth_training`).
     """
-    callbacks = callbacks or Callbacks()
-    picture = read_picture(style)
+    callbacks, look = callbacks or Callbacks(), as_look(style)
+    if not look.has_network and settings.uses_network:
+        raise UsageError(
+            "a style's network (--quality, --network) paints one style everywhere in its own colours; leave it out, or "
+            "regions, colours and what changes over time"
+        )
+    direction = LookDirection(look, settings, info, media or MediaSettings(), size)
     starts = {name: read_picture(name) for name in settings.start_pictures}
-    stylizer = Stylizer(picture, settings, starts=starts, on_download=callbacks.on_download)
-    clips = () if clip is None else (clip,)
+    stylizer = Stylizer(
+        direction.styles[0].at(0.0),
+        settings,
+        direction=None if look.has_network else direction,
+        starts=starts,
+        on_download=callbacks.on_download,
+    )
+    if not look.has_network:
+        return stylizer
+    clips = () if info is None else (info.path,)
     learned = min(max(size), TrainSettings.size)  # larger frames are painted in octaves
     if settings.network is not None:
         stylizer.use_network(given_network(settings.network, stylizer.style))

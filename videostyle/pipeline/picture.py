@@ -17,6 +17,7 @@ from videostyle.pipeline.job import check_record, default_size, expected_frames,
 from videostyle.pipeline.progress import Reporter
 from videostyle.pipeline.request import Callbacks, Request, Result, default_output
 from videostyle.settings import MediaSettings, Settings
+from videostyle.settings.look import Look, as_look
 from videostyle.stylise.choose_maker import frame_maker_of
 
 PREVIEW_FRAMES = 4  # the first one is kept; the others give the cost of a frame in mid-shot
@@ -37,7 +38,7 @@ class Preview:
 
 def stylise_image(
     photo: str | Path,
-    style: str | Path,
+    style: str | Path | Look,
     output: str | Path | None = None,
     settings: Settings | None = None,
     media: MediaSettings | None = None,
@@ -45,7 +46,8 @@ def stylise_image(
     record_to: str | Path | None = None,
     **callbacks: Any,
 ) -> Result:
-    """Write the picture ``photo`` in the style of the picture ``style``, by default as ``PHOTO-STYLE.png``."""
+    """Write the picture ``photo`` in the style of the picture ``style``, or as a look says at time 0, by default as
+    ``PHOTO-STYLE.png``."""
     asked = settings or Settings(), media or MediaSettings()
     return run_image(Request("image", photo, style, output, *asked, record_to=record_to), Callbacks(**callbacks))
 
@@ -57,7 +59,7 @@ def run_image(request: Request, callbacks: Callbacks) -> Result:
     began = time.perf_counter()
     content = read_picture(request.source, longest=media.size or default_size(settings))
     stylizer = open_stylizer(request.style, settings, (content.shape[3], content.shape[2]), callbacks)
-    heading = run_record.heading(stylizer, media, source=Path(request.source).name, style=Path(request.style).name)
+    heading = run_record.heading(stylizer, media, source=Path(request.source).name, look=as_look(request.style))
     report = Reporter("stylise", 1, callbacks.on_progress)
     (stylised,) = frame_maker_of(stylizer, on_evaluation=report.evaluation).frames([Frame(content)])
     report.frame(stylised)
@@ -73,7 +75,7 @@ def run_image(request: Request, callbacks: Callbacks) -> Result:
 
 def preview_video(
     clip: str | Path,
-    style: str | Path,
+    style: str | Path | Look,
     output: str | Path | None = None,
     settings: Settings | None = None,
     media: MediaSettings | None = None,
@@ -87,7 +89,7 @@ def preview_video(
     check_picture_output(output, overwrite=media.overwrite)
     info = probe(clip, media.stream)
     size = frame_size(info, OutputFormat.of("preview.mp4", media), settings)
-    stylizer = open_stylizer(style, settings, size, told, info.path, expected_frames(info, media))
+    stylizer = open_stylizer(style, settings, size, told, info, media, expected_frames(info, media))
     report = Reporter("stylise", PREVIEW_FRAMES, told.on_progress)
     with Decoder(info, size=size, start_seconds=at_seconds, threads=encoder_threads()) as decoder:
         frames = (frame for _, frame in zip(range(PREVIEW_FRAMES), decoder, strict=False))

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from videostyle.networks.download import DownloadProgress
 from videostyle.pipeline.progress import OnProgress
 from videostyle.settings import MediaSettings, RunSettings, Settings
+from videostyle.settings.look import Look, as_look
 
 Kind = Literal["video", "image", "copy"]  # copy: everything but the stylisation
 ENDINGS: dict[Kind, str] = {"video": ".mp4", "image": ".png", "copy": ".mp4"}
@@ -19,7 +20,7 @@ class Request:
 
     kind: Kind
     source: str | Path  # a clip or a picture
-    style: str | Path = "copy"  # a picture; unused by copy
+    style: str | Path | Look = "copy"  # a picture, or a look; unused by copy
     output: str | Path | None = None  # by default SOURCE-STYLE with the kind's ending, in the current folder
     settings: Settings = field(default_factory=Settings)
     media: MediaSettings = field(default_factory=MediaSettings)
@@ -54,6 +55,6 @@ class Result:
     redone: int = 0  # frames that an earlier run had finished and that had to be painted again
 
 
-def default_output(source: str | Path, style: str | Path, ending: str) -> Path:
+def default_output(source: str | Path, style: str | Path | Look, ending: str) -> Path:
     """``SOURCE-STYLE`` with this ending, in the current folder."""
-    return Path(f"{Path(source).stem}-{Path(style).stem}{ending}")
+    return Path(f"{Path(source).stem}-{as_look(style).label}{ending}")

@@ -1,6 +1,5 @@
 """The run record: how an output was made, as JSON beside it and inside its comment tag. File names only, no paths."""
 
-import hashlib
 import json
 import platform
 from collections.abc import Mapping, Sequence
@@ -12,14 +11,17 @@ from typing import Any
 import torch
 
 from videostyle.device import peak_memory_bytes
+from videostyle.files import fingerprint
 from videostyle.frames import StylisedFrame, VideoInfo
+from videostyle.pipeline.look_record import look_entry, look_provenance
 from videostyle.settings import MediaSettings, Settings
+from videostyle.settings.look import Look
 from videostyle.stylise.stylizer import Stylizer
 from videostyle.temporal.flow import OPENCV_VERSION
 from videostyle.version import __version__
 
 
-def heading(stylizer: Stylizer, media: MediaSettings, *, source: str, style: str) -> dict[str, Any]:
+def heading(stylizer: Stylizer, media: MediaSettings, *, source: str, look: Look) -> dict[str, Any]:
     """What is known before the first frame; this much also goes into the output's comment tag."""
     return {
         "settings": settings_without_paths(stylizer.settings),
@@ -30,7 +32,8 @@ def heading(stylizer: Stylizer, media: MediaSettings, *, source: str, style: str
         **style_network(stylizer),
         "device": {"name": stylizer.machine.name, "precision": stylizer.machine.precision},
         "source": {"file": source},
-        "style": {"file": style},
+        "style": {"file": Path(look.styles[0].picture).name},
+        "look": look_entry(look),
     }
 
 
@@ -39,7 +42,7 @@ def provenance(
     media: MediaSettings,
     *,
     source: Path,
-    style: Path,
+    look: Look,
     frames: Mapping[str, Any],
     decoder: Mapping[str, str],
 ) -> dict[str, dict[str, Any]]:
@@ -59,7 +62,8 @@ def provenance(
     where = {"device": machine.name, "tiles": tiles if tiles > 1 else None}  # the name has the number of threads
     return {
         "source": {"fingerprint": fingerprint(source)},
-        "style": {"fingerprint": fingerprint(style)},
+        "style": {"fingerprint": fingerprint(Path(look.styles[0].picture))},
+        "look": {} if look.is_plain else look_provenance(look),
         "setting": settings,
         "network": {"name": names, "sha256": sums, "precision": machine.precision} | style_network(stylizer),
         "cut": {name: getattr(media, name) for name in READING},
@@ -77,21 +81,6 @@ def style_network(stylizer: Stylizer) -> dict[str, Any]:
 # Settings of where the network comes from and runs: the network, the device and the tiles are compared instead
 NOT_IN_FRAMES = ("backbone", "weights", "network", "download", "device", "precision", "memory")
 READING = ("start_seconds", "duration_seconds", "stream", "no_shots", "cuts")  # what is read, where shots begin
-WHOLE_BYTES, PIECES, PIECE_BYTES = 64 << 20, 64, 1 << 20
-
-
-def fingerprint(path: Path) -> str:
-    """16 hex digits of a file's size and content; above 64 MiB, of 64 pieces spread evenly. Raises OSError."""
-    size = path.stat().st_size
-    digest = hashlib.sha256(str(size).encode())
-    with path.open("rb") as file:
-        if size <= WHOLE_BYTES:
-            digest.update(file.read())
-        else:
-            for piece in range(PIECES):
-                file.seek(piece * (size - PIECE_BYTES) // (PIECES - 1))
-                digest.update(file.read(PIECE_BYTES))
-    return digest.hexdigest()[:16]
 
 
 def settings_without_paths(settings: Settings) -> dict[str, Any]:
@@ -163,5 +152,5 @@ def seconds(value: Fraction | None) -> float | None:
 
 def comment(record: Mapping[str, Any]) -> str:
     """The record's heading as one line of JSON for a comment tag."""
-    kept = ("settings", "media", "backbone", "versions", "style")
+    kept = ("settings", "media", "backbone", "versions", "style", "look")
     return json.dumps({"videostyle": {key: record[key] for key in kept if key in record}}, separators=(",", ":"))

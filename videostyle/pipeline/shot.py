@@ -11,11 +11,12 @@ from videostyle.checkpoint.frame_store import FrameStore
 from videostyle.checkpoint.journal import Journal
 from videostyle.files import sync_folder
 from videostyle.frames import Frame, StylisedFrame
-from videostyle.pipeline.job import Job, in_shots, open_job, open_stylizer
+from videostyle.pipeline.job import Job, open_job, open_stylizer
 from videostyle.pipeline.prefetch import with_flow_ahead
 from videostyle.pipeline.request import Request
 from videostyle.pipeline.video import open_decoder, open_run_directory, store_frames
 from videostyle.stylise.choose_maker import frame_maker_of
+from videostyle.temporal.cuts import in_shots
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def stylise_shot(shot: Shot, request: Request, folder: Path) -> Path:
     settings = request.settings.with_quality()
     own = replace(request, output=part, settings=settings, run=request.run.replace(keep=True), record_to=None)
     job = open_job(own, history=request.settings.history_size)
-    stylizer = open_stylizer(request.style, settings, job.size, None, job.info.path, job.expected_frames)
+    stylizer = open_stylizer(request.style, settings, job.size, None, job.info, job.media, job.expected_frames)
     with open_run_directory(job, stylizer, own) as kept, open_decoder(job) as decoder:
         frames = _within(shot, iter(decoder))
         last = deque(itertools.islice(frames, len(kept.finished)), maxlen=1)  # for the flow from it

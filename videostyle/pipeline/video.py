@@ -19,23 +19,25 @@ from videostyle.media.decode import Decoder
 from videostyle.media.encode import Encoder, rehearse
 from videostyle.media.ffmpeg import find_ffmpeg
 from videostyle.pipeline import run_record
-from videostyle.pipeline.job import Job, in_shots, open_job, open_stylizer
+from videostyle.pipeline.job import Job, open_job, open_stylizer
 from videostyle.pipeline.memory_check import check_memory, enough_memory
 from videostyle.pipeline.prefetch import with_flow_ahead
 from videostyle.pipeline.progress import Reporter
 from videostyle.pipeline.request import Callbacks, Request, Result
 from videostyle.settings import MediaSettings, RunSettings, Settings
+from videostyle.settings.look import Look, as_look
 from videostyle.stylise.choose_maker import frame_maker_of
 from videostyle.stylise.frame_maker import FrameMaker
 from videostyle.stylise.state import SequenceState
 from videostyle.stylise.stylizer import Stylizer
+from videostyle.temporal.cuts import in_shots
 
 Frames = Generator[Frame, None, None]
 
 
 def stylise_video(
     clip: str | Path,
-    style: str | Path,
+    style: str | Path | Look,
     output: str | Path | None = None,
     settings: Settings | None = None,
     media: MediaSettings | None = None,
@@ -44,8 +46,9 @@ def stylise_video(
     record_to: str | Path | None = None,
     **callbacks: Any,
 ) -> Result:
-    """Write ``clip`` in the style of the picture ``style``: every frame, its time, its sound. See `run.run`.
+    """Write ``clip`` in the style of the picture ``style``, or as a look says: every frame, its time, its sound.
 
+    See `run.run`.
     ``output``: by default ``CLIP-STYLE.mp4`` in the current folder. ``callbacks``: the fields of `Callbacks`.
     """
     asked = settings or Settings(), media or MediaSettings(), run or RunSettings()
@@ -73,9 +76,10 @@ def run_video(request: Request, callbacks: Callbacks) -> Result:
     began = time.perf_counter()
     request = replace(request, settings=request.settings.with_quality())
     job = open_job(request, history=request.settings.history_size)
-    stylizer = open_stylizer(request.style, request.settings, job.size, callbacks, job.info.path, job.expected_frames)
+    known = job.info, job.media, job.expected_frames
+    stylizer = open_stylizer(request.style, request.settings, job.size, callbacks, *known)
     check_memory(stylizer, job.size)
-    heading = run_record.heading(stylizer, job.media, source=Path(request.source).name, style=Path(request.style).name)
+    heading = run_record.heading(stylizer, job.media, source=Path(request.source).name, look=as_look(request.style))
     with open_run_directory(job, stylizer, request) as kept:
         if request.run.partial:
             job = job.cut_after(kept.finished)
@@ -104,8 +108,8 @@ def run_video(request: Request, callbacks: Callbacks) -> Result:
 def open_run_directory(job: Job, stylizer: Stylizer, request: Request) -> RunDirectory[SequenceState]:
     """The directory beside the output, with the frames and the state that an earlier run left there."""
     frames, decoder = {"size": job.size, "depth": job.depth}, {"ffmpeg": find_ffmpeg().version}
-    source, style = job.info.path, Path(request.style)
-    provenance = run_record.provenance(stylizer, job.media, source=source, style=style, frames=frames, decoder=decoder)
+    source, look = job.info.path, as_look(request.style)
+    provenance = run_record.provenance(stylizer, job.media, source=source, look=look, frames=frames, decoder=decoder)
     states = StateKind(frame_maker_of(stylizer).state_types, stylizer.machine.device, SequenceState)
     return RunDirectory(job.output.path, provenance, request.run, states=states, size=job.size, depth=job.depth)
 

@@ -13,13 +13,14 @@ from videostyle.media.still import read_picture
 from videostyle.pipeline.request import Result
 from videostyle.pipeline.video import stylise_video
 from videostyle.settings import MediaSettings, RunSettings, Settings
+from videostyle.settings.look import Look, as_look
 
 __all__ = ["Camera", "list_cameras", "recording_name", "stylise_webcam"]
 MAX_SECONDS = 3600.0
 
 
 def stylise_webcam(
-    style: str | Path,
+    style: str | Path | Look,
     output: str | Path,
     seconds: float,
     settings: Settings | None = None,
@@ -41,7 +42,8 @@ def stylise_webcam(
     if not 0 < seconds <= MAX_SECONDS:
         raise UsageError(f"seconds is {seconds:g}; it must be above 0 and at most {MAX_SECONDS:g}")
     check_output(OutputFormat.of(output, media))
-    read_picture(style, longest=64)  # what is wrong with it is said before anyone poses
+    for picture in as_look(style).pictures:
+        read_picture(picture.picture, longest=64)  # what is wrong with it is said before anyone poses
     recording = recording_name(output)
     run = options.get("run")
     if directory_of(output).exists() and not (isinstance(run, RunSettings) and run.restart):

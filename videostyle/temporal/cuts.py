@@ -16,6 +16,7 @@ import torch.nn.functional as F
 
 from videostyle.errors import MissingLibraryError
 from videostyle.frames import Frame, to_array
+from videostyle.settings import MediaSettings
 
 # Frames that wait for the detectors: AdaptiveDetector judges a frame by the two before and the two after it.
 LOOK_AHEAD = 2
@@ -46,6 +47,13 @@ def find_shots(frames: Iterable[Frame]) -> Iterator[Frame]:
         if len(waiting) > LOOK_AHEAD:
             yield waiting.popleft()
     yield from waiting
+
+
+def in_shots(frames: Iterator[Frame], media: MediaSettings) -> Iterator[Frame]:
+    """The frames with cuts marked: those found, those given, or none."""
+    if media.cuts is not None:
+        return cut_at(frames, media.cuts)
+    return frames if media.no_shots else find_shots(frames)
 
 
 def cut_at(frames: Iterable[Frame], times_seconds: Sequence[float]) -> Iterator[Frame]:

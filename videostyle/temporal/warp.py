@@ -73,14 +73,16 @@ def cubic(previous: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
     return smooth.lerp_(sample(previous, flow, mode="bicubic"), 2 / 3)
 
 
-def sample(previous: torch.Tensor, flow: torch.Tensor, mode: str) -> torch.Tensor:
-    """``previous`` (N, C, H, W) at x + flow(x), flow (1, 2, H, W); outside the picture the border repeats.
+def sample(previous: torch.Tensor, flow: torch.Tensor, mode: str, corner: tuple[int, int] = (0, 0)) -> torch.Tensor:
+    """``previous`` (N, C, H, W) at x + flow(x), flow (1, 2, h, w); outside the picture the border repeats.
 
-    In float: nothing is rounded to 1/32 pixel as OpenCV 4's ``remap`` does.
+    ``corner``: (left, top) in ``previous`` of the part of the picture that the flow is of. In float: nothing is rounded
+    to 1/32 pixel as OpenCV 4's ``remap`` does.
     """
-    height, width = flow.shape[2:]
-    x = torch.arange(width, device=flow.device, dtype=flow.dtype) + flow[:, 0]
-    y = torch.arange(height, device=flow.device, dtype=flow.dtype).view(-1, 1) + flow[:, 1]
+    height, width = previous.shape[2:]
+    columns, rows = (torch.arange(n, device=flow.device, dtype=flow.dtype) for n in flow.shape[:1:-1])
+    x = columns + corner[0] + flow[:, 0]
+    y = (rows + corner[1]).view(-1, 1) + flow[:, 1]
     # align_corners=False: the centre of pixel i lies at (2 i + 1) / size - 1
     grid = torch.stack(((2 * x + 1) / width - 1, (2 * y + 1) / height - 1), dim=-1)
     grid = grid.expand(previous.shape[0], -1, -1, -1)

@@ -16,13 +16,12 @@ from videostyle.experiments.demo import lettering
 from videostyle.experiments.demo.montage import Canvas, Part, Scene, animate, compose
 from videostyle.experiments.inputs import check_folder, clip_frame
 from videostyle.experiments.questions import power
-from videostyle.files import write_json
+from videostyle.files import fingerprint, write_json
 from videostyle.frames import VideoInfo
 from videostyle.media.probe import probe
 from videostyle.media.still import read_picture
 from videostyle.pipeline.job import default_size
 from videostyle.pipeline.progress import OnProgress, Progress
-from videostyle.pipeline.run_record import fingerprint
 from videostyle.pipeline.video import copy_video, stylise_video
 from videostyle.samples import sample
 from videostyle.settings import MediaSettings, Settings
