@@ -7,6 +7,7 @@ import importlib.util
 import re
 import shlex
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -14,9 +15,11 @@ from types import ModuleType
 import pytest
 
 import videostyle
+from videostyle.cli.main import main
 from videostyle.cli.options import given_settings
 from videostyle.cli.parser import make_parser
 from videostyle.settings import MediaSettings, RunSettings, Settings
+from videostyle.settings.look_file import as_toml, from_plain, read_look, to_plain
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "scripts" / "benchmark" / "README.md"]
@@ -168,3 +171,36 @@ def test_the_readmes_defaults_are_the_settings_own() -> None:
     assert rows
     for option, value in rows:
         assert getattr(Settings(), option.replace("-", "_")) == float(value), option
+
+
+LOOKS = blocks(ROOT / "docs" / "looks.md", "toml")
+
+
+@pytest.mark.parametrize("block", LOOKS, ids=range(len(LOOKS)))
+def test_an_example_of_a_look_is_one(block: str) -> None:
+    """Those that are not a whole look lack the style alone."""
+    values = tomllib.loads(block)
+    look, settings = from_plain(values)
+    assert as_toml(to_plain(look)) and Settings(**settings)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [c for c in commands(ROOT / "docs" / "looks.md") if c.startswith("videostyle ")])
+def test_an_example_of_a_look_runs(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a folder with the samples, an output and another clip; small and short."""
+    monkeypatch.chdir(tmp_path)
+    Path("samples").symlink_to(ROOT / "samples")
+    Path("other.mp4").symlink_to(ROOT / "samples" / "clip.mp4")
+    quick = "--size 64 --iterations 2 --min-iterations 1 --quiet --first-init palette"
+    made = f"video samples/clip.mp4 --style samples/styles/brush.jpg --duration 0.1 {quick}"
+    assert main(shlex.split(made)) == 0
+    _, *words = shlex.split(command)
+    short = f"{quick} --overwrite {'--duration 0.2' if words[0] == 'video' else ''}"
+    assert main([*words, *(shlex.split(short) if words[0] != "look" else ())]) == 0
+
+
+@pytest.mark.parametrize("name", sorted(p.name for p in (ROOT / "samples" / "looks").glob("*.toml")))
+def test_a_sample_look_is_whole(name: str) -> None:
+    look, settings = read_look(ROOT / "samples" / "looks" / name)
+    assert all(Path(path).is_file() for path in look.paths) and Settings(**settings)
+    assert name in (ROOT / "docs" / "looks.md").read_text(encoding="utf-8")

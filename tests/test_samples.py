@@ -22,6 +22,7 @@ from samples_art import paint, woodcut  # noqa: E402
 
 STILLS = ["photo.jpg", "dark.jpg", "reference.jpg"]
 STYLES = [f"styles/{name}.jpg" for name in make_samples.STYLES]
+LOOKS = [f"looks/{name}" for name in ("boat.png", "boat.toml", "swell.toml", "true_colours.toml", "turn.toml")]
 MEBIBYTE = 1024 * 1024
 
 
@@ -47,7 +48,7 @@ def test_every_style_brings_its_network(name: str) -> None:
 
 
 def test_all_samples_are_there_and_small_together() -> None:
-    assert sample_names() == sorted(["clip.mp4", *STILLS, *STYLES])
+    assert sample_names() == sorted(["clip.mp4", *STILLS, *STYLES, *LOOKS])
     assert sum(sample(name).stat().st_size for name in sample_names()) < 5.5 * MEBIBYTE
 
 

@@ -15,7 +15,7 @@ def samples_folder() -> Path:
 def sample_names() -> list[str]:
     """Return the names that `sample` takes, sorted: "clip.mp4", "styles/brush.jpg" and so on."""
     folder = samples_folder()
-    files = (path for path in folder.rglob("*") if path.suffix in {".mp4", ".jpg"})
+    files = (path for path in folder.rglob("*") if path.suffix in {".mp4", ".jpg", ".toml", ".png"})
     return sorted(path.relative_to(folder).as_posix() for path in files)
 
 

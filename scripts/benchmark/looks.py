@@ -89,14 +89,13 @@ def main(argv: list[str] | None = None) -> int:
         region = open_mask(str(mask), 0.0, info=info, size=size, media=media, feather=FEATHER)
         masks = [region.at(frame.time_seconds) for frame in sources]
         wanted = looks(str(one), str(other), str(mask), any(s.kind == "audio" for s in info.streams))
-        made: dict[str, list[StylisedFrame]] = {}
-        for name, look in wanted.items():
-            if arguments.only and name not in arguments.only:
-                continue
-            stylizer = open_stylizer(look, SETTINGS, size, None, info, media)
-            made[name] = list(frame_maker_of(stylizer).frames(sources))
+        chosen = {name: look for name, look in wanted.items() if not arguments.only or name in arguments.only}
+        stylizers = {name: open_stylizer(look, SETTINGS, size, None, info, media) for name, look in chosen.items()}
+        turns = zip(*(frame_maker_of(stylizer).frames(sources) for stylizer in stylizers.values()), strict=True)
+        made = dict(zip(chosen, map(list, zip(*turns, strict=True)), strict=True))  # a frame of each, in turns
+        for name in chosen:
             sheet(sources, made[name], arguments.output / f"{clip.stem}-{name}.png")
-            row = {"clip": clip.stem, "look": name, **cost(made[name])}
+            row = {"clip": clip.stem, "look": name, **cost(made[name], made.get("one"))}
             rows.append(row | measured(name, sources, made, masks, (one, other), judge, raft))
             say(", ".join(f"{key} {value}" for key, value in rows[-1].items()))
             settings = {key: str(value) for key, value in vars(arguments).items()}
@@ -104,9 +103,12 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def cost(frames: list[StylisedFrame]) -> dict[str, float]:
+def cost(frames: list[StylisedFrame], one: list[StylisedFrame] | None) -> dict[str, float]:
+    """Seconds and evaluations of the frames after the first; ``times``: the median of what they take over ``one``'s."""
     first, *later = frames
+    pairs = zip(later, (one or frames)[1:], strict=True)
     return {
+        "times": round(statistics.median(f.wall_seconds / o.wall_seconds for f, o in pairs), 3),
         "first": round(first.wall_seconds, 2),
         "later": round(statistics.median(f.wall_seconds for f in later), 3),
         "evaluations": round(statistics.fmean(f.evaluations for f in later), 1),

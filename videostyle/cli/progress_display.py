@@ -19,7 +19,7 @@ BAR_WITHOUT_END = "{desc} {n_fmt} {unit} [{elapsed}{postfix}]"
 
 
 def unit_of(progress: "Progress") -> str:
-    return {"experiments": "pictures", "train": "%"}.get(progress.stage, "frames")
+    return {"experiments": "pictures", "train": "%", "mask": "masks"}.get(progress.stage, "frames")
 
 
 class _Bar:

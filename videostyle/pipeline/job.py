@@ -15,6 +15,7 @@ from videostyle.media.formats import OutputFormat
 from videostyle.media.probe import probe
 from videostyle.media.still import read_picture
 from videostyle.pipeline.look import LookDirection
+from videostyle.pipeline.progress import Progress
 from videostyle.pipeline.request import Callbacks, Request
 from videostyle.pipeline.train import network_for, worth_training
 from videostyle.settings import MediaSettings, Settings, TrainSettings
@@ -103,7 +104,12 @@ def open_stylizer(
             "a style's network (--quality, --network) paints one style everywhere in its own colours; leave it out, or "
             "regions, colours and what changes over time"
         )
-    direction = LookDirection(look, settings, info, media or MediaSettings(), size)
+
+    def on_mask(done: int, total: int | None) -> None:
+        if callbacks.on_progress is not None:
+            callbacks.on_progress(Progress("mask", done, total))
+
+    direction = LookDirection(look, settings, info, media or MediaSettings(), size, on_mask)
     starts = {name: read_picture(name) for name in settings.start_pictures}
     stylizer = Stylizer(
         direction.styles[0].at(0.0),

@@ -13,10 +13,10 @@ from videostyle.frames import Frame, VideoInfo
 from videostyle.media.decode import Decoder
 from videostyle.media.loudness import read_sound
 from videostyle.media.still import read_picture
-from videostyle.pipeline.region_masks import RegionMask, open_mask
+from videostyle.pipeline.region_masks import OnProgress, open_mask
 from videostyle.settings import MediaSettings, Settings
 from videostyle.settings.curves import Timeline, is_constant, needs_cuts, needs_duration, needs_sound, resolved
-from videostyle.settings.look import SOURCE_COLOURS, ColourLook, Look, RegionLook, StylePicture
+from videostyle.settings.look import SOURCE_COLOURS, ColourLook, Look, StylePicture
 from videostyle.stylise.direction import Area, Colours, Moment, layered
 from videostyle.stylise.palette import Moments
 from videostyle.stylise.style_images import Style, StyleImage, as_style
@@ -43,19 +43,31 @@ class TimedStyle:
 class LookDirection:
     """What a look wants of every frame of one clip (`stylise.direction.Direction`).
 
-    ``info``: the clip; None: a picture, whose time is 0. ``size``: (width, height) of the frames. Reads everything that
-    the look names, and refuses what does not fit the clip. Raises UsageError or MediaError.
+    ``info``: the clip; None: a picture, whose time is 0. ``size``: (width, height) of the frames. ``on_mask(done,
+    total)``: frames through which a mask was carried. Reads everything that the look names, and refuses what does not
+    fit the clip. Raises UsageError or MediaError.
     """
 
     def __init__(
-        self, look: Look, settings: Settings, info: VideoInfo | None, media: MediaSettings, size: tuple[int, int]
+        self,
+        look: Look,
+        settings: Settings,
+        info: VideoInfo | None,
+        media: MediaSettings,
+        size: tuple[int, int],
+        on_mask: OnProgress | None = None,
     ) -> None:
         self.settings = settings
         self._timeline = timeline_of(look, info, media, size)
         self.styles = [self._style(look.styles), *(self._style(r.styles) for r in look.regions if r.styles)]
         self._regions = look.regions
         self._weights = [self._number(r.weight, f"weight of region {r.mask}") for r in look.regions]
-        self._masks = [_mask(region, look, info, media, size) for region in look.regions]
+        self._masks = [
+            open_mask(
+                r.mask, r.at_seconds, info=info, size=size, media=media, feather=look.feather, on_progress=on_mask
+            )
+            for r in look.regions
+        ]
         self._changing = {name: self._number(curve, name) for name, curve in look.changing}
         self._share = self._number(look.colours.share, f"share of colours {look.colours.of}")
         self._colours, self._palette = look.colours, _palette(look.colours)
@@ -142,12 +154,6 @@ def survey(info: VideoInfo, media: MediaSettings, size: tuple[int, int]) -> tupl
             if frame.cut:
                 cuts.append(seconds)
     return last + step, tuple(cuts)
-
-
-def _mask(
-    region: RegionLook, look: Look, info: VideoInfo | None, media: MediaSettings, size: tuple[int, int]
-) -> RegionMask:
-    return open_mask(region.mask, region.at_seconds, info=info, size=size, media=media, feather=look.feather)
 
 
 def _palette(colours: ColourLook) -> Moments | None:

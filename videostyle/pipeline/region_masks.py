@@ -99,10 +99,10 @@ def _refuse_moving(path: Path, at_seconds: float | None, info: VideoInfo | None)
 
 
 def _checked(mask: torch.Tensor, path: Path, frame: tuple[int, int]) -> torch.Tensor:
-    """``mask``, of about the frame's aspect. Raises UsageError."""
+    """``mask``, of about the frame's aspect: a side may differ by a pixel. Raises UsageError."""
     height, width = mask.shape[2:]
-    ratio = width * frame[1] / (height * frame[0])
-    if not 1 - ASPECT_TOLERANCE <= ratio <= 1 / (1 - ASPECT_TOLERANCE):
+    wider, higher = abs(width - height * frame[0] / frame[1]), abs(height - width * frame[1] / frame[0])
+    if wider > max(1.0, ASPECT_TOLERANCE * width) and higher > max(1.0, ASPECT_TOLERANCE * height):
         raise UsageError(f"{path} is {width}x{height} and the frame {frame[0]}x{frame[1]}; give a mask of its shape")
     return mask
 
