@@ -16,6 +16,8 @@ _NAMES = {
     "frames": ("Frame", "StylisedFrame", "VideoInfo"),
     "stylise.style_images": ("StyleImage",),
     "settings": ("Settings", "MediaSettings", "RunSettings"),
+    "settings.look": ("Look", "StylePicture", "RegionLook", "ColourLook"),
+    "settings.look_file": ("read_look",),
     "errors": ("VideoStyleError",),
     "stylise.stylizer": ("Stylizer",),
     "stylise.sequence": ("stylise_frames",),

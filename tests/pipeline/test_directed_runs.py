@@ -281,3 +281,24 @@ def test_shots_by_themselves_have_the_look_of_their_time(tmp_path: Path) -> None
     found = list(finished_frames(alone, job))
     assert len(whole) == 12 and len(found) == 6
     assert all(torch.equal(a.pixels, b.pixels) for a, b in zip(whole[-len(found) :], found, strict=True))
+
+
+def test_a_part_may_stay_in_part_and_a_scale_changes_in_steps(mask: Path) -> None:
+    fading = RegionLook(str(mask), weight=curve_of([[0, 1], [2, 0]], "weight"))
+    changing = (("style_scale", curve_of([[0, 1], [2, 2]], "style_scale")),)
+    look = Look((StylePicture(BRUSH),), (fading,), feather=0.0, changing=changing)
+    info = probe(sample("clip.mp4"))
+    direction, scales = LookDirection(look, QUICK, info, MEDIA, (48, 28)), set()
+    for frame in decode(info, size=(48, 28), duration_seconds=1.5):
+        moment, left = direction(frame), 1 - float(frame.time_seconds) / 2
+        assert moment.kept is not None and moment.areas[0].mask is not None
+        assert moment.kept[..., :20].mean().item() == pytest.approx(left, abs=1e-4)
+        torch.testing.assert_close(moment.areas[0].mask + moment.kept, torch.ones(1, 1, 28, 48))
+        scales.add(moment.settings.style_scale)
+    assert len(scales) < 16 and min(scales) == 1 and 1.6 < max(scales) < 1.9
+
+
+def test_a_number_that_does_not_go_with_another_is_refused_before_any_work() -> None:
+    look = Look((StylePicture(BRUSH),), changing=(("coherence", curve_of([[0, 0], [1, 1]], "coherence")),))
+    with pytest.raises(UsageError, match="coherence 0"):
+        LookDirection(look, QUICK.replace(temporal_weight=1.0), None, MEDIA, (48, 28))

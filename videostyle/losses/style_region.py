@@ -48,11 +48,13 @@ class RegionStyleLoss(LayerLoss):
         self.position_weights = position_weights if self.index is None else position_weights[self.index]
 
     def collect(self, features: torch.Tensor, tile: Tile) -> Collected:
-        flat, index = positions_by_channels(features)[0], self.index
-        if index is not None:
-            flat = flat[index].to(self.position_weights.dtype)
+        flat, few = positions_by_channels(features)[0], self.index is not None and self.term == "region"
+        if self.index is not None:
+            flat = flat[self.index]
+        if few:  # so few that float32 costs nothing
+            flat = flat.to(self.position_weights.dtype)
         kept = self._weighted(flat, tile)
-        found = weighted_sums(flat, kept[1], sliced=index is None)
+        found = weighted_sums(flat, kept[1], sliced=not few)
         return Collected((found.mean, found.gram), kept)
 
     def evaluate(self, collected: Collected) -> LayerValue:

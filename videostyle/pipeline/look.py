@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,7 +16,16 @@ from videostyle.media.loudness import read_sound
 from videostyle.media.still import read_picture
 from videostyle.pipeline.region_masks import OnProgress, open_mask
 from videostyle.settings import MediaSettings, Settings
-from videostyle.settings.curves import Timeline, is_constant, needs_cuts, needs_duration, needs_sound, resolved
+from videostyle.settings.curves import (
+    Curve,
+    Timeline,
+    is_constant,
+    limits,
+    needs_cuts,
+    needs_duration,
+    needs_sound,
+    resolved,
+)
 from videostyle.settings.look import SOURCE_COLOURS, ColourLook, Look, StylePicture
 from videostyle.stylise.direction import Area, Colours, Moment, layered
 from videostyle.stylise.palette import Moments
@@ -62,19 +72,21 @@ class LookDirection:
         self.styles = [self._style(look.styles), *(self._style(r.styles) for r in look.regions if r.styles)]
         self._regions = look.regions
         self._weights = [self._number(r.weight, f"weight of region {r.mask}") for r in look.regions]
-        self._masks = [
-            open_mask(
-                r.mask, r.at_seconds, info=info, size=size, media=media, feather=look.feather, on_progress=on_mask
-            )
-            for r in look.regions
-        ]
-        self._changing = {name: self._number(curve, name) for name, curve in look.changing}
+        clip: dict[str, Any] = {"info": info, "size": size, "media": media, "on_progress": on_mask}
+        self._masks = [open_mask(r.mask, r.at_seconds, feather=look.feather, **clip) for r in look.regions]
+        self._changing = {name: self._setting(curve, name) for name, curve in look.changing}
         self._share = self._number(look.colours.share, f"share of colours {look.colours.of}")
         self._colours, self._palette = look.colours, _palette(look.colours)
         self._check_weights(look)
 
-    def _number(self, curve: object, name: str) -> Number:
-        return resolved(curve, self._timeline, name)  # type: ignore[arg-type]
+    def _number(self, curve: Curve, name: str) -> Number:
+        return resolved(curve, self._timeline, name)
+
+    def _setting(self, curve: Curve, name: str) -> Number:
+        for value in limits(curve):
+            self.settings.replace(**{name: value})  # refuses what does not go with the others
+        number = self._number(curve, name)
+        return in_steps(number) if name == "style_scale" else number
 
     def _style(self, pictures: Sequence[StylePicture]) -> TimedStyle:
         parts = []
@@ -99,29 +111,29 @@ class LookDirection:
         seconds = float(frame.time_seconds)
         settings = self.settings.replace(**{name: number(seconds) for name, number in self._changing.items()})
         styles = [style.at(seconds) for style in self.styles]
-        areas, kept, weights = self._areas(frame, styles)
+        areas, kept = self._areas(frame, styles)
         share = self._share(seconds)
         colours = Colours(share, self._palette, self._colours.of == SOURCE_COLOURS)
         alike = settings.replace(coherence=0.0, temporal_weight=None)
         blends = [[(image.weight, image.scale) for image in style] for style in styles]
-        told = repr((alike, blends, weights, share))
+        told = repr((alike, blends, [area.weight for area in areas], share))
         return Moment(settings, areas, kept, colours, hashlib.sha256(told.encode()).hexdigest()[:16])
 
-    def _areas(
-        self, frame: Frame, styles: Sequence[Style]
-    ) -> tuple[tuple[Area, ...], torch.Tensor | None, list[float]]:
-        """(the areas with their masks, where the source stays, the regions' weights) at a frame's time."""
+    def _areas(self, frame: Frame, styles: Sequence[Style]) -> tuple[tuple[Area, ...], torch.Tensor | None]:
+        """(the areas with their masks, where the source stays) at a frame's time."""
         if not self._masks:
-            return (Area(styles[0]),), None, []
-        ground, *masks = layered([mask.at(frame.time_seconds) for mask in self._masks])
+            return (Area(styles[0]),), None
         weights = [weight(float(frame.time_seconds)) for weight in self._weights]
+        masks = [mask.at(frame.time_seconds) for mask in self._masks]
+        shown = [m if r.styles else m * min(w, 1.0) for r, m, w in zip(self._regions, masks, weights, strict=True)]
+        ground, *masks = layered(shown)
         areas, kept, left = [Area(styles[0], ground)], None, iter(styles[1:])
         for region, mask, weight in zip(self._regions, masks, weights, strict=True):
             if region.styles:
                 areas.append(Area(next(left), mask, weight))
             else:
                 kept = mask if kept is None else kept + mask
-        return tuple(areas), kept, weights
+        return tuple(areas), kept
 
 
 def in_steps(scale: Number) -> Number:

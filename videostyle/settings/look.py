@@ -39,7 +39,8 @@ class StylePicture:
 @dataclass(frozen=True)
 class RegionLook:
     """A part of the picture. ``mask``: a picture, a video or a folder of masks. ``at_seconds``: the mask was painted on
-    the frame at that time, and is carried from there; None: it holds as it is. ``styles``: none: the source stays."""
+    the frame at that time, and is carried from there; None: it holds as it is. ``styles``: none: the source stays.
+    ``weight``: of the style against the content; of a source that stays, how much of it does, 1 or more being all."""
 
     mask: str
     at_seconds: float | None = None

@@ -96,10 +96,11 @@ def task_from_previous(stylizer: Stylizer, content: torch.Tensor, state: ShotSta
 
 
 def _fresh(stylizer: Stylizer, content: torch.Tensor, state: ShotState, warp: Warp) -> torch.Tensor:
-    """What comes into view, as the shot's first frame began."""
+    """What comes into view, as the shot's first frame began; a palette that is its neighbours' own by now."""
+    moved = warp(state.stylised).clamp(0, 1)
     if stylizer.first_init == "network":
-        return stylizer.network_painter.paint(content, warp(state.stylised).clamp(0, 1), network_trust(warp))
-    return stylizer.start(stylizer.first_init, content)
+        return stylizer.network_painter.paint(content, moved, network_trust(warp))
+    return colour.like_neighbours(stylizer.start(stylizer.first_init, content), content, moved, warp.visible)
 
 
 def _priors(

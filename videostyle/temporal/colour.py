@@ -10,6 +10,10 @@ from videostyle.temporal.warp import Warp
 
 # Steepest slope of a colour fit: the contrast of a dark frame is mostly noise.
 MOST_CONTRAST = 2.0
+# Half the width of the window in which neighbours are looked for, in half widths of a stroke.
+NEIGHBOURS = 4
+# Deviation of colours, of [0, 1], below which they are one thing; share of a window's pixels that must be known.
+LEAST_CONTRAST, LEAST_KNOWN = 0.05, 0.02
 
 
 def initial_image(
@@ -42,6 +46,31 @@ def colour_fit(stylised: torch.Tensor, source: torch.Tensor) -> tuple[torch.Tens
     slope = covariance / (centred.square().mean((2, 3), keepdim=True) + (NOISE / 2) ** 2)
     slope = slope.clamp(-MOST_CONTRAST, MOST_CONTRAST)
     return slope, wanted - slope * mean
+
+
+def like_neighbours(
+    fresh: torch.Tensor, content: torch.Tensor, painted: torch.Tensor, visible: torch.Tensor
+) -> torch.Tensor:
+    """``fresh``, a first guess of what comes into view, in the colours that things of its kind have beside it.
+
+    The guess's error where the paint is known is fitted to the content, a linear map of colours in a window around
+    every pixel (the guided filter of He, Sun and Tang 2010, eq. 19), and taken off where it is not. ``content``: the
+    source; ``painted``: the paint of ``visible`` pixels, (1, 1, H, W) in [0, 1]; the others (1, 3, H, W) in [0, 1].
+    """
+    known = (visible > 0.5).to(content.dtype)
+    one = torch.cat((torch.ones_like(known), content), 1) * known
+    products = one[:, :, None] * torch.cat((torch.ones_like(known), content, painted - fresh), 1)[:, None]
+    means = box_filter.mean(products.flatten(1, 2), NEIGHBOURS * stroke_radius_px(content)).unflatten(1, (4, 7))
+    share = means[:, 0, 0].clamp_min(torch.finfo(content.dtype).tiny)
+    mean = means[:, 0] / share[:, None]
+    of_content, of_error = mean[:, 1:4], mean[:, 4:]
+    covariance = means[:, 1:, 1:4] / share[:, None, None] - of_content[:, :, None] * of_content[:, None]
+    together = means[:, 1:, 4:] / share[:, None, None] - of_content[:, :, None] * of_error[:, None]
+    ridge = LEAST_CONTRAST**2 * torch.eye(3, dtype=content.dtype, device=content.device).view(1, 3, 3, 1, 1)
+    slopes = torch.linalg.solve(*((m.movedim((1, 2), (3, 4))) for m in (covariance + ridge, together)))
+    away = (content - of_content).movedim(1, 3)[..., None, :]
+    error = (away @ slopes)[..., 0, :].movedim(3, 1) + of_error
+    return (fresh + error * (means[:, :1, 0] > LEAST_KNOWN)).clamp(0, 1)
 
 
 @dataclass(frozen=True)
