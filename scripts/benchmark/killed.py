@@ -5,7 +5,8 @@
 A short clip with sound is generated and painted once without interruption. Then it is painted again and again: each run
 is killed outright, half of them at a random moment, the others in a stage that is over so soon that chance would miss
 it, and the same command is given once more. The frames that come out must be those of the first run to the bit; the
-output must never be there before it is whole. ``--quality``: painted with a network of the style, for which a training
+output must never be there before it is whole. ``--look``: painted by a look with ten keys, a second style, and a region
+whose mask is carried. ``--quality``: painted with a network of the style, for which a training
 is killed as often as runs are, one after the other, each time going on.
 """
 
@@ -247,19 +248,49 @@ def killed_training(style: Path, output: Path, size: int, count: int, seed: int)
     return shares
 
 
+def changing_look(folder: Path, style: Path) -> Path:
+    """A look with ten keys, two styles and a region with a mask painted on the first frame."""
+    mask, look = folder / "mask.png", folder / "look.toml"
+    drawn = ["-f", "lavfi", "-i", "color=black:size=64x48,drawbox=x=8:y=8:w=24:h=24:color=white:t=fill"]
+    subprocess.run([ffmpeg_binary(), "-v", "error", "-y", *drawn, "-frames:v", "1", str(mask)], check=True)
+    other = folder / "other.png"
+    negative = ["-i", str(style), "-vf", "negate", "-frames:v", "1", str(other)]
+    subprocess.run([ffmpeg_binary(), "-v", "error", "-y", *negative], check=True)
+    look.write_text(
+        f"""strength = [[0, 0.3], [0.2, 0.6, "smooth"], ["50%", 0.4], ["end", 0.7, "smooth"]]
+colours = {{ of = "source", share = [[0, 0], ["end", 1]] }}
+
+[[style]]
+picture = "{style.name}"
+weight = [[0.1, 1], [0.8, 0]]
+
+[[style]]
+picture = "{other.name}"
+weight = [[0.1, 0], [0.8, 1]]
+
+[[region]]
+mask = "{mask.name}@0"
+style = "{other.name}"
+"""
+    )
+    return look
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Kill runs at random moments and give the same command again.")
     parser.add_argument("--kills", type=int, default=50, help="how many (default: %(default)s)")
     parser.add_argument("--size", type=int, default=64, help="longer side in pixels (default: %(default)s)")
     parser.add_argument("--frames", type=int, default=24, help="of the clip (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--look", action="store_true", help="paint by a look that changes over time")
     parser.add_argument("--quality", choices=("draft", "standard", "best"), help="paint with a network of the style")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to this file")
     arguments = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         clip, style = generate(folder, arguments.size, arguments.frames)
-        command = [str(clip), "--style", str(style), "--size", str(arguments.size), "--iterations", "8"]
+        wanted = ["--look", str(changing_look(folder, style))] if arguments.look else ["--style", str(style)]
+        command = [str(clip), *wanted, "--size", str(arguments.size), "--iterations", "8"]
         shares = list[float]()
         if arguments.quality:
             torch.hub.set_dir(str(folder / "hub"))

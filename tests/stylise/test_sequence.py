@@ -295,7 +295,7 @@ def test_a_goal_is_measured_again_at_a_frame_painted_by_itself(backbone: Backbon
 
 @pytest.mark.parametrize("change", [{"tolerance": 0.0}, {"init": "previous"}, {"coherence": 0.0}])
 def test_where_nothing_is_taken_to_a_goal_none_is_measured(backbone: Backbone, change: dict[str, Any]) -> None:
-    frames = [Frame(f.pixels / (1 + f.pts), pts=f.pts) for f in clip(FRAMES + 2)]
+    frames = [Frame(f.pixels / (1 + f.pts / 4), pts=f.pts) for f in clip(FRAMES + 2)]
     p = Watched(backbone, QUICK.replace(iterations=2, statistic="gram").replace(**change))
     list(stylise_frames(frames, p))
     assert len(p.tasks) == len(frames)

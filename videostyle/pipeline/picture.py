@@ -1,5 +1,6 @@
 """One picture in the style of another, and one frame of a clip as a preview of what the whole would cost."""
 
+import statistics
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +98,12 @@ def preview_video(
             report.frame(frame)
     first, *later = report.finished
     write_picture(output, report.first_pixels.cpu(), overwrite=media.overwrite)
-    typical = sorted(f.wall_seconds for f in later)[len(later) // 2] if later else first.wall_seconds
+    typical = _typical([f.wall_seconds for f in later], settings) if later else first.wall_seconds
     count = expected_frames(info, media)
     whole = None if count is None else first.wall_seconds + typical * (count - 1)
     return Preview(Path(output), first, typical, count, whole, *peak_memory_bytes(stylizer.machine.device))
+
+
+def _typical(seconds: list[float], settings: Settings) -> float:
+    """What a frame in mid-shot costs: the median, or the mean where some frames are painted and some are not."""
+    return statistics.median_high(seconds) if settings.keyframes == "off" else statistics.fmean(seconds)

@@ -19,6 +19,7 @@ NAMED_STARTS = ("content", "palette", "noise", "network", "previous", "warped")
 AUTO = "auto"  # a start that is chosen by what is there
 STANDARD_ITERATIONS, STANDARD_FEWEST = 20, 2  # evaluations per frame, at most and at least, for --quality standard
 DRAFT_FLOW_SIZE = 256  # longer side, in pixels, of the frames whose flow a draft follows
+MOST_APART = 16  # frames from one key to the next
 MIN_ITERATIONS = 8  # evaluations per frame, at least, by default
 # Settings that a network has learned; with other values it is another network.
 LEARNED = (
@@ -116,6 +117,12 @@ class Settings(CheckedSettings):
     temporal_weight: float | None = rare_setting(
         None, "weight of the temporal loss (default: set by --coherence)", minimum=0.0, metavar="GAMMA"
     )
+    keyframes: str = setting(
+        "off",
+        "paint only some frames, and make those between from the two around them; auto: 2 to 16 frames apart, as "
+        "motion allows",
+        metavar="auto|N|off",
+    )
     flow: str = rare_setting("dis", "method of optical flow", choices=("dis", "farneback"))
     flow_size: int | None = rare_setting(
         None,
@@ -181,6 +188,15 @@ class Settings(CheckedSettings):
         if self.temporal_weight and self.coherence == 0:
             both = f"temporal-weight is {self.temporal_weight:g} and coherence 0"
             raise UsageError(f"{both}, which disables the temporal loss; leave one of them out")
+        if self.keyframes not in ("off", "auto") and not (
+            self.keyframes.isascii() and self.keyframes.isdigit() and 2 <= int(self.keyframes) <= MOST_APART
+        ):
+            raise UsageError(
+                f"keyframes is {self.keyframes!r}; it can be auto, off, or a number from 2 to {MOST_APART}"
+            )
+        if self.keyframes != "off" and (self.init != "warped" or self.quality == "draft"):
+            other = f"init is {self.init}" if self.init != "warped" else "quality is draft"
+            raise UsageError(f"keyframes is {self.keyframes} and {other}; leave one of them out")
         if self.quality and self.init not in ("warped", "network"):
             raise UsageError(f"quality is {self.quality} and init {self.init}; leave one of them out")
         if self.network is not None and not self.uses_network:

@@ -69,12 +69,12 @@ class EveryFrame:
         for index, frame in enumerate(source, position.index):
             if frame.cut and index > 0:
                 position = SequenceState(index, position.shot + 1, index)
-            stylised, position = self._next(frame, position)
+            stylised, position = self.next_frame(frame, position)
             if on_state is not None:
                 on_state(position)
             yield stylised
 
-    def _next(self, frame: Frame, position: SequenceState) -> tuple[StylisedFrame, SequenceState]:
+    def next_frame(self, frame: Frame, position: SequenceState) -> tuple[StylisedFrame, SequenceState]:
         """The frame at ``position`` and the position after it. One that looks wrong is made again from scratch."""
         stylised, state = self._stylise(frame, position)
         if stylised.problem:

@@ -39,6 +39,17 @@ class Warp:
         flow, comparable, visible = (F.interpolate(part, (height, width), mode="bilinear") for part in parts)
         return Warp(flow * scale, comparable, visible)
 
+    def after(self, nearer: "Warp") -> "Warp":
+        """The motion over two steps: ``nearer`` leads from a frame to the one that this leads on from.
+
+        Displacements are added, so that a picture is resampled once, however many steps it is moved over.
+        """
+        parts = torch.cat((self.flow, self.comparable, self.visible), 1)
+        still = _static(nearer.flow)
+        there = torch.where(still, parts, sample(parts, nearer.flow, mode="bilinear"))
+        flow, comparable, visible = there.split((2, 1, 1), 1)
+        return Warp(nearer.flow + flow, nearer.comparable * comparable, nearer.visible * visible)
+
     @property
     def static(self) -> torch.Tensor:
         """1 where a pixel does not move and is copied, (1, 1, H, W)."""

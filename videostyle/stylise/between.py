@@ -1,0 +1,73 @@
+"""A frame between two painted ones: both moved along the motion, each by how well it explains the source."""
+
+from dataclasses import dataclass
+
+import torch
+
+from videostyle.optimise.octaves import enlarged
+from videostyle.stylise.state import ShotState
+from videostyle.stylise.stylizer import Stylizer
+from videostyle.temporal import box_filter, colour
+from videostyle.temporal.scales import stroke_radius_px
+from videostyle.temporal.trust import with_photometric_confidence
+from videostyle.temporal.warp import Warp
+
+# Least weight of a side that does not explain the source, so that the two always sum to something.
+LEAST_TRUST = 1e-3
+# The most that fine strokes are strengthened by, where averaging has weakened them.
+MOST_GAIN = 2.0
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A painted frame beside the one that is made, and the motion from that to it. (1, 3, H, W) in [0, 1] each:
+    ``source`` at the painted octave, ``stylised`` there and ``finished`` at the finest."""
+
+    source: torch.Tensor
+    stylised: torch.Tensor
+    finished: torch.Tensor
+    warp: Warp
+
+    @classmethod
+    def of(cls, state: ShotState, warp: Warp) -> "Neighbour":
+        finest = state.finer[-1].stylised if state.finer else state.stylised
+        return cls(state.source, state.stylised, finest, warp)
+
+
+def between(
+    stylizer: Stylizer, content: torch.Tensor, sides: tuple[Neighbour, Neighbour], share: float
+) -> torch.Tensor:
+    """The picture of ``content``, the source at the painted octave, at ``share`` in (0, 1) of the way from the first
+    to the second; at the finest octave.
+
+    Weights are linear in time and in the trust in each side. What neither shows takes its neighbours' colours. Fine
+    strokes keep the variance that the two sides have: an average of strokes that do not meet has less.
+    """
+    trusts = [with_photometric_confidence(s.warp, content, s.source).visible for s in sides]
+    weights = [t * (trust + LEAST_TRUST) for t, trust in zip((1 - share, share), trusts, strict=True)]
+    second = weights[1] / (weights[0] + weights[1])
+    size = sides[0].finished.shape[2], sides[0].finished.shape[3]
+    moved = [s.warp.resized(*size)(s.finished).clamp(0, 1) for s in sides]
+    mixed = with_variance_of(moved[0], moved[1], torch.nn.functional.interpolate(second, size, mode="bilinear"))
+    known = torch.maximum(*trusts)
+    if bool((known >= 0.5).all()):
+        return mixed
+    small = torch.nn.functional.interpolate(mixed, content.shape[2:], mode="area")
+    guess = colour.like_neighbours(stylizer.start("palette", content), content, small, known)
+    unknown = 1 - known.clamp(0, 1)
+    return (mixed + enlarged((guess - small) * unknown, *size)).clamp(0, 1)
+
+
+def with_variance_of(a: torch.Tensor, b: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """The mean of two pictures (1, 3, H, W) by ``share`` (1, 1, H, W) of the second, its local variance made theirs.
+
+    Not more than MOST_GAIN times what it is: where strokes meet it has theirs already.
+    """
+    radius, mixed = stroke_radius_px(a), torch.lerp(a, b, share)
+    means = box_filter.mean(torch.cat((mixed, a, b), 1), radius).split(3, 1)
+    parts = [picture - mean for picture, mean in zip((mixed, a, b), means, strict=True)]
+    own, of_a, of_b = box_filter.mean(torch.cat([p.square() for p in parts], 1), radius).split(3, 1)
+    wanted = torch.lerp(of_a, of_b, share)
+    tiny = 1 / 255**2
+    gain = ((wanted + tiny) / (own + tiny)).sqrt().clamp(1, MOST_GAIN)
+    return (means[0] + gain * parts[0]).clamp(0, 1)
