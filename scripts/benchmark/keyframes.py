@@ -111,9 +111,7 @@ def compared(
         "worst_loss": round(max(losses), 3),
         "style": round(statistics.median(a / b for a, b in zip(styles, of_off, strict=True)), 3),
         "change": along_flow(sources, frames, everywhere, raft),
-        "pumping": round(
-            pumping(frames, len(frames) / len(keys)) / max(pumping(off, len(frames) / len(keys)), 1e-12), 3
-        ),
+        "pumping": round(pumping(frames, spacing) / max(pumping(off, spacing), 1e-12), 3),
     }
 
 

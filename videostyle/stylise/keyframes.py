@@ -84,15 +84,16 @@ class Keyframes:
         while (frame := frames.next_frame()) is not None:
             if frame.cut and position.index > 0:
                 position = SequenceState(position.index, position.shot + 1, position.index)
-            made = (
-                self._group(frame, frames, position)
-                if position.state
-                else iter([self._keys.next_frame(frame, position)])
-            )
+            begins = position.state is None
+            made = self._first(frame, position) if begins else self._group(frame, frames, position)
             for stylised, position in made:
                 if on_state is not None:
                     on_state(position)
                 yield stylised
+
+    def _first(self, frame: Frame, position: SequenceState) -> Iterator[tuple[StylisedFrame, SequenceState]]:
+        """A shot's first frame, a key."""
+        yield self._keys.next_frame(frame, position)
 
     def _group(
         self, first: Frame, frames: "_Ahead", position: SequenceState
