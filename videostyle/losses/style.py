@@ -160,6 +160,17 @@ def _statistics_of_tile(
     return found
 
 
+def anchored(
+    found: SecondOrder, wanted: Distance, held: Distance | None, anchor_gain: float
+) -> tuple[torch.Tensor, torch.Tensor, SecondOrder]:
+    """(the distance from what is wanted, what is minimised, its slopes): see `StyleTarget.anchored_at`."""
+    loss, slope = wanted(found)
+    if held is None:
+        return loss, loss, slope
+    away, back = held(found)
+    return loss, loss + (anchor_gain - 1) * away, slope.plus(back, anchor_gain - 1)
+
+
 class StyleLoss(LayerLoss):
     """w_l E_l of the whole picture by a distance of ``STATISTICS``, anchored if ``style`` is; w_l = 1 / ``layers``.
 
@@ -178,12 +189,7 @@ class StyleLoss(LayerLoss):
 
     def evaluate(self, collected: Collected) -> LayerValue:
         found = SecondOrder(*collected.sums)
-        loss, slope = self.distance(found)
-        minimised = loss
-        if self.held is not None:
-            held, back = self.held(found)
-            minimised = loss + (self.anchor_gain - 1) * held
-            slope = slope.plus(back, self.anchor_gain - 1)
+        loss, minimised, slope = anchored(found, self.distance, self.held, self.anchor_gain)
         return LayerValue(self.share * loss, self.share * minimised, partial(self._add_gradient, slope))
 
     def _add_gradient(self, slope: SecondOrder, flat: torch.Tensor, g: torch.Tensor | None, tile: Tile) -> torch.Tensor:

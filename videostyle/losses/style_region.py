@@ -7,7 +7,7 @@ import torch
 from videostyle.losses.gram import SecondOrder, positions_by_channels, weighted_sums
 from videostyle.losses.layer_loss import Collected, Layer, LayerLoss, LayerValue
 from videostyle.losses.statistics import GramDistance
-from videostyle.losses.style import StyleTarget
+from videostyle.losses.style import StyleTarget, anchored
 from videostyle.networks.tiles import Tile
 
 # Weight of a repaired region's style loss beside the picture's: its Gram matrix is noisy, and at 1 the rest of the
@@ -42,8 +42,8 @@ class RegionStyleLoss(LayerLoss):
         self.share, self.anchor_gain = position_weights.new_tensor(1 / layers) * share, style.anchor_gain
         self.stride = layer.stride
         self.distance = style.distance(layer, statistic)
-        anchored = term == "style" and style.reached is not None
-        self.held = style.reached.distance(layer, statistic, style) if anchored and style.reached else None
+        reached = style.reached if term == "style" else None
+        self.held = None if reached is None else reached.distance(layer, statistic, style)
         self.index = None if dense else position_weights.nonzero().flatten()
         self.position_weights = position_weights if self.index is None else position_weights[self.index]
 
@@ -59,12 +59,7 @@ class RegionStyleLoss(LayerLoss):
 
     def evaluate(self, collected: Collected) -> LayerValue:
         found = SecondOrder(*collected.sums)
-        loss, slope = self.distance(found)
-        minimised = loss
-        if self.held is not None:
-            held, back = self.held(found)
-            minimised = loss + (self.anchor_gain - 1) * held
-            slope = slope.plus(back, self.anchor_gain - 1)
+        loss, minimised, slope = anchored(found, self.distance, self.held, self.anchor_gain)
         return LayerValue(self.share * loss, self.share * minimised, partial(self._add_gradient, slope, collected.kept))
 
     def _weighted(self, flat: torch.Tensor, tile: Tile) -> tuple[torch.Tensor, torch.Tensor]:
