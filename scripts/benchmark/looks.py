@@ -4,7 +4,8 @@
 
 ``--masks``: for every clip a picture ``CLIP.png`` that was painted on its first frame. Frames are painted without
 files. Judged: by VGG-19 the style distance inside the region (eroded by 16 px) to its own painting, over that of the
-clip painted wholly in that style, and to the other painting; the largest difference to the source where it is kept,
+clip painted wholly in that style, and to the other painting over its own, there ("other") and in the clip painted
+wholly ("other_whole"); the largest difference to the source where it is kept,
 outside the feather; with the source's colours the distance of a* and b* (CIELAB) to it, their change from frame to
 frame beside the source's own, and the energy of fine strokes in L over that with the style's colours; the change along
 RAFT-small's flow inside the region (--raft). Writes ``looks.json``, and for every clip and look a sheet of frames and
@@ -163,6 +164,7 @@ def by_region(
 
             found.setdefault(part, []).append(distance("regions", own) / distance(whole, own))
             found.setdefault(f"{part}_other", []).append(distance("regions", 1 - own) / distance("regions", own))
+            found.setdefault(f"{part}_other_whole", []).append(distance(whole, 1 - own) / distance(whole, own))
     return {key: round(statistics.median(values), 3) for key, values in found.items()}
 
 
