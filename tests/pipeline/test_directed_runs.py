@@ -23,6 +23,7 @@ from videostyle.pipeline.job import open_job
 from videostyle.pipeline.look import LookDirection
 from videostyle.pipeline.look_record import look_of_output
 from videostyle.pipeline.picture import preview_video
+from videostyle.pipeline.progress import Progress
 from videostyle.pipeline.request import Request
 from videostyle.pipeline.shot import finished_frames, plan_shots, stylise_shot
 from videostyle.samples import sample
@@ -302,3 +303,12 @@ def test_a_number_that_does_not_go_with_another_is_refused_before_any_work() -> 
     look = Look((StylePicture(BRUSH),), changing=(("coherence", curve_of([[0, 0], [1, 1]], "coherence")),))
     with pytest.raises(UsageError, match="coherence 0"):
         LookDirection(look, QUICK.replace(temporal_weight=1.0), None, MEDIA, (48, 28))
+
+
+def test_a_preview_carries_a_mask_no_further_than_it_looks(tmp_path: Path, mask: Path) -> None:
+    """A second after the mask's own frame, of a clip that goes on for three."""
+    seen: list[Progress] = []
+    look = Look((StylePicture(BRUSH),), (RegionLook(str(mask), 0.0),))
+    media = MediaSettings(size=48, no_shots=True)
+    preview_video(sample("clip.mp4"), look, tmp_path / "a.png", QUICK, media, at_seconds=1.0, on_progress=seen.append)
+    assert 24 < sum(p.stage == "mask" for p in seen) < 60

@@ -90,7 +90,9 @@ def preview_video(
     check_picture_output(output, overwrite=media.overwrite)
     info = probe(clip, media.stream)
     size = frame_size(info, OutputFormat.of("preview.mp4", media), settings)
-    stylizer = open_stylizer(style, settings, size, told, info, media, expected_frames(info, media))
+    seconds = float(PREVIEW_FRAMES / (info.average_rate or 1)) + 1
+    part = media.replace(start_seconds=at_seconds, duration_seconds=seconds)  # masks are carried no further
+    stylizer = open_stylizer(style, settings, size, told, info, part, expected_frames(info, media))
     report = Reporter("stylise", PREVIEW_FRAMES, told.on_progress)
     with Decoder(info, size=size, start_seconds=at_seconds, threads=encoder_threads()) as decoder:
         frames = (frame for _, frame in zip(range(PREVIEW_FRAMES), decoder, strict=False))

@@ -209,7 +209,8 @@ class Stylizer:
             self._optimisers[height, width, finer], self._graphs[height, width, finer] = made, made.graphs
             while len(self._optimisers) > KEPT_SIZES:
                 oldest = next(iter(self._optimisers))
-                del self._optimisers[oldest], self._graphs[oldest]
+                del self._optimisers[oldest]
+                self._graphs.pop(oldest, None)
         return self._optimisers[height, width, finer]
 
     def _extractor(self, backbone: Backbone, style_layers: tuple[str, ...]) -> FeatureExtractor:
