@@ -50,14 +50,16 @@ FEATHER, ERODED, FINE = 8.0, 16, 9
 SHEET = 6
 
 
-def looks(one: str, other: str, mask: str, has_sound: bool) -> dict[str, Look]:
-    """Every kind of look with two styles and a mask."""
+def looks(one: str, other: str, mask: str, has_sound: bool, seconds: float) -> dict[str, Look]:
+    """Every kind of look with two styles and a mask; what changes does so within so many ``seconds``."""
     a, b = StylePicture(one), StylePicture(other)
 
     def number(value: Any) -> Any:
         return curve_of(value, "number")
 
-    there, back = [["25%", 1], ["75%", 0]], [["25%", 0], ["75%", 1]]
+    begin, end = 0.25 * seconds, 0.75 * seconds
+    there, back = [[begin, 1], [end, 0]], [[begin, 0], [end, 1]]
+    swell = [[0, 0], [seconds / 2, 0.8], [seconds, 0]]
     found = {
         "one": Look((a,)),
         "other": Look((b,)),
@@ -65,7 +67,7 @@ def looks(one: str, other: str, mask: str, has_sound: bool) -> dict[str, Look]:
         "regions": Look((a,), (RegionLook(mask, 0.0, (b,)),)),
         "kept": Look((a,), (RegionLook(mask, 0.0),)),
         "source": Look((a,), colours=ColourLook("source")),
-        "ramp": Look((a,), changing=(("strength", number([[0, 0.05], ["50%", 0.8], ["end", 0.05]])),)),
+        "ramp": Look((a,), changing=(("strength", number(swell)),)),
         "turn": Look((StylePicture(one, number(there)), StylePicture(other, number(back)))),
     }
     if has_sound:
@@ -89,7 +91,8 @@ def main(argv: list[str] | None = None) -> int:
         mask = arguments.masks / f"{clip.stem}.png"
         region = open_mask(str(mask), 0.0, info=info, size=size, media=media, feather=FEATHER)
         masks = [region.at(frame.time_seconds) for frame in sources]
-        wanted = looks(str(one), str(other), str(mask), any(s.kind == "audio" for s in info.streams))
+        has_sound = any(s.kind == "audio" for s in info.streams)
+        wanted = looks(str(one), str(other), str(mask), has_sound, arguments.duration)
         chosen = {name: look for name, look in wanted.items() if not arguments.only or name in arguments.only}
         stylizers = {name: open_stylizer(look, SETTINGS, size, None, info, media) for name, look in chosen.items()}
         turns = zip(*(frame_maker_of(stylizer).frames(sources) for stylizer in stylizers.values()), strict=True)
