@@ -72,7 +72,9 @@ def painted(
     stylizers, runs = {}, {}
     for way in ("off", *arguments.spacings):
         weights = {"weights": str(arguments.weights)} if arguments.backbone != "compact" else {}
-        settings = Settings(backbone=arguments.backbone, first_init="palette", keyframes=way, **weights)
+        spacing, _, touched = way.partition("+")
+        keys = {"keyframes": spacing, "touch_up": int(touched or 0)}
+        settings = Settings(backbone=arguments.backbone, first_init="palette", **keys, **weights)
         stylizers[way] = open_stylizer(style, settings, size)
         runs[way] = iter(frame_maker_of(stylizers[way], flow_of(stylizers[way])).frames(sources))
     made: dict[str, list[StylisedFrame]] = {way: [] for way in runs}
@@ -136,7 +138,8 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--clips", type=Path, nargs="+", required=True)
     parser.add_argument("--styles", type=Path, nargs="+", required=True)
-    parser.add_argument("--spacings", nargs="+", default=["auto"], help="of keys: auto or numbers (default: auto)")
+    shown = "of keys: auto or numbers, +N for so many evaluations of touch-up (default: auto)"
+    parser.add_argument("--spacings", nargs="+", default=["auto"], help=shown)
     parser.add_argument("--backbone", default="compact")
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--duration", type=float, default=1.0, help="seconds of each clip")

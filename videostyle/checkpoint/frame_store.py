@@ -60,6 +60,11 @@ class FrameStore:
         self._end += len(data)
         return stored, stored.frame(picture(levels))
 
+    def clear(self) -> None:
+        """Forget all frames. Raises OSError."""
+        self._writing.truncate(0)
+        self._end = 0
+
     def sync(self) -> None:
         os.fsync(self._writing.fileno())
 

@@ -11,7 +11,7 @@ import torch
 from videostyle.checkpoint.append_log import read_log
 from videostyle.frames import NO_PIXELS, StylisedFrame
 
-FORMAT = 11
+FORMAT = 12
 
 
 @dataclass(frozen=True)

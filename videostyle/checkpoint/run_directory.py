@@ -4,6 +4,7 @@
     journal                   what the frames were made from, then a line for every frame and every state (`Journal`)
     frames                    the finished frames, one after the other (`FrameStore`)
     state-{0,1}.safetensors   what the next frame needs of those before it, twice: one is always whole (`StateStore`)
+    before-N.videostyle/      run directories of what is painted first (`inside`); before-N: its scratch
 
 A frame or a state counts when its line is in the journal and its bytes fit the checksum there. Frames after the last
 state, and damaged ones, are painted again: from that state, or from the beginning of their shot.
@@ -12,6 +13,7 @@ state, and damaged ones, are painted again: from that state, or from the beginni
 import contextlib
 import json
 import re
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -29,7 +31,7 @@ from videostyle.frames import NO_PIXELS, StylisedFrame
 from videostyle.settings import RunSettings
 
 ENDING = ".videostyle"
-OURS = re.compile(r"journal|frames|state-[01]\.safetensors")
+OURS = re.compile(r"journal|frames|state-[01]\.safetensors|before-\d+(\.videostyle)?")
 UNFINISHED = re.compile(r"\.(journal|state-[01]\.safetensors)\.\d+\.part|\.tmp\w+")  # of ours and of safetensors
 STATE_SHARE = 0.01  # the most of a run's time that goes into states, however slow the disk is
 ENVIRONMENT = "environment"  # the group that may differ with --resume-anyway: it should not change the frames
@@ -80,6 +82,10 @@ class RunDirectory(Generic[State]):
             self.close()
             raise
 
+    def inside(self, number: int) -> Path:
+        """An output whose run directory lies inside of this one and goes with it."""
+        return self.path / f"before-{number}"
+
     @property
     def finished(self) -> list[StylisedFrame]:
         return [stored.frame(NO_PIXELS) for stored in self._stored]
@@ -110,7 +116,7 @@ class RunDirectory(Generic[State]):
     def _remove(self, names: re.Pattern[str]) -> None:
         for entry in sorted(self.path.iterdir(), key=lambda entry: entry.name == "journal"):
             if names.fullmatch(entry.name):
-                entry.unlink()
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
     def _compare(self, journal: Journal) -> None:
         """Refuse to go on with frames of another kind."""
@@ -202,7 +208,8 @@ class RunDirectory(Generic[State]):
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         done = kind is None and not self._settings.keep and not self._settings.partial
-        self.close(remove=done or not self._stored)
+        begun = self._stored or any(self.path.glob(f"*{ENDING}"))
+        self.close(remove=done or not begun)
 
     def close(self, *, remove: bool = False) -> None:
         """Close the files, and remove the directory if it is not needed any more."""

@@ -41,7 +41,7 @@ def _add_video(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("clips", metavar="CLIP", nargs="+", help="any video that FFmpeg reads; several are allowed")
     shown = "picture that gives the style; repeat the option for several styles"
     parser.add_argument("--style", dest="styles", action="append", default=[], metavar="IMG", help=shown)
-    add_look(parser)
+    add_look(parser, keyframe=True)
     kinds = "; .mp4, .mov, .mkv, .webm, .gif, or a folder of PNGs with / at the end"
     _add_output(parser, "CLIP-STYLE.mp4", f"{kinds}; for several clips or styles: the folder for all of them")
     _add_progress(parser)

@@ -19,7 +19,9 @@ BAR_WITHOUT_END = "{desc} {n_fmt} {unit} [{elapsed}{postfix}]"
 
 
 def unit_of(progress: "Progress") -> str:
-    return {"experiments": "pictures", "train": "%", "mask": "masks"}.get(progress.stage, "frames")
+    return {"experiments": "pictures", "train": "%", "mask": "masks", "carry back": "frames back"}.get(
+        progress.stage, "frames"
+    )
 
 
 class _Bar:
@@ -31,7 +33,7 @@ class _Bar:
 
     def __call__(self, progress: "Progress") -> None:
         unit = unit_of(progress)
-        if self.bar is not None and self.bar.unit != unit:  # something else is counted from here on
+        if self.bar is not None and (self.bar.unit != unit or progress.frame < self.bar.n):  # something else is counted
             self.bar.close()
             self.bar, self.began = None, time.monotonic()
         if self.bar is None:

@@ -54,7 +54,7 @@ class Interrupts:
 
     def watch(self, stage: str) -> None:
         """Take note of the stage: only frames that are being painted are finished before a stop."""
-        self.painting, self.begun = stage == "stylise", True
+        self.painting, self.begun = stage in ("stylise", "carry back"), True
 
     def should_stop(self) -> bool:
         return self.requested

@@ -25,7 +25,7 @@ def has_settled(totals: torch.Tensor, tolerance: float) -> bool:
 
 def normalised_loss(loss: float, content_image_loss: float) -> float:
     """``loss``, reached for a content that costs ``content_image_loss``, in units that hold for other contents."""
-    return loss / content_image_loss**COST_POWER
+    return loss / content_image_loss**COST_POWER if content_image_loss > 0 else 0.0
 
 
 def target_loss(target: float, content_image_loss: float) -> float:
@@ -38,22 +38,21 @@ class LossTarget:
     """The loss that the frames after a shot's first are taken to: what one reaches by itself in ``evaluations``.
 
     ``normalised_loss``: see the function; measured ``age`` frames ago at a content that cost ``content_image_loss``.
+    ``least``: that of a picture that was given, below which no later frame is taken.
     """
 
     evaluations: int
     normalised_loss: float
     content_image_loss: float
     age: int = 0
+    least: float = 0.0
 
     @classmethod
-    def of(cls, alone: OptimisedImage, evaluations: int) -> "LossTarget":
+    def of(cls, alone: OptimisedImage, evaluations: int, least: float = 0.0) -> "LossTarget":
         """Measured at a frame that was painted by itself for so many ``evaluations`` or more, or until it settled."""
         reached = max(alone.curve[:evaluations, 0].min().item(), alone.losses.without_priors.item())
-        return cls(
-            evaluations,
-            normalised_loss(reached, alone.content_image_loss) if alone.content_image_loss > 0 else 0.0,
-            alone.content_image_loss,
-        )
+        cost = alone.content_image_loss
+        return cls(evaluations, max(least, normalised_loss(reached, cost)), cost, least=least)
 
     def is_reached_by(self, outcome: OptimisedImage) -> bool:
         """Whether a frame got there."""

@@ -14,6 +14,7 @@ from videostyle.media.encode import check_output, check_space
 from videostyle.media.formats import OutputFormat
 from videostyle.media.probe import probe
 from videostyle.media.still import read_picture
+from videostyle.pipeline.given_frames import check_frames
 from videostyle.pipeline.look import LookDirection
 from videostyle.pipeline.progress import Progress
 from videostyle.pipeline.request import Callbacks, Request
@@ -98,7 +99,8 @@ def open_stylizer(
     is trained where there is none, on the clip too; one that they allow is trained where so many ``frames`` are worth
     it (`worth_training`).
     """
-    callbacks, look = callbacks or Callbacks(), as_look(style)
+    callbacks, look, media = callbacks or Callbacks(), as_look(style), media or MediaSettings()
+    check_frames(look.frames, settings, info, media, size)
     if not look.has_network and settings.uses_network:
         raise UsageError(
             "a style's network (--quality, --network) paints one style everywhere in its own colours; leave it out, or "
@@ -109,7 +111,7 @@ def open_stylizer(
         if callbacks.on_progress is not None:
             callbacks.on_progress(Progress("mask", done, total))
 
-    direction = LookDirection(look, settings, info, media or MediaSettings(), size, on_mask)
+    direction = LookDirection(look, settings, info, media, size, on_mask)
     starts = {name: read_picture(name) for name in settings.start_pictures}
     stylizer = Stylizer(
         direction.styles[0].at(0.0),

@@ -35,6 +35,8 @@ def look_provenance(look: Look) -> dict[str, Any]:
         made[f"region {i}"] = f"{painted} by {json.dumps(plain(region.weight))}{where}"
     of = look.colours.of if look.colours.picture is None else fingerprint(Path(look.colours.of))
     made["colours"] = f"{of} by {json.dumps(plain(look.colours.share))}"
+    for i, frame in enumerate(look.frames, 1):
+        made[f"frame {i}"] = f"{Path(frame.picture).name} {fingerprint(Path(frame.picture))} at {frame.at_seconds!r} s"
     if look.regions:
         made["feather"] = look.feather
     return made | {name: json.dumps(plain(curve)) for name, curve in look.changing}
@@ -53,13 +55,13 @@ def look_of_output(path: str | Path, replaced: Collection[str] = ()) -> tuple[Lo
     """(the look, its settings) of an output or of its run record, the pictures found beside it, here or among the
     samples.
 
-    ``replaced``: parts of the look that the caller has something else for, "styles", "regions" or "colours"; their
-    pictures may be missing. Raises UsageError.
+    ``replaced``: parts of the look that the caller has something else for, "styles", "regions", "colours" or "frames";
+    their pictures may be missing. Raises UsageError.
     """
     path = Path(path)
     look, fixed, sums = look_as_recorded(path)
     folders = (path.parent, Path.cwd())
-    parts = {"regions": (), "colours": ColourLook()}
+    parts = {"regions": (), "colours": ColourLook(), "frames": ()}
     left = look.replace(**{part: without for part, without in parts.items() if part in replaced})
     wanted = {*left.paths} - ({p.picture for p in look.styles} if "styles" in replaced else set())
 

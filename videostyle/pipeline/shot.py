@@ -14,7 +14,7 @@ from videostyle.frames import Frame, StylisedFrame
 from videostyle.pipeline.job import Job, open_job, open_stylizer
 from videostyle.pipeline.prefetch import with_flow_ahead
 from videostyle.pipeline.request import Request
-from videostyle.pipeline.video import open_decoder, open_run_directory, store_frames
+from videostyle.pipeline.video import open_decoder, open_run_directory, store_frames, with_given_frames
 from videostyle.stylise.choose_maker import frame_maker_of
 from videostyle.temporal.cuts import in_shots
 
@@ -28,6 +28,11 @@ class Shot:
     frames: int
     start_seconds: Fraction  # the first frame's time
     end_seconds: Fraction | None  # the next shot's, None for the last one
+
+    def holds(self, frame: Frame) -> bool:
+        """Whether a frame of the clip is one of its own."""
+        seconds = frame.time_seconds
+        return self.start_seconds <= seconds and (self.end_seconds is None or seconds < self.end_seconds)
 
 
 def plan_shots(request: Request) -> list[Shot]:
@@ -62,8 +67,11 @@ def stylise_shot(shot: Shot, request: Request, folder: Path) -> Path:
     with open_run_directory(job, stylizer, own) as kept, open_decoder(job) as decoder:
         frames = _within(shot, iter(decoder))
         last = deque(itertools.islice(frames, len(kept.finished)), maxlen=1)  # for the flow from it
-        with with_flow_ahead(frames, last[0] if last else None, stylizer) as (ahead, flow):
-            for _ in store_frames(job, kept, stylizer, frame_maker_of(stylizer, flow), ahead):
+        with (
+            with_given_frames(job, kept, stylizer, own, is_wanted=shot.holds) as given,
+            with_flow_ahead(frames, last[0] if last else None, stylizer) as (ahead, flow),
+        ):
+            for _ in store_frames(job, kept, stylizer, frame_maker_of(stylizer, flow, given=given), ahead):
                 pass
     kept.path.rename(done)
     sync_folder(folder)

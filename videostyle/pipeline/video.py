@@ -3,12 +3,14 @@
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from videostyle.checkpoint.frame_store import FrameStore
 from videostyle.checkpoint.run_directory import RunDirectory
 from videostyle.checkpoint.state_store import StateKind
 from videostyle.device import encoder_threads
@@ -19,15 +21,17 @@ from videostyle.media.decode import Decoder
 from videostyle.media.encode import Encoder, rehearse
 from videostyle.media.ffmpeg import find_ffmpeg
 from videostyle.pipeline import run_record
+from videostyle.pipeline.given_frames import FoundFrames, Stretch, carried_back
 from videostyle.pipeline.job import Job, open_job, open_stylizer
 from videostyle.pipeline.memory_check import check_memory, enough_memory
 from videostyle.pipeline.prefetch import with_flow_ahead
-from videostyle.pipeline.progress import Reporter
+from videostyle.pipeline.progress import OnProgress, Reporter
 from videostyle.pipeline.request import Callbacks, Request, Result
 from videostyle.settings import MediaSettings, RunSettings, Settings
 from videostyle.settings.look import Look, as_look
 from videostyle.stylise.choose_maker import frame_maker_of
 from videostyle.stylise.frame_maker import FrameMaker
+from videostyle.stylise.given import GivenFrames
 from videostyle.stylise.state import SequenceState
 from videostyle.stylise.stylizer import Stylizer
 from videostyle.temporal.cuts import in_shots
@@ -144,9 +148,56 @@ def _frames(
         yield stored
     if request.run.partial:
         return
-    with with_flow_ahead(frames, last, stylizer) as (ahead, flow):
-        maker = frame_maker_of(stylizer, flow, report.evaluation)
+    on_progress = report.on_progress
+    with (
+        with_given_frames(job, kept, stylizer, request, on_progress, should_stop) as given,
+        with_flow_ahead(frames, last, stylizer) as (ahead, flow),
+    ):
+        maker = frame_maker_of(stylizer, flow, report.evaluation, given)
         yield from store_frames(job, kept, stylizer, maker, ahead, should_stop)
+
+
+@contextmanager
+def with_given_frames(
+    job: Job,
+    kept: RunDirectory[SequenceState],
+    stylizer: Stylizer,
+    request: Request,
+    on_progress: OnProgress | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    is_wanted: Callable[[Frame], bool] = lambda _: True,
+) -> Iterator[GivenFrames | None]:
+    """The look's own frames and what they were carried back to, painted first; None where it has none.
+
+    ``is_wanted``: whether a given frame is of the part that is painted.
+    """
+    wanted = as_look(request.style).frames
+    if not wanted:
+        yield None
+        return
+    run_settings = request.run.replace(keep=True, partial=False, restart=False)
+
+    def paint(stretch: Stretch, frames: Iterator[Frame], found: FoundFrames) -> RunDirectory[SequenceState]:
+        own = replace(job, output=replace(job.output, path=kept.inside(stretch.number)))
+        open_directory = partial(open_run_directory, own, stylizer, replace(request, run=run_settings))
+        with open_directory() as directory:
+            done = len(directory.finished)
+            report = Reporter("carry back", len(stretch.pts), on_progress, restored=done)
+            report.count = done
+            last = deque(islice(frames, done), maxlen=1)
+            with with_flow_ahead(frames, last[0] if last else None, stylizer) as (ahead, flow):
+                maker = frame_maker_of(stylizer, flow, report.evaluation, found)
+                for frame in store_frames(own, directory, stylizer, maker, ahead, should_stop):
+                    report.frame(frame)
+        return open_directory()
+
+    depth = 16 if job.info.bit_depth > 8 or job.info.has_alpha else 8
+    scratch = FrameStore(kept.inside(0), job.size, depth)
+    with ExitStack() as directories:
+        with open_decoder(job) as decoder, closing(scratch):
+            frames = in_shots(iter(decoder), job.media)
+            given = carried_back(frames, wanted, scratch, paint, directories, is_wanted)
+        yield given
 
 
 def store_frames(

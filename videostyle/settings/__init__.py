@@ -123,6 +123,9 @@ class Settings(CheckedSettings):
         "motion allows",
         metavar="auto|N|off",
     )
+    touch_up: int = rare_setting(
+        0, "evaluations that a frame between two keyframes is given besides, held to both of them", minimum=0
+    )
     flow: str = rare_setting("dis", "method of optical flow", choices=("dis", "farneback"))
     flow_size: int | None = rare_setting(
         None,
@@ -197,6 +200,8 @@ class Settings(CheckedSettings):
         if self.keyframes != "off" and (self.init != "warped" or self.quality == "draft"):
             other = f"init is {self.init}" if self.init != "warped" else "quality is draft"
             raise UsageError(f"keyframes is {self.keyframes} and {other}; leave one of them out")
+        if self.touch_up and self.keyframes == "off":
+            raise UsageError(f"touch-up is {self.touch_up} and keyframes off: every frame is painted; leave it out")
         if self.quality and self.init not in ("warped", "network"):
             raise UsageError(f"quality is {self.quality} and init {self.init}; leave one of them out")
         if self.network is not None and not self.uses_network:

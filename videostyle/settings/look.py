@@ -52,6 +52,18 @@ class RegionLook:
 
 
 @dataclass(frozen=True)
+class PaintedFrame:
+    """A frame that an artist has painted: ``picture`` is the first frame at or after ``at_seconds`` of the clip."""
+
+    picture: str
+    at_seconds: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.at_seconds < math.inf:
+            raise UsageError(f"{self.picture} is for {self.at_seconds:g} s; expected a time of at least 0")
+
+
+@dataclass(frozen=True)
 class ColourLook:
     """Whose colours: "style", "source" or the path of a picture, by so much ``share`` in [0, 1]."""
 
@@ -70,16 +82,22 @@ class ColourLook:
 @dataclass(frozen=True)
 class Look:
     """What is painted where. ``styles``: the clip's own, blended. ``regions``: later ones lie above. ``feather``: width
-    of a region's soft edge, in pixels of the output. ``changing``: settings of CHANGING that change over time."""
+    of a region's soft edge, in pixels of the output. ``changing``: settings of CHANGING that change over time.
+    ``frames``: of the clip, painted by an artist, whose paint the others take; without other styles they are the style.
+    """
 
-    styles: tuple[StylePicture, ...]
+    styles: tuple[StylePicture, ...] = ()
     regions: tuple[RegionLook, ...] = ()
     colours: ColourLook = field(default_factory=ColourLook)
     feather: float = FEATHER
     changing: tuple[tuple[str, Curve], ...] = ()
     name: str = ""  # for the output's name
+    frames: tuple[PaintedFrame, ...] = ()
 
     def __post_init__(self) -> None:
+        if not self.styles and self.frames:
+            pictures = dict.fromkeys(frame.picture for frame in self.frames)
+            object.__setattr__(self, "styles", tuple(map(StylePicture, pictures)))
         if not self.styles:
             raise UsageError("the look has no style; name a picture")
         for blend in (self.styles, *(region.styles for region in self.regions if region.styles)):
@@ -95,7 +113,7 @@ class Look:
     @property
     def is_plain(self) -> bool:
         """Whether it is one picture everywhere from the first to the last frame, in its own colours."""
-        return self.has_network and self.styles == (StylePicture(self.styles[0].picture),)
+        return self.has_network and not self.frames and self.styles == (StylePicture(self.styles[0].picture),)
 
     @property
     def has_network(self) -> bool:
@@ -122,7 +140,8 @@ class Look:
     def paths(self) -> tuple[str, ...]:
         """Every file or folder that it names, once."""
         palette = [self.colours.picture] if self.colours.picture else []
-        named = (*(p.picture for p in self.pictures), *(region.mask for region in self.regions), *palette)
+        painted = [frame.picture for frame in self.frames]
+        named = (*(p.picture for p in self.pictures), *(region.mask for region in self.regions), *palette, *painted)
         return tuple(dict.fromkeys(named))
 
     def with_paths(self, path: Callable[[str], str]) -> "Look":
@@ -133,7 +152,8 @@ class Look:
 
         regions = tuple(replace(r, mask=path(r.mask), styles=styles(r.styles)) for r in self.regions)
         colours = self.colours if self.colours.picture is None else replace(self.colours, of=path(self.colours.of))
-        return self.replace(styles=styles(self.styles), regions=regions, colours=colours)
+        frames = tuple(replace(f, picture=path(f.picture)) for f in self.frames)
+        return self.replace(styles=styles(self.styles), regions=regions, colours=colours, frames=frames)
 
     def replace(self, **changes: Any) -> "Look":
         """The same look with some of it changed."""

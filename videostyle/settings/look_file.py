@@ -9,10 +9,19 @@ from typing import Any
 from videostyle.errors import UsageError
 from videostyle.settings import Settings
 from videostyle.settings.curves import curve_of, plain
-from videostyle.settings.look import CHANGING, FEATHER, STYLE_COLOURS, ColourLook, Look, RegionLook, StylePicture
+from videostyle.settings.look import (
+    CHANGING,
+    FEATHER,
+    STYLE_COLOURS,
+    ColourLook,
+    Look,
+    PaintedFrame,
+    RegionLook,
+    StylePicture,
+)
 from videostyle.settings.look_text import colours_of_text, mask_of_text, style_of_text
 
-LOOK_KEYS = ("style", "region", "colours", "feather")
+LOOK_KEYS = ("style", "region", "colours", "feather", "frame")
 # Settings of the machine, not of the look.
 NOT_OF_A_LOOK = {"weights", "download", "device", "precision", "memory", "network"}
 MOST_BYTES = 1 << 20  # of a look file: a thousand keys take less
@@ -72,6 +81,8 @@ def to_plain(look: Look) -> dict[str, Any]:
     made["style"] = [_plain_style(style) for style in look.styles]
     if look.regions:
         made["region"] = [_plain_region(region) for region in look.regions]
+    if look.frames:
+        made["frame"] = [{"at": frame.at_seconds, "picture": frame.picture} for frame in look.frames]
     return made
 
 
@@ -110,6 +121,7 @@ def from_plain(values: Mapping[str, Any], name: str = "") -> tuple[Look, dict[st
         curve_number(values.get("feather", FEATHER), "feather"),
         tuple(changing),
         name,
+        tuple(map(_frame, _tables(values.get("frame", ()), "frame"))),
     )
     Settings.from_mapping(fixed)
     return look, fixed
@@ -132,6 +144,14 @@ def _region(table: Mapping[str, Any]) -> RegionLook:
     mask, at = mask_of_text(_text(table.get("mask"), "mask of a region"))
     weight = curve_of(table.get("weight", 1.0), f"weight of region {mask}")
     return RegionLook(mask, at, _styles(table.get("style", ()), "style of a region"), weight)
+
+
+def _frame(table: Mapping[str, Any]) -> PaintedFrame:
+    _refuse_unknown(table, {"at", "picture"}, "a frame")
+    if "at" not in table:
+        raise UsageError("a frame has no time; expected at = SECONDS")
+    picture = _text(table.get("picture"), "picture of a frame")
+    return PaintedFrame(picture, curve_number(table["at"], "at of a frame"))
 
 
 def _colours(table: Mapping[str, Any]) -> ColourLook:

@@ -2,9 +2,10 @@
 
 import math
 import re
+from pathlib import Path
 
 from videostyle.errors import UsageError
-from videostyle.settings.look import ColourLook, RegionLook, StylePicture
+from videostyle.settings.look import ColourLook, PaintedFrame, RegionLook, StylePicture
 
 
 def style_of_text(text: str) -> StylePicture:
@@ -50,6 +51,33 @@ def colours_of_text(text: str) -> ColourLook:
     if len(parts) > 2 or share is None or not parts[0]:
         raise UsageError(f"colours is {text!r}; expected style, source, PICTURE, source:SHARE or PICTURE:SHARE")
     return ColourLook(parts[0], share)
+
+
+# Of a frame's picture: NAME-0002.533s.png, as `videostyle keyframes` calls them.
+TIME_IN_NAME = re.compile(r"(?:^|-)(\d+(?:\.\d+)?)s$")
+PICTURE_ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
+
+
+def frames_of_text(text: str) -> tuple[PaintedFrame, ...]:
+    """``SECONDS=PICTURE``, or a picture whose name ends in its time (``clip-0002.533s.png``), or a folder of those."""
+    before, equals, path = text.partition("=")
+    if equals and path and (seconds := _number(before)) is not None:
+        return (PaintedFrame(path, seconds),)
+    if not Path(text).is_dir():
+        return (_named_frame(Path(text)),)
+    pictures = sorted(p for p in Path(text).iterdir() if p.suffix.lower() in PICTURE_ENDINGS)
+    if not pictures:
+        raise UsageError(f"{text} holds no picture; expected frames as videostyle keyframes writes them")
+    return tuple(map(_named_frame, pictures))
+
+
+def _named_frame(path: Path) -> PaintedFrame:
+    found = TIME_IN_NAME.search(path.stem)
+    if found is None:
+        raise UsageError(
+            f"{path} does not say which frame it is; expected SECONDS=PICTURE, or a name like clip-0002.533s.png"
+        )
+    return PaintedFrame(str(path), float(found[1]))
 
 
 def _number(text: str) -> float | None:

@@ -3,13 +3,19 @@
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 
+from videostyle.losses.pixel_losses import TemporalPrior
+from videostyle.optimise.frame_task import FrameTask
 from videostyle.optimise.octaves import enlarged
+from videostyle.optimise.outcome import OptimisedImage
+from videostyle.stylise.following import carried
+from videostyle.stylise.frame_tasks import temporal_weight
 from videostyle.stylise.state import ShotState
 from videostyle.stylise.stylizer import Stylizer
 from videostyle.temporal import box_filter, colour
 from videostyle.temporal.scales import stroke_radius_px
-from videostyle.temporal.trust import with_photometric_confidence
+from videostyle.temporal.trust import HELD_MOVING, with_photometric_confidence
 from videostyle.temporal.warp import Warp
 
 # Least weight of a side that does not explain the source, so that the two always sum to something.
@@ -48,14 +54,40 @@ def between(
     second = weights[1] / (weights[0] + weights[1])
     size = sides[0].finished.shape[2], sides[0].finished.shape[3]
     moved = [s.warp.resized(*size)(s.finished).clamp(0, 1) for s in sides]
-    mixed = with_variance_of(moved[0], moved[1], torch.nn.functional.interpolate(second, size, mode="bilinear"))
+    mixed = with_variance_of(moved[0], moved[1], F.interpolate(second, size, mode="bilinear"))
     known = torch.maximum(*trusts)
     if bool((known >= 0.5).all()):
         return mixed
-    small = torch.nn.functional.interpolate(mixed, content.shape[2:], mode="area")
+    small = F.interpolate(mixed, content.shape[2:], mode="area")
     guess = colour.like_neighbours(stylizer.start("palette", content), content, small, known)
     unknown = 1 - known.clamp(0, 1)
     return (mixed + enlarged((guess - small) * unknown, *size)).clamp(0, 1)
+
+
+def touched_up(
+    stylizer: Stylizer,
+    content: torch.Tensor,
+    picture: torch.Tensor,
+    sides: tuple[Neighbour, Neighbour],
+    before: ShotState,
+) -> tuple[torch.Tensor, OptimisedImage]:
+    """``picture``, a frame between two others at the finest octave, after ``touch_up`` evaluations at the painted one,
+    held to what both neighbours show there; and how that went. ``before``: what the earlier of them left."""
+    settings, size = stylizer.settings, (picture.shape[2], picture.shape[3])
+    start = F.interpolate(picture, content.shape[2:], mode="area")
+    warps = [with_photometric_confidence(side.warp, content, side.source) for side in sides]
+    firm = [warp.comparable * warp.static.clamp_min(HELD_MOVING * before.temporal_gain) for warp in warps]
+    task = FrameTask(
+        "touched up",
+        start,
+        history=carried(before.history, warps[0], warps[0].visible),
+        priors=(TemporalPrior(temporal_weight(settings), start, torch.maximum(*firm)),),
+        styles=before.styles if stylizer.look == before.look else None,
+        min_evaluations=settings.touch_up,
+        max_evaluations=settings.touch_up,
+    )
+    image, _ = stylizer.optimise(content, task)
+    return (picture + enlarged(image.pixels - start, *size)).clamp(0, 1), image
 
 
 def with_variance_of(a: torch.Tensor, b: torch.Tensor, share: torch.Tensor) -> torch.Tensor:

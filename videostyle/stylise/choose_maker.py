@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from videostyle.stylise.frame_maker import FrameMaker
+from videostyle.stylise.given import GivenFrames
 from videostyle.stylise.keyframes import Keyframes
 from videostyle.stylise.network_frames import NetworkFrames, draft_flow
 from videostyle.stylise.sequence import EveryFrame
@@ -23,9 +24,10 @@ def frame_maker_of(
     stylizer: Stylizer,
     flow: FlowEstimator | None = None,
     on_evaluation: Callable[[int, int, float], None] | None = None,
+    given: GivenFrames | None = None,
 ) -> FrameMaker:
     """Drafts are painted by the style's network alone; everything else is optimised: every frame, or the keys."""
     if stylizer.settings.quality == "draft":
         return NetworkFrames(stylizer, flow)
     maker = EveryFrame if stylizer.settings.keyframes == "off" else Keyframes
-    return maker(stylizer, flow, on_evaluation)
+    return maker(stylizer, flow, on_evaluation, given)

@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 import torch
 
 from videostyle.frames import Frame, StylisedFrame
+from videostyle.optimise.outcome import OptimisedImage
 from videostyle.settings import MOST_APART, Settings
 from videostyle.stylise import frame_check
-from videostyle.stylise.between import Neighbour, between
+from videostyle.stylise.between import Neighbour, between, touched_up
 from videostyle.stylise.frame_maker import OnState
+from videostyle.stylise.given import GivenFrames
 from videostyle.stylise.sequence import EveryFrame
 from videostyle.stylise.state import SEQUENCE_STATE_TYPES, SequenceState, ShotState
 from videostyle.stylise.stylizer import Stylizer
@@ -55,7 +57,7 @@ class Keyframes:
     """The FrameMaker of ``settings.keyframes``: a key at both ends of every shot and after so many frames, or as many
     as the last key still shows.
 
-    ``flow``, ``on_evaluation``: as for `EveryFrame`.
+    A given frame is a key. ``flow``, ``on_evaluation``, ``given``: as for `EveryFrame`.
     """
 
     state_types = (*SEQUENCE_STATE_TYPES, BetweenState, Warp)
@@ -65,12 +67,13 @@ class Keyframes:
         stylizer: Stylizer,
         flow: FlowEstimator | None = None,
         on_evaluation: Callable[[int, int, float], None] | None = None,
+        given: GivenFrames | None = None,
     ) -> None:
         settings = stylizer.settings
-        self.stylizer, self._given = stylizer, flow
+        self.stylizer, self._ahead, self._given = stylizer, flow, given
         self._estimate = flow_named(settings.flow, settings.flow_size)
         self._to_key: Warp | None = None
-        self._keys = EveryFrame(stylizer, self._motion, on_evaluation)
+        self._keys = EveryFrame(stylizer, self._motion, on_evaluation, given)
 
     def _motion(self, current: torch.Tensor, previous: torch.Tensor) -> Warp:
         """From a key to the one before it."""
@@ -131,13 +134,18 @@ class Keyframes:
             back, on = (w.to(content.device).resized(*size) for w in (back, on))
             warp = back if warp is None else warp.after(back)
             steps.append(Step(frame, content, warp, on))
-            if self._is_due(made + len(steps), content, key, warp):
+            if self._is_given(frame) or self._is_due(made + len(steps), content, key, warp):
                 break
             source, frame = content, frames.next_of_shot()
         return steps
 
     def _flow(self, content: torch.Tensor, source: torch.Tensor) -> Warp:
-        return (self._given or self._estimate)(content, source)
+        return (self._ahead or self._estimate)(content, source)
+
+    def _is_given(self, frame: Frame) -> bool:
+        """Whether the frame is a picture already."""
+        found = None if self._given is None else self._given(frame)
+        return found is not None and found.share == 1
 
     def _is_due(self, distance: int, content: torch.Tensor, key: ShotState, warp: Warp) -> bool:
         """Whether the next key is to be so many frames after the last one."""
@@ -163,8 +171,11 @@ class Keyframes:
         stylizer = self.stylizer.at(step.frame, before.palette)
         full = step.frame.pixels.to(step.content.device)
         sides = Neighbour.of(before, step.back), Neighbour.of(after, onward)
-        pixels = stylizer.wanted.finished(between(stylizer, step.content, sides, share), full)
-        return StylisedFrame(
+        picture, image = between(stylizer, step.content, sides, share), None
+        if stylizer.settings.touch_up:
+            picture, image = touched_up(stylizer, step.content, picture, sides, before)
+        pixels = stylizer.wanted.finished(picture, full)
+        made = StylisedFrame(
             pixels=pixels,
             pts=step.frame.pts,
             time_base=step.frame.time_base,
@@ -173,6 +184,18 @@ class Keyframes:
             wall_seconds=time.perf_counter() - began,
             problem=frame_check.problem(pixels, full, 0.0, torch.zeros(0), ()),
         )
+        return made if image is None else _with_cost(made, image)
+
+
+def _with_cost(frame: StylisedFrame, image: OptimisedImage) -> StylisedFrame:
+    return replace(
+        frame,
+        evaluations=image.evaluations,
+        loss=image.losses.without_priors.item(),
+        content_loss=image.losses.content.item(),
+        style_loss=image.losses.style.item(),
+        optimise_seconds=image.seconds,
+    )
 
 
 class _Ahead:

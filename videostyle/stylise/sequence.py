@@ -11,6 +11,7 @@ from dataclasses import replace
 import torch
 
 from videostyle.frames import Frame, StylisedFrame
+from videostyle.optimise.frame_task import FrameTask
 from videostyle.optimise.lbfgs import History
 from videostyle.optimise.outcome import OptimisedImage
 from videostyle.optimise.stopping import LossTarget
@@ -18,6 +19,7 @@ from videostyle.stylise import frame_check
 from videostyle.stylise.finer_octaves import begin, follow
 from videostyle.stylise.frame_maker import OnState
 from videostyle.stylise.frame_tasks import Start, next_task, task_from_scratch
+from videostyle.stylise.given import Given, GivenFrames, as_painted, drawn_to, given_finer
 from videostyle.stylise.schedule import ANCHOR_GAIN, next_temporal_gain, remeasures_target
 from videostyle.stylise.state import SEQUENCE_STATE_TYPES, SequenceState, ShotState
 from videostyle.stylise.stylizer import OnEvaluation, Stylizer
@@ -43,7 +45,8 @@ class EveryFrame:
     """The FrameMaker that optimises every frame, each started as ``settings.init`` says.
 
     ``flow(current, previous)``: the Warp between two source frames (1, 3, H, W); by default as the settings say.
-    ``on_evaluation(frame, evaluation, loss)`` is called after every evaluation.
+    ``on_evaluation(frame, evaluation, loss)`` is called after every evaluation. ``given``: frames that are not painted,
+    or are drawn to a picture.
     """
 
     state_types = SEQUENCE_STATE_TYPES
@@ -53,9 +56,10 @@ class EveryFrame:
         stylizer: Stylizer,
         flow: FlowEstimator | None = None,
         on_evaluation: Callable[[int, int, float], None] | None = None,
+        given: GivenFrames | None = None,
     ) -> None:
         settings = stylizer.settings
-        self.stylizer, self._on_evaluation = stylizer, on_evaluation
+        self.stylizer, self._on_evaluation, self._given = stylizer, on_evaluation, given
         self._flow = flow or flow_named(settings.flow, settings.flow_size)
 
     def frames(
@@ -76,6 +80,9 @@ class EveryFrame:
 
     def next_frame(self, frame: Frame, position: SequenceState) -> tuple[StylisedFrame, SequenceState]:
         """The frame at ``position`` and the position after it. One that looks wrong is made again from scratch."""
+        given = None if self._given is None else self._given(frame)
+        if given is not None and given.share == 1:
+            return self._as_given(frame, position, given)
         stylised, state = self._stylise(frame, position)
         if stylised.problem:
             again, fresh_state = self._stylise(frame, position, fresh=True)
@@ -85,8 +92,44 @@ class EveryFrame:
                 words = f"{stylised.problem}; painted again: {again.problem}"
                 stylised, state = replace(stylised, problem=words), replace(state, history=None)
         losses = (*position.losses, stylised.loss)[-frame_check.NEIGHBOURS :] if math.isfinite(stylised.loss) else ()
+        if given is not None:
+            state = drawn_to(self.stylizer.at(frame, state.palette), state, given)
+            stylised = replace(stylised, pixels=self._finished(frame, state))
         after = SequenceState(position.index + 1, position.shot, position.first, state, losses)
         return replace(stylised, index=position.index, shot=position.shot), after
+
+    def _as_given(self, frame: Frame, position: SequenceState, given: Given) -> tuple[StylisedFrame, SequenceState]:
+        """A frame that is a picture, to the bit, and the position after it."""
+        began = time.perf_counter()
+        state = self._given_state(frame, position, given) if given.begins else None
+        stylised = StylisedFrame(
+            pixels=given.pixels,
+            pts=frame.pts,
+            time_base=frame.time_base,
+            cut=frame.cut,
+            index=position.index,
+            shot=position.shot,
+            start="given" if given.begins else "carried back",
+            wall_seconds=time.perf_counter() - began,
+        )
+        return stylised, SequenceState(position.index + 1, position.shot, position.first, state)
+
+    def _given_state(self, frame: Frame, position: SequenceState, given: Given) -> ShotState:
+        """What a given frame leaves: as if it had been painted, its own statistics and colours the shot's anchors."""
+        stylizer, device = self.stylizer.at(frame, None), self.stylizer.machine.device
+        contents, pictures = (stylizer.in_octaves(p.to(device)) for p in (frame.pixels, given.pixels))
+        content = contents[0]
+        own = as_painted(stylizer, content, pictures[0])
+        state = next_state(stylizer, content, own, None, Start(FrameTask("given", pictures[0])), None)
+        alone = stylise_independently(stylizer, content, state.target.evaluations, self._reporter(position.index))
+        # What the optimiser reaches alone; a picture that costs more is not painted over to get there
+        target = LossTarget.of(alone, state.target.evaluations, least=state.target.normalised_loss)
+        return replace(state, target=target, finer=given_finer(stylizer, contents, pictures))
+
+    def _finished(self, frame: Frame, state: ShotState) -> torch.Tensor:
+        """The picture of a frame's state at the output's size."""
+        finest = state.finer[-1].stylised if state.finer else state.stylised
+        return self.stylizer.at(frame, state.palette).wanted.finished(finest, frame.pixels.to(finest.device))
 
     def _stylise(
         self, frame: Frame, position: SequenceState, *, fresh: bool = False
@@ -108,7 +151,7 @@ class EveryFrame:
         aged = start.task.target is not None and after.target.is_old(image.content_image_loss)
         if aged and remeasures_target(stylizer.settings):
             made.append(stylise_independently(stylizer, content, after.target.evaluations, report))
-            after = replace(after, target=LossTarget.of(made[-1], after.target.evaluations))
+            after = replace(after, target=LossTarget.of(made[-1], after.target.evaluations, after.target.least))
         painted = time.perf_counter()
         if state is None or start.follows is None:
             finer = begin(stylizer, contents, image.pixels)

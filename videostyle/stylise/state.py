@@ -36,7 +36,8 @@ class ShotState:
     each area, anchored at the shot's first frame. ``colours``: that frame's mean colours. ``temporal_gain``: in (0, 1],
     how firmly moving pixels are held to the frame before. ``finer``: the octaves above the one that the others are of.
     ``look``: what was wanted of the frame, in short; where it changes, anchors and colours move along. ``palette``: the
-    source's colours at the beginning of the shot, where the picture has them.
+    source's colours at the beginning of the shot, where the picture has them. ``drawn``: how far the paint has gone
+    over to the next given frame's.
     """
 
     source: torch.Tensor
@@ -50,6 +51,7 @@ class ShotState:
     finer: tuple[FinerState, ...] = ()
     look: str = ""
     palette: Moments | None = None
+    drawn: float = 0.0
 
 
 @dataclass(frozen=True)
