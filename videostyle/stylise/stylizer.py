@@ -125,9 +125,10 @@ class Stylizer:
 
         Smaller pictures that are painted beside them go through it in tiles of the same size.
         """
-        pixels = self._most_pixels = max(self._most_pixels, height * width)
-        for extractor in (self.extractor, self.finer_extractor):
-            extractor.tile_pixels = pixels_at_once(self.settings, extractor, pixels)
+        if height * width > self._most_pixels:
+            self._most_pixels = height * width
+            for extractor in (self.extractor, self.finer_extractor):
+                extractor.tile_pixels = pixels_at_once(self.settings, extractor, self._most_pixels)
         extractor, _ = self.passes(height, width)[-1]
         return len(extractor.tiles((height, width)))
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 
 from videostyle.temporal import box_filter
 from videostyle.temporal.scales import NOISE, stroke_radius_px
@@ -54,13 +55,28 @@ def like_neighbours(
     """``fresh``, a first guess of what comes into view, in the colours that things of its kind have beside it.
 
     The guess's error where the paint is known is fitted to the content, a linear map of colours in a window around
-    every pixel (the guided filter of He, Sun and Tang 2010, eq. 19), and taken off where it is not. ``content``: the
-    source; ``painted``: the paint of ``visible`` pixels, (1, 1, H, W) in [0, 1]; the others (1, 3, H, W) in [0, 1].
+    every pixel (the guided filter of He, Sun and Tang 2010, eq. 19), and taken off where it is not. The maps are fitted
+    at half the size and enlarged (He and Sun 2015). ``content``: the source; ``painted``: the paint of ``visible``
+    pixels, (1, 1, H, W) in [0, 1]; the others (1, 3, H, W) in [0, 1].
     """
+    small = [F.avg_pool2d(x, 2, ceil_mode=True) for x in (content, painted - fresh, visible)]
+    slopes, offset, share = _fit_of_neighbours(*small, NEIGHBOURS * stroke_radius_px(content) // 2)
+    maps = torch.cat((slopes.flatten(1, 2), offset, share), 1)
+    maps = F.interpolate(maps, content.shape[2:], mode="bilinear")
+    slopes, offset, share = maps[:, :9].unflatten(1, (3, 3)), maps[:, 9:12], maps[:, 12:]
+    error = (content[:, :, None] * slopes).sum(1) + offset
+    return (fresh + error * (share > LEAST_KNOWN)).clamp(0, 1)
+
+
+def _fit_of_neighbours(
+    content: torch.Tensor, error: torch.Tensor, visible: torch.Tensor, radius: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(slopes (1, 3, 3, H, W) and offset (1, 3, H, W) of the ``error`` as a function of the content's colours, the
+    share of a window's pixels that are known)."""
     known = (visible > 0.5).to(content.dtype)
     one = torch.cat((torch.ones_like(known), content), 1) * known
-    products = one[:, :, None] * torch.cat((torch.ones_like(known), content, painted - fresh), 1)[:, None]
-    means = box_filter.mean(products.flatten(1, 2), NEIGHBOURS * stroke_radius_px(content)).unflatten(1, (4, 7))
+    products = one[:, :, None] * torch.cat((torch.ones_like(known), content, error), 1)[:, None]
+    means = box_filter.mean(products.flatten(1, 2), radius).unflatten(1, (4, 7))
     share = means[:, 0, 0].clamp_min(torch.finfo(content.dtype).tiny)
     mean = means[:, 0] / share[:, None]
     of_content, of_error = mean[:, 1:4], mean[:, 4:]
@@ -68,9 +84,8 @@ def like_neighbours(
     together = means[:, 1:, 4:] / share[:, None, None] - of_content[:, :, None] * of_error[:, None]
     ridge = LEAST_CONTRAST**2 * torch.eye(3, dtype=content.dtype, device=content.device).view(1, 3, 3, 1, 1)
     slopes = torch.linalg.solve(*((m.movedim((1, 2), (3, 4))) for m in (covariance + ridge, together)))
-    away = (content - of_content).movedim(1, 3)[..., None, :]
-    error = (away @ slopes)[..., 0, :].movedim(3, 1) + of_error
-    return (fresh + error * (means[:, :1, 0] > LEAST_KNOWN)).clamp(0, 1)
+    slopes = slopes.movedim((3, 4), (1, 2))
+    return slopes, of_error - (of_content[:, :, None] * slopes).sum(1), means[:, :1, 0]
 
 
 @dataclass(frozen=True)
