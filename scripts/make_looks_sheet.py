@@ -1,8 +1,9 @@
-"""Paint the pictures of docs/looks.md from the samples.
+"""Paint the pictures of docs/looks.md and docs/keyframes.md from the samples.
 
-    python scripts/make_looks_sheet.py
+    python scripts/make_looks_sheet.py [NAME ...]
 
-Two sheets: what a look can say of one frame of the sample clip, and two looks over time; ten minutes on two cores.
+Three sheets: what a look can say of one frame of the sample clip, two looks over time, and what frames that were
+painted by hand make of the others; a quarter of an hour on two cores.
 """
 
 import argparse
@@ -10,19 +11,24 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
 from videostyle import (
     ColourLook,
     Look,
     MediaSettings,
+    PaintedFrame,
     RegionLook,
     StylePicture,
+    copy_video,
     preview_video,
     read_look,
+    stylise_image,
     stylise_video,
 )
 from videostyle.device import keep_freed_memory
+from videostyle.media.decode import decode
+from videostyle.media.probe import probe
 from videostyle.samples import sample
 from videostyle.settings import Settings
 
@@ -68,6 +74,32 @@ def time_sheet(folder: Path) -> Image.Image:
     return montage(found, FRAMES)
 
 
+def given_sheet(folder: Path) -> Image.Image:
+    """A row with one frame that an editor's filter has made, and one with two in two styles; given ones framed."""
+    clip, media = sample("clip.mp4"), MediaSettings(size=WIDTH * COLUMNS // FRAMES)
+    frames = sorted(copy_video(clip, f"{folder}/source/", media=media).output.glob("*.png"))
+    places = [round(i * (len(frames) - 1) / (FRAMES - 1)) for i in range(FRAMES)]
+    times = [float(frame.time_seconds) for frame in decode(probe(clip))]
+    filtered = ImageEnhance.Color(Image.open(frames[places[2]]).filter(ImageFilter.ModeFilter(7))).enhance(2.5)
+    filtered.save(folder / "filtered.png")
+    for place, style in ((places[0], WOOD), (places[4], GLASS)):
+        stylise_image(frames[place], style, folder / f"{place}.png", SETTINGS)
+    found = []
+    for row, given in enumerate(({places[2]: "filtered"}, {p: str(p) for p in (places[0], places[4])})):
+        look = Look(frames=tuple(PaintedFrame(f"{folder}/{name}.png", times[at]) for at, name in given.items()))
+        made = stylise_video(clip, look, f"{folder}/given-{row}/", SETTINGS.replace(keyframes="auto"), media).output
+        pictures = [Image.open(sorted(made.glob("*.png"))[place]) for place in places]
+        found += [framed(p) if place in given else p for p, place in zip(pictures, places, strict=True)]
+    return montage(found, FRAMES)
+
+
+def framed(picture: Image.Image) -> Image.Image:
+    """With a white border inside its edge."""
+    made = picture.copy()
+    ImageDraw.Draw(made).rectangle((3, 3, made.width - 4, made.height - 4), outline="white", width=2)
+    return made
+
+
 def montage(pictures: Sequence[Image.Image], columns: int) -> Image.Image:
     """Pictures of one size in rows."""
     width, height = pictures[0].size
@@ -79,11 +111,14 @@ def montage(pictures: Sequence[Image.Image], columns: int) -> Image.Image:
 
 
 def main(argv: list[str] | None = None) -> int:
-    argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0]).parse_args(argv)
+    sheets = {"looks": frame_sheet, "looks-over-time": time_sheet, "keyframes": given_sheet}
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("names", nargs="*", default=[*sheets], metavar="NAME", help=", ".join(sheets))
+    names = parser.parse_args(argv).names
     keep_freed_memory()  # as the command line does
-    with tempfile.TemporaryDirectory() as name:
-        frame_sheet(Path(name)).save(DOCS / "looks.webp", quality=QUALITY, method=6)
-        time_sheet(Path(name)).save(DOCS / "looks-over-time.webp", quality=QUALITY, method=6)
+    for name in names:
+        with tempfile.TemporaryDirectory() as folder:
+            sheets[name](Path(folder)).save(DOCS / f"{name}.webp", quality=QUALITY, method=6)
     return 0
 
 

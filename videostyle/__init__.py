@@ -16,7 +16,7 @@ _NAMES = {
     "frames": ("Frame", "StylisedFrame", "VideoInfo"),
     "stylise.style_images": ("StyleImage",),
     "settings": ("Settings", "MediaSettings", "RunSettings"),
-    "settings.look": ("Look", "StylePicture", "RegionLook", "ColourLook"),
+    "settings.look": ("Look", "StylePicture", "RegionLook", "ColourLook", "PaintedFrame"),
     "settings.look_file": ("read_look",),
     "errors": ("VideoStyleError",),
     "stylise.stylizer": ("Stylizer",),

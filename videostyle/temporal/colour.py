@@ -59,8 +59,8 @@ def like_neighbours(
     at half the size and enlarged (He and Sun 2015). ``content``: the source; ``painted``: the paint of ``visible``
     pixels, (1, 1, H, W) in [0, 1]; the others (1, 3, H, W) in [0, 1].
     """
-    small = [F.avg_pool2d(x, 2, ceil_mode=True) for x in (content, painted - fresh, visible)]
-    slopes, offset, share = _fit_of_neighbours(*small, NEIGHBOURS * stroke_radius_px(content) // 2)
+    half, error, seen = (F.avg_pool2d(x, 2, ceil_mode=True) for x in (content, painted - fresh, visible))
+    slopes, offset, share = _fit_of_neighbours(half, error, seen, NEIGHBOURS * stroke_radius_px(content) // 2)
     maps = torch.cat((slopes.flatten(1, 2), offset, share), 1)
     maps = F.interpolate(maps, content.shape[2:], mode="bilinear")
     slopes, offset, share = maps[:, :9].unflatten(1, (3, 3)), maps[:, 9:12], maps[:, 12:]
