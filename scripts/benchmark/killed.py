@@ -6,7 +6,8 @@ A short clip with sound is generated and painted once without interruption. Then
 is killed outright, half of them at a random moment, the others in a stage that is over so soon that chance would miss
 it, and the same command is given once more. The frames that come out must be those of the first run to the bit; the
 output must never be there before it is whole. ``--look``: painted by a look with ten keys, a second style, and a region
-whose mask is carried. ``--quality``: painted with a network of the style, for which a training
+whose mask is carried. ``--given``: two frames of the clip are given, at 0.28 and 0.68 s.
+``--keyframes``: as of `videostyle video`. ``--quality``: painted with a network of the style, for which a training
 is killed as often as runs are, one after the other, each time going on.
 """
 
@@ -105,8 +106,13 @@ class Run:
 
     @property
     def frame(self) -> int:
-        """How many frames were finished."""
-        return self.lines[-1]["frame"] if self.lines else 0
+        """How many frames of the output were finished."""
+        return self.of_output[-1]["frame"] if self.of_output else 0
+
+    @property
+    def of_output(self) -> list[dict]:
+        """The lines about frames of the output, not about those that are painted before it."""
+        return [line for line in self.lines if line["stage"] != "carry back"]
 
     @property
     def said(self) -> str:
@@ -193,7 +199,7 @@ def killed_run(
     nothing_left = again.wait() != 0 and output.exists() and "exists already" in again.said
     if again.status != 0 and not nothing_left:
         raise SystemExit(f"a run failed: {again.said}")
-    restored = again.lines[0]["restored"] if again.lines else finished  # no line: it had been published
+    restored = again.of_output[0]["restored"] if again.of_output else finished  # no line: it had been published
     redone = max(0, finished - restored)
     same = frame_hashes(output) == wanted and (nothing_left or os.listdir(folder) == [output.name])
     return Kill(aim, stage, finished, redone, redone * frame_seconds, same)
@@ -276,6 +282,17 @@ style = "{other.name}"
     return look
 
 
+def given_frames(folder: Path, clip: Path) -> list[str]:
+    """Options that give two frames, each its own negative."""
+    words: list[str] = []
+    for seconds in ("0.28", "0.68"):
+        picture = folder / f"{seconds}.png"
+        negative = ["-ss", seconds, "-i", str(clip), "-vf", "negate", "-frames:v", "1", str(picture)]
+        subprocess.run([ffmpeg_binary(), "-v", "error", "-y", *negative], check=True, stdin=subprocess.DEVNULL)
+        words += ["--keyframe", f"{seconds}={picture}"]
+    return words
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Kill runs at random moments and give the same command again.")
     parser.add_argument("--kills", type=int, default=50, help="how many (default: %(default)s)")
@@ -283,6 +300,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--frames", type=int, default=24, help="of the clip (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--look", action="store_true", help="paint by a look that changes over time")
+    parser.add_argument("--given", action="store_true", help="give two frames of the clip")
+    parser.add_argument("--keyframes", default="off", help="auto, a number or off (default: off)")
     parser.add_argument("--quality", choices=("draft", "standard", "best"), help="paint with a network of the style")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to this file")
     arguments = parser.parse_args(argv)
@@ -291,6 +310,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         clip, style = generate(folder, arguments.size, arguments.frames)
         wanted = ["--look", str(changing_look(folder, style))] if arguments.look else ["--style", str(style)]
         command = [str(clip), *wanted, "--size", str(arguments.size), "--iterations", "8"]
+        command += ["--keyframes", arguments.keyframes, *(given_frames(folder, clip) if arguments.given else [])]
         shares = list[float]()
         if arguments.quality:
             torch.hub.set_dir(str(folder / "hub"))
