@@ -17,7 +17,8 @@ RECENT_FRAMES = 50  # from which the time left is told: a shot's slow first fram
 class Progress:
     """Where a run stands. ``frames``: the container's own count, an estimate; None where it has none."""
 
-    stage: str  # mask (carried to other frames), restore, stylise or copy, frame by frame; then encode, verify, publish
+    # mask (carried to other frames), choose, restore, stylise or copy, frame by frame; then encode, verify, publish
+    stage: str
     frame: int  # frames finished
     frames: int | None
     evaluation: int = 0  # evaluations of the frame in progress; 0 when it has just been finished
