@@ -26,6 +26,7 @@ _NAMES = {
     "pipeline.run": ("run",),
     "pipeline.picture": ("Preview", "stylise_image", "preview_video"),
     "pipeline.video": ("stylise_video", "copy_video"),
+    "pipeline.pick_frames": ("PickedFrame", "pick_keyframes"),
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 __all__ = ["__version__", *_HOMES]

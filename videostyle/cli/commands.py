@@ -4,20 +4,18 @@ The docstring of a command is the description in its help.
 """
 
 import argparse
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videostyle.cli.console import Console
+from videostyle.cli.keyframes import keyframes as keyframes
 from videostyle.cli.looks import asked_looks
 from videostyle.cli.options import given_settings
-from videostyle.cli.signals import Interrupts
+from videostyle.cli.painting import painting
 from videostyle.errors import MediaError, UsageError
 from videostyle.settings import LiveSettings, MediaSettings, RunSettings, Settings, TrainSettings
 
 if TYPE_CHECKING:
-    from videostyle.pipeline.progress import Progress
     from videostyle.settings.look import Look
 
 
@@ -47,7 +45,7 @@ def _run(console: Console, *asked: Any) -> int:
     from videostyle.pipeline.request import Callbacks, Request
     from videostyle.pipeline.run import run
 
-    with _painting(console) as callbacks:
+    with painting(console) as callbacks:
         result = run(Request(*asked), Callbacks(**callbacks))
     console.result(result)
     return 0
@@ -72,7 +70,7 @@ def _videos(
     found: list[batch.BatchItemResult] = []
     try:
         for request in requests:
-            with _painting(console) as callbacks:
+            with painting(console) as callbacks:
                 item = batch.run_item(request, Callbacks(**callbacks))
             if item.result is not None:
                 console.result(item.result)
@@ -80,22 +78,6 @@ def _videos(
     finally:
         console.summary(found)
     return int(any(item.problem for item in found))
-
-
-@contextmanager
-def _painting(console: Console, announce: bool = True) -> Iterator[dict[str, Any]]:
-    """Callbacks for a run that can be stopped after a frame. ``announce``: see `Console.callbacks`."""
-    from videostyle.device import keep_freed_memory
-
-    keep_freed_memory()
-    words = "stopping after this frame; once more stops at once"
-    with Interrupts(lambda: console.shout(words)) as interrupts, console.callbacks(announce) as callbacks:
-
-        def on_progress(progress: "Progress") -> None:
-            interrupts.watch(progress.stage)
-            callbacks["on_progress"](progress)
-
-        yield callbacks | {"on_progress": on_progress, "should_stop": interrupts.should_stop}
 
 
 def _only_one(arguments: argparse.Namespace, option: str) -> None:
@@ -120,7 +102,7 @@ def webcam(arguments: argparse.Namespace) -> int:
     console = Console(arguments.quiet, arguments.progress)
     (look,), settings = asked_looks(arguments, [arguments.style] if arguments.style else [])
     settings = console.introduce(settings)
-    with _painting(console) as callbacks:
+    with painting(console) as callbacks:
         result = webcam.stylise_webcam(
             look,
             arguments.output or default_output("webcam", look, ".mp4"),
@@ -233,7 +215,7 @@ def live(arguments: argparse.Namespace) -> int:
         given_settings(arguments, LiveSettings),
         arguments.record,
     )
-    with _painting(console) as callbacks:
+    with painting(console) as callbacks:
         result = run(request, Callbacks(**callbacks))
     console.live(result)
     if result.problem:
@@ -255,7 +237,7 @@ def train(arguments: argparse.Namespace) -> int:
     settings = console.introduce(given_settings(arguments, Settings))
     training = given_settings(arguments, TrainSettings)
     request = TrainRequest(arguments.style, arguments.output, settings, training, arguments.export)
-    with _painting(console, announce=False) as callbacks:
+    with painting(console, announce=False) as callbacks:
         console.trained(run(request, Callbacks(**callbacks)))
     return 0
 

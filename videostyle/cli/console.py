@@ -1,6 +1,7 @@
 """What a person sees while a command runs: a first line, a progress bar, a last line. Only results go to stdout."""
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from videostyle.experiments.present import Estimate
     from videostyle.live.request import LiveResult
     from videostyle.pipeline.batch import BatchItemResult
+    from videostyle.pipeline.pick_frames import PickedFrame
     from videostyle.pipeline.picture import Preview
     from videostyle.pipeline.progress import Progress
     from videostyle.pipeline.request import Result
@@ -164,6 +166,15 @@ class Console:
         cost = "" if preview.clip_seconds is None else f", {duration(preview.clip_seconds)} in all"
         self.say(f"the clip {whole}: about {duration(preview.frame_seconds)} a frame{cost}")
         self.say(f"memory: {memory(preview.peak_rss_bytes, preview.peak_vram_bytes)}")
+
+    def picked(self, picked: Sequence["PickedFrame"], clip: str, folder: Path, size: int | None) -> None:
+        """Each picture with its time and what it newly shows; then how to give them back."""
+        for frame in picked:
+            self.say(f"{frame.path}: {int(frame.time_seconds * 1000) / 1000:.3f} s, {frame.newly_shown:.0%} of it new")
+        if not picked:
+            return self.note("every frame is black: there is nothing to paint")
+        words = ["videostyle", "video", clip, *([] if size is None else ["--size", str(size)])]
+        self.say(f"paint over them, then: {shlex.join([*words, '--keyframe', f'{folder}/'])}")
 
     def written(self, paths: Iterable[Path]) -> None:
         for path in paths:

@@ -76,6 +76,18 @@ def _add_image(parser: argparse.ArgumentParser) -> None:
     parser.usage = "%(prog)s PHOTO --style IMG [options]"
 
 
+def _add_keyframes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("clip", metavar="CLIP", help="any video that FFmpeg reads")
+    shown = "folder for the pictures, made if it is missing (default: CLIP-keyframes/)"
+    parser.add_argument("-o", "--output", metavar="FOLDER/", help=shown)
+    parser.add_argument("--quiet", action="store_true", help="print errors only")
+    _add_progress(parser)
+    kept = {*("size", "start_seconds", "duration_seconds", "stream", "no_shots", "cuts", "overwrite"), "flow"}
+    without = {f.name for cls in (MediaSettings, Settings) for f in fields(cls)} - kept
+    add_settings(parser, MediaSettings, Settings, without=without)
+    parser.usage = "%(prog)s CLIP -o FOLDER/ [options]"
+
+
 def _add_look_of(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("output", metavar="OUTPUT", help="output of videostyle, or its --record")
 
@@ -190,6 +202,7 @@ def _add_progress(parser: argparse.ArgumentParser) -> None:
 COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None] | None]] = {
     "video": ("stylise a clip", _add_video),
     "image": ("stylise a picture", _add_image),
+    "keyframes": ("write the frames of a clip that are worth painting by hand", _add_keyframes),
     "look": ("print how an output was painted", _add_look_of),
     "webcam": ("record from a camera and stylise the recording", _add_webcam),
     "live": ("paint what a camera sees, while it happens", _add_live),

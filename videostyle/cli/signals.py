@@ -9,6 +9,8 @@ from typing import Any, Self
 from videostyle.errors import StoppedError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# stage, "" before the first one -> what there is where a run that cannot be resumed from it was ended
+LEFT_BEHIND = {"": "nothing was written", "choose": "the pictures that are there are whole"}
 
 
 class InterruptedRunError(Exception):
@@ -26,7 +28,8 @@ class Interrupts:
     """
 
     def __init__(self, on_request: Callable[[], None]) -> None:
-        self.painting = self.begun = self.requested = False
+        self.painting = self.requested = False
+        self.stage = ""
         self.number: int = signal.SIGINT
         self._on_request = on_request
         self._before: dict[int, Any] = {}
@@ -42,7 +45,7 @@ class Interrupts:
         if isinstance(error, StoppedError):
             raise InterruptedRunError(str(error), self.number) from error
         if isinstance(error, KeyboardInterrupt):
-            words = "the same command goes on from the last state" if self.begun else "nothing was written"
+            words = LEFT_BEHIND.get(self.stage, "the same command goes on from the last state")
             raise InterruptedRunError(f"interrupted; {words}", self.number) from error
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
@@ -53,8 +56,8 @@ class Interrupts:
         self._on_request()
 
     def watch(self, stage: str) -> None:
-        """Take note of the stage: only frames that are being painted are finished before a stop."""
-        self.painting, self.begun = stage in ("stylise", "carry back"), True
+        """Take note of the stage: only frames that are being painted, or chosen, are finished before a stop."""
+        self.painting, self.stage = stage in ("stylise", "carry back", "choose"), stage
 
     def should_stop(self) -> bool:
         return self.requested

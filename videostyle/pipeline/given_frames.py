@@ -22,7 +22,9 @@ from videostyle.settings import MediaSettings, Settings
 from videostyle.settings.look import PaintedFrame
 from videostyle.stylise.given import Given
 from videostyle.stylise.state import SequenceState
-from videostyle.temporal.cuts import TYPING_SECONDS
+
+# A time in milliseconds means the frame that it was rounded from.
+ROUNDING_SECONDS = Fraction(1, 1000)
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def with_marks(frames: Iterable[Frame], wanted: Sequence[PaintedFrame]) -> Itera
     left, last = deque(sorted(wanted, key=lambda painted: painted.at_seconds)), Fraction(0)
     for frame in frames:
         found: PaintedFrame | None = None
-        while left and left[0].at_seconds <= frame.time_seconds + TYPING_SECONDS:
+        while left and left[0].at_seconds <= frame.time_seconds + ROUNDING_SECONDS:
             if found is not None:
                 both = f"{Path(found.picture).name} and {Path(left[0].picture).name}"
                 raise UsageError(
@@ -108,7 +110,7 @@ def check_frames(
         asked = begins + Fraction(media.duration_seconds)
         ends = asked if ends is None else min(ends, asked)
     for painted in wanted:
-        if painted.at_seconds < begins - TYPING_SECONDS or (ends is not None and painted.at_seconds >= ends):
+        if painted.at_seconds < begins - ROUNDING_SECONDS or (ends is not None and painted.at_seconds >= ends):
             part = f"{float(begins):.3f} s" + ("" if ends is None else f" to {float(ends):.3f} s")
             raise UsageError(f"{_told(painted)}; expected a time from {part}")
         check_shape(read_picture(painted.picture), size, Path(painted.picture).name)

@@ -17,8 +17,8 @@ RECENT_FRAMES = 50  # from which the time left is told: a shot's slow first fram
 class Progress:
     """Where a run stands. ``frames``: the container's own count, an estimate; None where it has none."""
 
-    # mask (carried to other frames), carry back (from given frames), restore, stylise or copy, frame by frame; then
-    # encode, verify, publish
+    # mask (carried to other frames), carry back (from given frames), choose, restore, stylise or copy, frame by frame;
+    # then encode, verify, publish
     stage: str
     frame: int  # frames finished
     frames: int | None
