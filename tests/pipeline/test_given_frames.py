@@ -137,7 +137,7 @@ def test_paint_does_not_cross_a_cut(clip, painted, tmp_path):
 def test_a_time_finds_the_first_frame_at_or_after_it(indices, rate):
     from fractions import Fraction
 
-    frames = [Frame(torch.zeros(1, 3, 1, 1), n, Fraction(1, min(rate, 900))) for n in range(100)]
+    frames = [Frame(torch.zeros(1, 3, 1, 1), n, Fraction(1, min(rate, 500))) for n in range(100)]
     wanted = [PaintedFrame(str(i), int(1000 * frames[i].time_seconds) / 1000) for i in indices]
     found = {int(mark.picture): frame.pts for frame, mark in with_marks(frames, wanted) if mark is not None}
     assert found == {i: i for i in indices}
