@@ -2,20 +2,20 @@
 
 from collections.abc import Callable
 
+from videostyle.stylise.choose_flow import estimator_of, flow_network_of
 from videostyle.stylise.frame_maker import FrameMaker
 from videostyle.stylise.keyframes import Keyframes
 from videostyle.stylise.network_frames import NetworkFrames, draft_flow
 from videostyle.stylise.sequence import EveryFrame
 from videostyle.stylise.stylizer import Stylizer
-from videostyle.temporal.flow import FlowEstimator, flow_named
+from videostyle.temporal.flow import FlowEstimator
 
 
 def flow_of(stylizer: Stylizer) -> FlowEstimator:
     """The optical flow that the settings' FrameMaker asks for, between frames of any octave."""
-    settings = stylizer.settings
-    if settings.quality == "draft":
-        return draft_flow(settings)
-    estimate = flow_named(settings.flow, settings.flow_size)
+    if stylizer.settings.quality == "draft":
+        return draft_flow(stylizer.settings, flow_network_of(stylizer))
+    estimate = estimator_of(stylizer)
     return lambda current, previous: estimate(*(stylizer.in_octaves(frame)[0] for frame in (current, previous)))
 
 

@@ -12,11 +12,12 @@ from videostyle.frames import Frame, StylisedFrame
 from videostyle.settings import MOST_APART, Settings
 from videostyle.stylise import frame_check
 from videostyle.stylise.between import Neighbour, between
+from videostyle.stylise.choose_flow import estimator_of
 from videostyle.stylise.frame_maker import OnState
 from videostyle.stylise.sequence import EveryFrame
 from videostyle.stylise.state import SEQUENCE_STATE_TYPES, SequenceState, ShotState
 from videostyle.stylise.stylizer import Stylizer
-from videostyle.temporal.flow import FlowEstimator, flow_named
+from videostyle.temporal.flow import FlowEstimator
 from videostyle.temporal.trust import with_photometric_confidence
 from videostyle.temporal.warp import Warp
 
@@ -66,9 +67,8 @@ class Keyframes:
         flow: FlowEstimator | None = None,
         on_evaluation: Callable[[int, int, float], None] | None = None,
     ) -> None:
-        settings = stylizer.settings
         self.stylizer, self._given = stylizer, flow
-        self._estimate = flow_named(settings.flow, settings.flow_size)
+        self._estimate = estimator_of(stylizer)
         self._to_key: Warp | None = None
         self._keys = EveryFrame(stylizer, self._motion, on_evaluation)
 
