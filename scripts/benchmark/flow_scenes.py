@@ -48,6 +48,20 @@ class TrueFlow:
     known: torch.Tensor
     seen: torch.Tensor
 
+    def resized(self, longest: int) -> "TrueFlow":
+        """The same at another size, where it is larger."""
+        height, width = self.flow.shape[2:]
+        scale = longest / max(height, width)
+        if scale >= 1:
+            return self
+        size = round(height * scale), round(width * scale)
+        factors = self.flow.new_tensor([size[1] / width, size[0] / height]).view(1, 2, 1, 1)
+        current, previous, flow = (
+            F.interpolate(x, size, mode="area") for x in (self.current, self.previous, self.flow)
+        )
+        known, seen = (F.interpolate(x.float(), size, mode="area") > 0.999 for x in (self.known, self.seen))
+        return TrueFlow(self.name, current, previous, flow * factors, known, seen)
+
     @property
     def edge(self) -> torch.Tensor:
         steps = F.pad(self.flow, (1, 1, 1, 1), mode="replicate")

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from small_networks import picture, small_backbone, smooth_picture
 
 from videostyle import Frame, Settings, Stylizer, stylise_frames
@@ -74,8 +75,9 @@ def test_the_settings_choose_it_at_every_size(network, model):
     flow_of(raft_stylizer(network, octaves=1))(*pair)
     estimator_of(raft_stylizer(network, flow_size=150))(*pair)
     draft_flow(Settings(flow="raft"), network)(*pair)
+    flow_of(raft_stylizer(network))(*(F.interpolate(frame, (320, 512)) for frame in pair))  # painted at 160 x 256
     # padded to multiples of 8, or to 128
-    assert model.seen == [(2, 3, 200, 304), (2, 3, 128, 152), (2, 3, 176, 256)]
+    assert model.seen == [(2, 3, 200, 304), (2, 3, 128, 152), (2, 3, 176, 256), (2, 3, 320, 512)]
 
 
 def test_frames_follow_it(network, model):
@@ -110,7 +112,7 @@ def test_the_real_network_keeps_still_pixels_and_finds_a_fast_thing(shared):
     frame = smooth_picture(96, 130)
     assert not network_flow(network, frame, frame).flow.any()
     background, thing = smooth_picture(128, 224), picture(10, 10, seed=3)
-    thing = torch.nn.functional.interpolate(thing, (50, 50), mode="bicubic").clamp(0, 1)
+    thing = F.interpolate(thing, (50, 50), mode="bicubic").clamp(0, 1)
     current, previous = background.clone(), background.clone()
     current[..., 40:90, 120:170], previous[..., 40:90, 90:140] = thing, thing
     found = network_flow(network, current, previous)
