@@ -91,8 +91,9 @@ def test_the_tolerance_of_the_consistency_check(error, visible):
 def test_dis_masks_what_a_moving_square_reveals():
     current, previous = moving_square()
     found = dis_flow(current, previous)
-    assert found.comparable[REVEALED].mean() < 0.15
-    assert found.visible[REVEALED].mean() < 0.25
+    # Small patches find a like of some of it
+    assert found.comparable[REVEALED].mean() < 0.25
+    assert found.visible[REVEALED].mean() < 0.35
     assert (found.comparable <= found.visible).all()
     square = (..., slice(ROWS.start + 8, ROWS.stop - 8), slice(AFTER.start + 8, AFTER.stop - 8))
     assert found.flow[:, 0][square].median().item() == pytest.approx(-SHIFT, abs=0.2)
@@ -143,9 +144,9 @@ def test_small_frames(size):
 
 SCENES = {
     # frame, the later frame, its flow, the largest mean endpoint error of DIS, share of the residual left after warping
-    "middlebury_RubberWhale": ("frame10.png", "frame11.png", "flow10.npz", 0.4, 0.7),
-    "middlebury_Urban2": ("frame10.png", "frame11.png", "flow10.npz", 2.0, 0.3),
-    "sintel_alley_1": ("frame_0002.png", "frame_0003.png", "flow_0002.npz", 0.8, 0.6),
+    "middlebury_RubberWhale": ("frame10.png", "frame11.png", "flow10.npz", 0.2, 0.7),
+    "middlebury_Urban2": ("frame10.png", "frame11.png", "flow10.npz", 1.0, 0.3),
+    "sintel_alley_1": ("frame_0002.png", "frame_0003.png", "flow_0002.npz", 0.5, 0.6),
 }
 
 

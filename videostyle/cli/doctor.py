@@ -11,6 +11,7 @@ from videostyle.files import sha256_of
 from videostyle.media.ffmpeg import find_ffmpeg
 from videostyle.networks.backbone import Backbone
 from videostyle.networks.download import DownloadProgress, fetch, torchvision_url
+from videostyle.networks.raft import RAFT_SMALL, raft_url
 from videostyle.networks.weights import KNOWN, from_file, load_backbone, weights_are_here
 from videostyle.pipeline.job import default_size
 from videostyle.settings import Settings
@@ -62,6 +63,8 @@ def list_weights() -> Iterator[str]:
     for name, known in KNOWN.items():
         place = f"here, {known.path}" if weights_are_here(name) else f"not here (would be {known.path})"
         yield f"weights of {name}: {place}; {known.origin}"
+    place = f"here, {RAFT_SMALL.path}" if RAFT_SMALL.path.is_file() else f"not here (would be {RAFT_SMALL.path})"
+    yield f"weights of raft (--flow raft): {place}; {RAFT_SMALL.origin}"
     try:
         load_backbone("compact")
     except WeightsError:
@@ -71,13 +74,14 @@ def list_weights() -> Iterator[str]:
 
 
 def fetch_weights(name: str, on_progress: DownloadProgress | None = None) -> str:
-    """Fetch VGG-19's weights into torch's cache unless they are there; the line that says so."""
-    if name != "vgg19":
-        raise UsageError(f"{name} cannot be fetched; only vgg19 can")
-    path = KNOWN[name].path
+    """Fetch VGG-19's or RAFT's weights into torch's cache unless they are there; the line that says so."""
+    if name not in ("vgg19", "raft"):
+        raise UsageError(f"{name} cannot be fetched; only vgg19 and raft can")
+    known, url = (KNOWN[name], torchvision_url) if name == "vgg19" else (RAFT_SMALL, raft_url)
+    path = known.path
     if path.is_file():
         return f"{name}: already here, {path}"
-    fetch(torchvision_url(), path, KNOWN[name].hash_prefix, on_progress)
+    fetch(url(), path, known.hash_prefix, on_progress)
     return f"{name}: fetched to {path}"
 
 

@@ -121,7 +121,7 @@ def _add_live(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--record", metavar="FILE.json", help=shown)
     parser.add_argument("--quiet", action="store_true", help="print errors only")
     _add_progress(parser)
-    kept = {*LEARNED, "backbone", "weights", "download", "flow", "flow_size", "device", "precision"}
+    kept = {*LEARNED, "backbone", "weights", "download", "flow", "flow_weights", "flow_size", "device", "precision"}
     reading = {"no_shots", "cuts"}
     without = {f.name for f in fields(Settings)} - kept | reading
     add_settings(parser, LiveSettings, MediaSettings, Settings, without=without)
@@ -183,7 +183,9 @@ def _add_measure(parser: argparse.ArgumentParser) -> None:
 def _add_weights(parser: argparse.ArgumentParser) -> None:
     shown = "list: show what is present; fetch: download; check: verify (default: %(default)s)"
     parser.add_argument("action", nargs="?", default="list", choices=("list", "fetch", "check"), help=shown)
-    parser.add_argument("what", nargs="?", metavar="NAME|FILE", help="fetch: vgg19; check: a name or a weights file")
+    parser.add_argument(
+        "what", nargs="?", metavar="NAME|FILE", help="fetch: vgg19 or raft; check: a name or a weights file"
+    )
 
 
 def _add_output(parser: argparse.ArgumentParser, default: str, kinds: str) -> None:

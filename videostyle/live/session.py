@@ -17,6 +17,7 @@ from videostyle.networks.style_network_file import load_network
 from videostyle.pipeline.job import check_record, open_stylizer
 from videostyle.pipeline.request import Callbacks
 from videostyle.pipeline.run_record import versions
+from videostyle.stylise.choose_flow import flow_network
 from videostyle.stylise.choose_maker import draft_flow
 from videostyle.stylise.network_painter import NetworkPainter
 
@@ -25,7 +26,9 @@ def live(request: LiveRequest, callbacks: Callbacks | None = None) -> LiveResult
     """Paint until the source ends, or a key or ``callbacks.should_stop`` says so. Raises VideoStyleError."""
     callbacks = callbacks or Callbacks()
     _check(request)
-    painter = LivePainter(_painters(request, callbacks), draft_flow(request.settings), request.live.fade_seconds)
+    network = flow_network(request.settings, choose_machine(request.settings), callbacks.on_download)
+    flow = draft_flow(request.settings, network)
+    painter = LivePainter(_painters(request, callbacks), flow, request.live.fade_seconds)
     result = (paint_clip if from_clip(request) else paint_stream)(request, painter, callbacks)
     if request.record_to is not None:
         settings = {"live": asdict(request.live), "media": asdict(request.media)}

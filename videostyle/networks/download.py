@@ -21,10 +21,13 @@ def torchvision_url() -> str:
     return VGG19_Weights.IMAGENET1K_V1.url
 
 
-def fetch(url: str, path: Path, hash_prefix: str, on_progress: DownloadProgress | None = None) -> None:
+def fetch(
+    url: str, path: Path, hash_prefix: str, on_progress: DownloadProgress | None = None, option: str = "--weights"
+) -> None:
     """Download ``url`` to ``path`` whole and with the right sha256, or raise WeightsError and leave no such file.
 
     An interrupted download stays beside ``path`` as ``.part``; the next call continues it.
+    ``option``: what a file of one's own is given with.
     """
     part = path.with_name(path.name + ".part")
     try:
@@ -32,7 +35,7 @@ def fetch(url: str, path: Path, hash_prefix: str, on_progress: DownloadProgress 
         _download(url, part, on_progress)
     except (OSError, http.client.HTTPException, ValueError) as e:  # URLError is an OSError
         raise WeightsError(
-            f"{path.name} could not be fetched from {url}: {e}; run again to go on, or use --weights"
+            f"{path.name} could not be fetched from {url}: {e}; run again to go on, or use {option}"
         ) from e
     found = sha256_of(part)
     if not found.startswith(hash_prefix):

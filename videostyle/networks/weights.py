@@ -109,13 +109,13 @@ def from_file(path: Path, name: str = "auto") -> Backbone:
     return backbone if original else _calibrated(backbone)
 
 
-def read_file(path: Path) -> WeightsFile:
-    """Read a weights file without executing anything in it."""
+def read_file(path: Path, option: str = "--weights") -> WeightsFile:
+    """Read a weights file, which was given with ``option``, without executing anything in it."""
     readers = {".npz": _read_npz, ".safetensors": _read_safetensors, ".pth": _read_pth, ".pt": _read_pth}
     if path.suffix.lower() not in readers:
         raise WeightsError(f"{path.name} is not a weights file: expected .pth, .safetensors or .npz")
     if not path.is_file():
-        raise WeightsError(f"no weights file {path}: check the path given with --weights")
+        raise WeightsError(f"no weights file {path}: check the path given with {option}")
     try:
         tensors, metadata = readers[path.suffix.lower()](path)
         return WeightsFile(path, tensors, metadata, sha256_of(path))

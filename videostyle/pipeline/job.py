@@ -21,6 +21,7 @@ from videostyle.pipeline.request import Callbacks, Request
 from videostyle.pipeline.train import network_for, worth_training
 from videostyle.settings import MediaSettings, Settings, TrainSettings
 from videostyle.settings.look import Look, as_look
+from videostyle.stylise.choose_flow import flow_network_of
 from videostyle.stylise.style_networks import NetworkKey, find_network, given_network
 from videostyle.stylise.stylizer import Stylizer
 
@@ -120,6 +121,8 @@ def open_stylizer(
         starts=starts,
         on_download=callbacks.on_download,
     )
+    if info is not None:
+        flow_network_of(stylizer)  # missing weights are told before any work
     if not look.has_network:
         return stylizer
     clips = () if info is None else (info.path,)

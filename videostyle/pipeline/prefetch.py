@@ -141,11 +141,13 @@ def with_flow_ahead(
     ``last``: the frame before them, None for the clip's first. On a CPU nothing runs ahead: beside a second thread
     OpenMP lets its threads sleep at every barrier, which slows the optimiser.
     """
-    workers, settings = flow_workers() if stylizer.machine.accelerated else 0, stylizer.settings
-    flow = FlowPrefetcher(flow_of(stylizer), settings.init == "warped", workers)
+    ahead, estimate = stylizer.machine.accelerated, flow_of(stylizer)
+    # A network's flow takes turns with the optimiser on the device, where another thread may be recording
+    workers = flow_workers() if ahead and stylizer.flow_network is None else 0
+    flow = FlowPrefetcher(estimate, stylizer.settings.init == "warped", workers)
     before = [] if last is None else [last]
     pairs_in_line = flow.pairs(itertools.chain(before, frames))
-    with Prefetcher(pairs_in_line, max(QUEUE_SIZE, workers)) if workers else nullcontext(pairs_in_line) as pairs:
+    with Prefetcher(pairs_in_line, max(QUEUE_SIZE, workers)) if ahead else nullcontext(pairs_in_line) as pairs:
         yield itertools.islice(flow.frames(pairs), len(before), None), flow
 
 

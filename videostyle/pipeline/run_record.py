@@ -13,6 +13,7 @@ import torch
 from videostyle.device import peak_memory_bytes
 from videostyle.files import fingerprint
 from videostyle.frames import StylisedFrame, VideoInfo
+from videostyle.networks import raft
 from videostyle.pipeline.look_record import look_entry, look_provenance
 from videostyle.settings import MediaSettings, Settings
 from videostyle.settings.look import Look
@@ -30,6 +31,7 @@ def heading(stylizer: Stylizer, media: MediaSettings, *, source: str, look: Look
         "finer_backbone": {"name": stylizer.finer_backbone.name, "sha256": stylizer.finer_backbone.sha256},
         "versions": versions(),
         **style_network(stylizer),
+        **flow_network(stylizer),
         "device": {"name": stylizer.machine.name, "precision": stylizer.machine.precision},
         "source": {"file": source},
         "style": {"file": Path(look.styles[0].picture).name},
@@ -58,6 +60,7 @@ def provenance(
     names, sums = [network.name for network in networks], [network.sha256 for network in networks]
     width, height = frames["size"]
     tiles = stylizer.tiles(height, width)  # another number of them rounds differently
+    learned = style_network(stylizer) | flow_network(stylizer)
     environment = {name: version for name, version in versions().items() if name != "python"} | dict(decoder)
     where = {"device": machine.name, "tiles": tiles if tiles > 1 else None}  # the name has the number of threads
     return {
@@ -65,7 +68,7 @@ def provenance(
         "style": {"fingerprint": fingerprint(Path(look.styles[0].picture))},
         "look": {} if look.is_plain else look_provenance(look),
         "setting": settings,
-        "network": {"name": names, "sha256": sums, "precision": machine.precision} | style_network(stylizer),
+        "network": {"name": names, "sha256": sums, "precision": machine.precision} | learned,
         "cut": {name: getattr(media, name) for name in READING},
         "frame": dict(frames),
         "environment": environment | where,
@@ -78,15 +81,21 @@ def style_network(stylizer: Stylizer) -> dict[str, Any]:
     return {} if network is None else {"style_network": {"sha256": network.sha256, **network.training}}
 
 
+def flow_network(stylizer: Stylizer) -> dict[str, Any]:
+    """The network of the optical flow, where the frames follow one."""
+    network = stylizer.flow_network
+    return {} if network is None else {"flow_network": {"name": raft.NAME, "sha256": network.sha256}}
+
+
 # Settings of where the network comes from and runs: the network, the device and the tiles are compared instead
-NOT_IN_FRAMES = ("backbone", "weights", "network", "download", "device", "precision", "memory")
+NOT_IN_FRAMES = ("backbone", "weights", "network", "flow_weights", "download", "device", "precision", "memory")
 READING = ("start_seconds", "duration_seconds", "stream", "no_shots", "cuts")  # what is read, where shots begin
 
 
 def settings_without_paths(settings: Settings) -> dict[str, Any]:
     """The settings as plain values, paths cut to file names."""
     values = asdict(settings) | {"min_iterations": settings.iterations_floor}
-    paths = [name for name in ("weights", "network", "init", "first_init") if values[name] is not None]
+    paths = [name for name in ("weights", "network", "flow_weights", "init", "first_init") if values[name] is not None]
     return values | {name: Path(values[name]).name for name in paths}
 
 

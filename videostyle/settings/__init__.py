@@ -41,7 +41,7 @@ class Settings(CheckedSettings):
         choices=("auto", "vgg19", "vgg19-caffe", "compact"),
     )
     weights: str | None = setting(None, "file with the network's weights (.pth, .safetensors or .npz)", metavar="FILE")
-    download: bool = setting(False, "download VGG-19's weights (574 MB, once) if they are missing")
+    download: bool = setting(False, "download weights that are missing, once: VGG-19's (574 MB), RAFT-small's (4 MB)")
 
     # The objective (Gatys, Ecker and Bethge 2016; see losses/formulas.py for the formulas and their units)
     # Default: alpha/beta = 2e-4, between the slides' 1e-3 and 1e-4.
@@ -126,7 +126,14 @@ class Settings(CheckedSettings):
     touch_up: int = rare_setting(
         0, "evaluations that a frame between two keyframes is given besides, held to both of them", minimum=0
     )
-    flow: str = rare_setting("dis", "method of optical flow", choices=("dis", "farneback"))
+    flow: str = rare_setting(
+        "dis",
+        "method of optical flow; raft: a network, far slower on a CPU, better where something moves very fast",
+        choices=("dis", "farneback", "raft"),
+    )
+    flow_weights: str | None = rare_setting(
+        None, "file with RAFT-small's weights (.pth, .safetensors or .npz)", metavar="FILE"
+    )
     flow_size: int | None = rare_setting(
         None,
         "longer side, in pixels, of the frames that optical flow is computed on (default: those that are painted)",
@@ -206,6 +213,8 @@ class Settings(CheckedSettings):
             raise UsageError(f"quality is {self.quality} and init {self.init}; leave one of them out")
         if self.network is not None and not self.uses_network:
             raise UsageError(f"network is {self.network} and nothing starts from it; add --quality, or leave it out")
+        if self.flow_weights is not None and self.flow != "raft":
+            raise UsageError(f"flow-weights is {self.flow_weights} and flow {self.flow}; add --flow raft")
         if not self.content_layers and not self.style_layers:
             raise UsageError("neither content-layers nor style-layers name a layer; give at least one")
 

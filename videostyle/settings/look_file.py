@@ -23,7 +23,7 @@ from videostyle.settings.look_text import colours_of_text, mask_of_text, style_o
 
 LOOK_KEYS = ("style", "region", "colours", "feather", "frame")
 # Settings of the machine, not of the look.
-NOT_OF_A_LOOK = {"weights", "download", "device", "precision", "memory", "network"}
+NOT_OF_A_LOOK = {"weights", "download", "device", "precision", "memory", "network", "flow_weights"}
 MOST_BYTES = 1 << 20  # of a look file: a thousand keys take less
 
 

@@ -13,12 +13,13 @@ from videostyle.optimise.outcome import OptimisedImage
 from videostyle.settings import MOST_APART, Settings
 from videostyle.stylise import frame_check
 from videostyle.stylise.between import Neighbour, between, touched_up
+from videostyle.stylise.choose_flow import estimator_of
 from videostyle.stylise.frame_maker import OnState
 from videostyle.stylise.given import GivenFrames
 from videostyle.stylise.sequence import EveryFrame
 from videostyle.stylise.state import SEQUENCE_STATE_TYPES, SequenceState, ShotState
 from videostyle.stylise.stylizer import Stylizer
-from videostyle.temporal.flow import FlowEstimator, flow_named
+from videostyle.temporal.flow import FlowEstimator
 from videostyle.temporal.trust import with_photometric_confidence
 from videostyle.temporal.warp import Warp
 
@@ -69,9 +70,8 @@ class Keyframes:
         on_evaluation: Callable[[int, int, float], None] | None = None,
         given: GivenFrames | None = None,
     ) -> None:
-        settings = stylizer.settings
         self.stylizer, self._ahead, self._given = stylizer, flow, given
-        self._estimate = flow_named(settings.flow, settings.flow_size)
+        self._estimate = estimator_of(stylizer)
         self._to_key: Warp | None = None
         self._keys = EveryFrame(stylizer, self._motion, on_evaluation, given)
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import torch
 
 from videostyle.frames import Frame, StylisedFrame
+from videostyle.networks.raft import Raft
 from videostyle.settings import DRAFT_FLOW_SIZE, Settings
 from videostyle.stylise import frame_check
+from videostyle.stylise.choose_flow import estimator_named, flow_network_of
 from videostyle.stylise.frame_maker import OnState
 from videostyle.stylise.state import SequenceState
 from videostyle.stylise.stylizer import Stylizer
-from videostyle.temporal.flow import FlowEstimator, fast_dis_flow, flow_named, reduced
+from videostyle.temporal.flow import FlowEstimator, fast_dis_flow, reduced
 from videostyle.temporal.trust import with_photometric_confidence
 from videostyle.temporal.warp import Warp
 
@@ -35,7 +37,7 @@ class NetworkFrames:
 
     def __init__(self, stylizer: Stylizer, flow: FlowEstimator | None = None) -> None:
         self.stylizer = stylizer
-        self._flow = flow or draft_flow(stylizer.settings)
+        self._flow = flow or draft_flow(stylizer.settings, flow_network_of(stylizer))
 
     def frames(
         self, source: Iterable[Frame], state: SequenceState | None = None, on_state: OnState | None = None
@@ -73,9 +75,9 @@ class NetworkFrames:
         return painter.paint_after(content, before.stylised, self._flow(content, before.source).to(content.device))
 
 
-def draft_flow(settings: Settings) -> FlowEstimator:
+def draft_flow(settings: Settings, network: Raft | None = None) -> FlowEstimator:
     """The flow of drafts: its masks also ask whether the source looks the same along it, at the flow's own size."""
-    estimate = fast_dis_flow if settings.flow == "dis" else flow_named(settings.flow)
+    estimate = fast_dis_flow if settings.flow == "dis" else estimator_named(settings.flow, network)
 
     def confident(current: torch.Tensor, previous: torch.Tensor) -> Warp:
         return with_photometric_confidence(estimate(current, previous), current, previous)

@@ -16,6 +16,7 @@ from videostyle.optimise.lbfgs import History
 from videostyle.optimise.outcome import OptimisedImage
 from videostyle.optimise.stopping import LossTarget
 from videostyle.stylise import frame_check
+from videostyle.stylise.choose_flow import estimator_of
 from videostyle.stylise.finer_octaves import begin, follow
 from videostyle.stylise.frame_maker import OnState
 from videostyle.stylise.frame_tasks import Start, next_task, task_from_scratch
@@ -25,7 +26,7 @@ from videostyle.stylise.state import SEQUENCE_STATE_TYPES, SequenceState, ShotSt
 from videostyle.stylise.stylizer import OnEvaluation, Stylizer
 from videostyle.temporal.colour import ColourAnchor
 from videostyle.temporal.coverage import Coverage
-from videostyle.temporal.flow import FlowEstimator, flow_named
+from videostyle.temporal.flow import FlowEstimator
 
 
 def stylise_frames(
@@ -58,9 +59,8 @@ class EveryFrame:
         on_evaluation: Callable[[int, int, float], None] | None = None,
         given: GivenFrames | None = None,
     ) -> None:
-        settings = stylizer.settings
         self.stylizer, self._on_evaluation, self._given = stylizer, on_evaluation, given
-        self._flow = flow or flow_named(settings.flow, settings.flow_size)
+        self._flow = flow or estimator_of(stylizer)
 
     def frames(
         self, source: Iterable[Frame], state: SequenceState | None = None, on_state: OnState | None = None

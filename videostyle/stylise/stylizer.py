@@ -15,6 +15,7 @@ from videostyle.losses.style import StyleTarget
 from videostyle.networks.backbone import Backbone, layer_stride
 from videostyle.networks.download import DownloadProgress
 from videostyle.networks.feature_extractor import FeatureExtractor
+from videostyle.networks.raft import Raft
 from videostyle.networks.style_network_file import TrainedNetwork
 from videostyle.optimise.cuda_graph import CudaGraphs
 from videostyle.optimise.frame_task import FrameTask
@@ -77,6 +78,8 @@ class Stylizer:
         self.extractor = self._extractor(self.backbone, self.settings.style_layers)
         self.finer_extractor = self._extractor(self.finer_backbone, self._finer_layers)
         self._painter: NetworkPainter | None = None
+        self.flow_network: Raft | None = None  # see choose_flow.py
+        self.on_download = on_download
         self._most_pixels = 0
         self._targets = StyleTargets()
         self.wanted = Wanted(Moment(self.settings, (Area(self.style),)), self._targets)
