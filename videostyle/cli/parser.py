@@ -9,7 +9,15 @@ from videostyle.cli import commands
 from videostyle.cli.looks import add_look
 from videostyle.cli.options import add_settings, number, whole_number
 from videostyle.errors import UsageError
-from videostyle.settings import LEARNED, LiveSettings, MediaSettings, RunSettings, Settings, TrainSettings
+from videostyle.settings import (
+    LEARNED,
+    LiveSettings,
+    MediaSettings,
+    RunSettings,
+    Settings,
+    SpreadSettings,
+    TrainSettings,
+)
 from videostyle.version import __version__
 
 # What does not make sense for a single picture.
@@ -47,7 +55,7 @@ def _add_video(parser: argparse.ArgumentParser) -> None:
     _add_progress(parser)
     shown = "stylise only the frame at this time (0 if none is given), write it as a PNG, estimate the whole clip"
     parser.add_argument("--preview", nargs="?", type=number("--preview"), const=0.0, metavar="SECONDS", help=shown)
-    advanced = add_settings(parser, Settings, MediaSettings, RunSettings)
+    advanced = add_settings(parser, Settings, MediaSettings, RunSettings, SpreadSettings)
     shown = "copy the clip through the whole pipeline without stylising it"
     advanced.add_argument("--passthrough", action="store_true", help=shown)
     parser.usage = "%(prog)s CLIP [CLIP ...] --style IMG [options]"

@@ -1,0 +1,144 @@
+"""The folder of a run in shots, ``OUT.videostyle/`` beside an output OUT; all machines must see it.
+
+    lock                  held by the process that hands the shots out
+    plan.json             what the shots are made from, and where each of them is in the clip
+    shots/                finished shots, and attempts at others (`checkpoint.attempts`)
+    logs/                 what workers and tasks said
+    network.safetensors   the style's network, where it has one: the same for all workers
+    token-XXXXXXXX        there as long as the run goes on: a worker that misses it stops
+"""
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Self
+
+from videostyle.checkpoint.append_log import Log
+from videostyle.checkpoint.journal import Journal
+from videostyle.checkpoint.lock import Lock
+from videostyle.checkpoint.run_directory import (
+    ENVIRONMENT,
+    PLAN,
+    differences,
+    directory_of,
+    identity,
+    shortened,
+    wipe,
+)
+from videostyle.errors import MediaError, UsageError
+from videostyle.files import write_json
+from videostyle.pipeline.shot import Shot
+from videostyle.settings import RunSettings
+
+FORMAT = 1
+
+
+class ShotsFolder:
+    """A context manager that holds the folder of ``output`` for one run.
+
+    ``provenance``: everything that the frames depend on (`run_record.provenance`); UsageError names what differs from
+    a plan that is there. The folder is removed when the body ends without an exception, unless ``settings`` keep it.
+    Raises MediaError too.
+    """
+
+    def __init__(self, output: Path, provenance: Mapping[str, Any], settings: RunSettings) -> None:
+        self.path, self.output, self._settings = directory_of(output), output, settings
+        self._provenance = _comparable(provenance)
+        self.shots, self.logs = self.path / "shots", self.path / "logs"
+        try:
+            self._lock = Lock(self.path / "lock")
+        except BlockingIOError:
+            raise UsageError(f"another run is writing {output}; wait for it, or choose another name") from None
+        except OSError as error:
+            raise UsageError(f"{self.path} cannot be made ({error.strerror or error}); choose another place") from error
+        try:
+            self._open()
+        except OSError as error:
+            self._lock.close()
+            raise MediaError(f"{self.path} could not be written: {error.strerror or error}; make room") from error
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def _open(self) -> None:
+        if self._settings.restart:
+            wipe(self.path)
+        journal = Journal(self.path)
+        if journal.provenance is not None:
+            words = f"{self.path} holds {len(journal.frames)} frames of a run without --workers"
+            raise UsageError(f"{words}; leave --workers and --ray out to go on with them, or say --restart")
+        self.plan = self._read_plan()
+        for old in self.path.glob("token-*"):  # of a run that was killed: its workers, if any are left, stop
+            old.unlink()
+        self.shots.mkdir(exist_ok=True)
+        self.logs.mkdir(exist_ok=True)
+        self.token = self.path / f"token-{secrets.token_hex(4)}"
+        self.token.write_text(self.token.name, encoding="ascii")
+
+    def _read_plan(self) -> list[Shot] | None:
+        try:
+            content = json.loads((self.path / PLAN).read_text(encoding="utf-8"))
+            if content["format"] != FORMAT:
+                raise ValueError(f"format {content['format']}")
+            found, shots = content["provenance"], [_shot(entry) for entry in content["shots"]]
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{self.path / PLAN} is damaged ({error}); say --restart") from error
+        if words := [words for _, words in differences(found, self._provenance)]:
+            there = f"{self.path} holds shots of a run that was stopped, made from something else"
+            raise UsageError(f"{there}: {shortened(words)}; give the same again, or --restart")
+        return shots
+
+    def keep_plan(self, shots: Sequence[Shot]) -> None:
+        """Store where the shots are in the clip."""
+        self.plan = list(shots)
+        entries = [_entry(shot) for shot in shots]
+        write_json(self.path / PLAN, {"format": FORMAT, "provenance": self._provenance, "shots": entries})
+
+    def publishing(self, part: Path) -> None:
+        """Note that ``part`` is about to become the output: a run killed right after that has nothing left to do."""
+        try:
+            log = Log(self.path / "journal")
+            log.append({"published": identity(part)})
+            log.sync()
+            log.close()
+        except OSError as error:
+            raise MediaError(f"{self.path} could not be written: {error.strerror or error}; make room") from error
+
+    def stop(self) -> None:
+        """Let workers end after the frame that they are at."""
+        self.token.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        with suppress(OSError):
+            self.stop()
+            begun = (self.path / PLAN).exists()
+            if (kind is None and not self._settings.keep and not self._settings.partial) or not begun:
+                wipe(self.path)
+                (self.path / "lock").unlink()
+                self.path.rmdir()
+        self._lock.close()
+
+
+def _comparable(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """What must be the same on every machine, as JSON gives it back."""
+    groups = {group: values for group, values in provenance.items() if group != ENVIRONMENT}
+    groups["network"] = {name: value for name, value in groups["network"].items() if name != "precision"}
+    return json.loads(json.dumps(groups))
+
+
+def _entry(shot: Shot) -> list[Any]:
+    end = None if shot.end_seconds is None else str(shot.end_seconds)
+    return [shot.number, shot.first, shot.frames, str(shot.start_seconds), end, shot.checksum]
+
+
+def _shot(entry: Sequence[Any]) -> Shot:
+    number, first, frames, start, end, checksum = entry
+    return Shot(number, first, frames, Fraction(start), None if end is None else Fraction(end), checksum)
