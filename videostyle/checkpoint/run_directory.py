@@ -114,7 +114,6 @@ class RunDirectory(Generic[State]):
             self._frames.open_for_reading()
         self._last_saved, self._cost = time.monotonic(), 0.0
 
-
     def _compare(self, journal: Journal) -> None:
         """Refuse to go on with frames of another kind."""
         assert journal.provenance is not None

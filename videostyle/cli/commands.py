@@ -4,20 +4,17 @@ The docstring of a command is the description in its help.
 """
 
 import argparse
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from videostyle.cli.console import Console
 from videostyle.cli.looks import asked_looks
 from videostyle.cli.options import given_settings
-from videostyle.cli.signals import Interrupts
+from videostyle.cli.painting import only_one, painting, run_one, run_several
 from videostyle.errors import MediaError, UsageError
-from videostyle.settings import LiveSettings, MediaSettings, RunSettings, Settings, TrainSettings
+from videostyle.settings import LiveSettings, MediaSettings, RunSettings, Settings, SpreadSettings, TrainSettings
 
 if TYPE_CHECKING:
-    from videostyle.pipeline.progress import Progress
     from videostyle.settings.look import Look
 
 
@@ -27,80 +24,23 @@ def video(arguments: argparse.Namespace) -> int:
     After an interruption the same command resumes the run.
     """
     console = Console(arguments.quiet, arguments.progress)
+    spread = given_settings(arguments, SpreadSettings)
+    if spread.is_asked and (arguments.passthrough or arguments.preview is not None):
+        raise UsageError("--workers and --ray paint whole clips; leave them out of --preview and --passthrough")
     if arguments.passthrough:
-        _only_one(arguments, "--passthrough")
+        only_one(arguments, "--passthrough")
         settings, media = given_settings(arguments, Settings), given_settings(arguments, MediaSettings)
-        return _run(console, "copy", arguments.clips[0], "copy", arguments.output, settings, media)
+        return run_one(console, "copy", arguments.clips[0], "copy", arguments.output, settings, media)
     looks, settings = asked_looks(arguments, arguments.styles)
     settings = console.introduce(settings)
     if arguments.preview is not None:
         return _preview(arguments, looks, settings, console)
     media, run_settings = given_settings(arguments, MediaSettings), given_settings(arguments, RunSettings)
     if len(arguments.clips) * len(looks) > 1:
-        return _videos(arguments, looks, settings, media, run_settings, console)
+        return run_several(arguments, looks, settings, media, run_settings, console)
     (clip,), (look,) = arguments.clips, looks
-    return _run(console, "video", clip, look, arguments.output, settings, media, run_settings, arguments.record)
-
-
-def _run(console: Console, *asked: Any) -> int:
-    """Run the request of these fields and show its result."""
-    from videostyle.pipeline.request import Callbacks, Request
-    from videostyle.pipeline.run import run
-
-    with _painting(console) as callbacks:
-        result = run(Request(*asked), Callbacks(**callbacks))
-    console.result(result)
-    return 0
-
-
-def _videos(
-    arguments: argparse.Namespace,
-    looks: list["Look"],
-    settings: Settings,
-    media: MediaSettings,
-    run: RunSettings,
-    console: Console,
-) -> int:
-    """Every clip in every style; 1 if one of them failed."""
-    from videostyle.pipeline import batch
-    from videostyle.pipeline.request import Callbacks
-
-    if arguments.record is not None:
-        raise UsageError("--record is for one clip in one style; leave it out")
-    folder = Path(arguments.output or ".")
-    requests = batch.requests_of(arguments.clips, looks, folder, settings, media, run)
-    found: list[batch.BatchItemResult] = []
-    try:
-        for request in requests:
-            with _painting(console) as callbacks:
-                item = batch.run_item(request, Callbacks(**callbacks))
-            if item.result is not None:
-                console.result(item.result)
-            found.append(item)
-    finally:
-        console.summary(found)
-    return int(any(item.problem for item in found))
-
-
-@contextmanager
-def _painting(console: Console, announce: bool = True) -> Iterator[dict[str, Any]]:
-    """Callbacks for a run that can be stopped after a frame. ``announce``: see `Console.callbacks`."""
-    from videostyle.device import keep_freed_memory
-
-    keep_freed_memory()
-    words = "stopping after this frame; once more stops at once"
-    with Interrupts(lambda: console.shout(words)) as interrupts, console.callbacks(announce) as callbacks:
-
-        def on_progress(progress: "Progress") -> None:
-            interrupts.watch(progress.stage)
-            callbacks["on_progress"](progress)
-
-        yield callbacks | {"on_progress": on_progress, "should_stop": interrupts.should_stop}
-
-
-def _only_one(arguments: argparse.Namespace, option: str) -> None:
-    if len(arguments.clips) > 1 or len(arguments.styles) > 1:
-        raise UsageError(f"{option} takes one clip and one style; leave out the others")
+    asked = "video", clip, look, arguments.output, settings, media, run_settings, arguments.record
+    return run_one(console, *asked, spread=spread)
 
 
 def webcam(arguments: argparse.Namespace) -> int:
@@ -120,7 +60,7 @@ def webcam(arguments: argparse.Namespace) -> int:
     console = Console(arguments.quiet, arguments.progress)
     (look,), settings = asked_looks(arguments, [arguments.style] if arguments.style else [])
     settings = console.introduce(settings)
-    with _painting(console) as callbacks:
+    with painting(console) as callbacks:
         result = webcam.stylise_webcam(
             look,
             arguments.output or default_output("webcam", look, ".mp4"),
@@ -142,7 +82,7 @@ def webcam(arguments: argparse.Namespace) -> int:
 def _preview(arguments: argparse.Namespace, looks: list["Look"], settings: Settings, console: Console) -> int:
     from videostyle.pipeline.picture import preview_video
 
-    _only_one(arguments, "--preview")
+    only_one(arguments, "--preview")
     media = given_settings(arguments, MediaSettings)
     (clip,), (look,), at = arguments.clips, looks, arguments.preview
     with console.callbacks() as callbacks:
@@ -156,7 +96,7 @@ def image(arguments: argparse.Namespace) -> int:
     (look,), settings = asked_looks(arguments, [arguments.style] if arguments.style else [])
     settings, media = console.introduce(settings), given_settings(arguments, MediaSettings)
     photo, output = arguments.photo, arguments.output
-    return _run(console, "image", photo, look, output, settings, media, RunSettings(), arguments.record)
+    return run_one(console, "image", photo, look, output, settings, media, RunSettings(), arguments.record)
 
 
 def look(arguments: argparse.Namespace) -> int:
@@ -233,7 +173,7 @@ def live(arguments: argparse.Namespace) -> int:
         given_settings(arguments, LiveSettings),
         arguments.record,
     )
-    with _painting(console) as callbacks:
+    with painting(console) as callbacks:
         result = run(request, Callbacks(**callbacks))
     console.live(result)
     if result.problem:
@@ -255,7 +195,7 @@ def train(arguments: argparse.Namespace) -> int:
     settings = console.introduce(given_settings(arguments, Settings))
     training = given_settings(arguments, TrainSettings)
     request = TrainRequest(arguments.style, arguments.output, settings, training, arguments.export)
-    with _painting(console, announce=False) as callbacks:
+    with painting(console, announce=False) as callbacks:
         console.trained(run(request, Callbacks(**callbacks)))
     return 0
 

@@ -1,11 +1,11 @@
 """The folder of a run in shots, ``OUT.videostyle/`` beside an output OUT; all machines must see it.
 
-    lock                  held by the process that hands the shots out
-    plan.json             what the shots are made from, and where each of them is in the clip
-    shots/                finished shots, and attempts at others (`checkpoint.attempts`)
-    logs/                 what workers and tasks said
-    network.safetensors   the style's network, where it has one: the same for all workers
-    token-XXXXXXXX        there as long as the run goes on: a worker that misses it stops
+lock                  held by the process that hands the shots out
+plan.json             what the shots are made from, and where each of them is in the clip
+shots/                finished shots, and attempts at others (`checkpoint.attempts`)
+logs/                 what workers and tasks said
+network.safetensors   the style's network, where it has one: the same for all workers
+token-XXXXXXXX        there as long as the run goes on: a worker that misses it stops
 """
 
 import json
@@ -117,14 +117,24 @@ class ShotsFolder:
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self.release(keep=kind is not None or self._settings.keep or self._settings.partial)
+
+    def release(self, *, keep: bool) -> None:
+        """Let workers end, and give the folder up; it is removed unless it is to be kept and something is in it."""
         with suppress(OSError):
             self.stop()
-            begun = (self.path / PLAN).exists()
-            if (kind is None and not self._settings.keep and not self._settings.partial) or not begun:
+            if not (keep and (self.path / PLAN).exists()):
                 wipe(self.path)
                 (self.path / "lock").unlink()
                 self.path.rmdir()
         self._lock.close()
+
+
+def is_planned(output: str | Path) -> bool:
+    """Whether an earlier run has begun this output shot by shot."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        return bool(json.loads((directory_of(output) / PLAN).read_text(encoding="utf-8"))["shots"])
+    return False
 
 
 def _comparable(provenance: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,8 +28,8 @@ class Prepared:
     @property
     def heading(self) -> dict[str, Any]:
         """Of the run record."""
-        known = {"source": self.job.info.path.name, "look": as_look(self.request.style)}
-        return run_record.heading(self.stylizer, self.job.media, **known)
+        source, look = self.job.info.path.name, as_look(self.request.style)
+        return run_record.heading(self.stylizer, self.job.media, source=source, look=look)
 
     @property
     def told(self) -> Told:

@@ -18,6 +18,8 @@ from videostyle.cluster.task import Outcome, Task, node_name
 from videostyle.device import cores
 from videostyle.errors import UsageError
 
+WORKER = [sys.executable, "-m", "videostyle.cluster.worker"]
+
 
 @dataclass(frozen=True)
 class Place:
@@ -145,10 +147,16 @@ class _Worker:
         own = {"OMP_NUM_THREADS": str(self.place.threads)}
         if self.place.gpu is not None:
             own["CUDA_VISIBLE_DEVICES"] = self.place.gpu
-        command = [sys.executable, "-m", "videostyle.cluster.worker", self.node, ",".join(map(str, self.place.cores))]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        command = [*WORKER, self.node, ",".join(map(str, self.place.cores))]
         with self.log.open("ab") as log:
-            return subprocess.Popen(command, **pipes, stderr=log, env=os.environ | own, start_new_session=True)
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=os.environ | own,
+                start_new_session=True,
+            )
 
     def kill(self) -> None:
         """End the process and what it has begun, wherever they are."""

@@ -2,15 +2,15 @@
 
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Collection
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from videostyle.checkpoint.attempts import Piece
-from videostyle.checkpoint.run_directory import PLAN, directory_of, is_published
-from videostyle.cluster.folder import ShotsFolder
+from videostyle.checkpoint.run_directory import is_published
+from videostyle.cluster.folder import ShotsFolder, is_planned
 from videostyle.cluster.frame_count import FrameCount, SharedProgress
 from videostyle.cluster.prepare import Prepared, prepare
 from videostyle.cluster.processes import Place, ProcessEngine, places
@@ -23,11 +23,38 @@ from videostyle.pipeline.join import join_shots, parts_of
 from videostyle.pipeline.request import Callbacks, Request, Result
 from videostyle.pipeline.run import run
 from videostyle.pipeline.shot import Shot, count_finished, shots_of
-from videostyle.settings import SpreadSettings
+from videostyle.settings import Settings, SpreadSettings
 from videostyle.stylise.memory import GIB, memory_bytes
 
-# Opens the workers for tasks that look like this one; takes the folder of their logs and a file that all must see.
-OpenEngine = Callable[[Prepared, Path, Path], Engine]
+MOST_FAILED = 3  # shots that failed for good, after which no other one is begun
+
+
+class Opener(Protocol):
+    """Workers that can be had."""
+
+    @property
+    def room(self) -> int:
+        """How many tasks they take at a time, as far as that is known."""
+
+    def open(self, prepared: Prepared, logs: Path, token: Path) -> Engine:
+        """The workers, for requests like ``prepared``. ``logs``: folder for what they say. ``token``: a file that all
+        of them must see. Raises VideoStyleError."""
+
+
+@dataclass(frozen=True)
+class ProcessOpener:
+    """Processes of this machine."""
+
+    where: list[Place]
+
+    @property
+    def room(self) -> int:
+        return len(self.where)
+
+    def open(self, prepared: Prepared, logs: Path, token: Path) -> Engine:
+        settings = prepared.request.settings
+        allowed = memory_bytes(settings, choose_machine(settings).device)
+        return ProcessEngine(self.where, logs, None if allowed is None else allowed / GIB)
 
 
 def run_spread(request: Request, settings: SpreadSettings, callbacks: Callbacks | None = None) -> Result:
@@ -36,37 +63,28 @@ def run_spread(request: Request, settings: SpreadSettings, callbacks: Callbacks 
     Raises VideoStyleError; finished shots are kept, and the same call goes on, on other workers too.
     """
     callbacks = callbacks or Callbacks()
-    opening = engine_opener(request, settings)
-    if opening is None and not is_planned(request):
-        return run(request, callbacks)
-    return run_in_shots(request, opening or partial(_processes, [Place(0)]), callbacks)
+    opener = opener_of(settings, request.settings)
+    if opener is None:
+        if request.run.restart or not is_planned(request.place):
+            return run(request, callbacks)
+        opener = ProcessOpener(places("1", request.settings.device))
+    return run_in_shots(request, opener, callbacks)
 
 
-def is_planned(request: Request) -> bool:
-    """Whether an earlier run has begun this output in shots."""
-    return not request.run.restart and (directory_of(request.place) / PLAN).is_file()
+def opener_of(spread: SpreadSettings, settings: Settings) -> Opener | None:
+    """The workers that were asked for; None where one process is as fast. Raises VideoStyleError."""
+    if spread.ray is not None:
+        from videostyle.cluster.ray_engine import RayOpener
 
-
-def engine_opener(request: Request, settings: SpreadSettings) -> OpenEngine | None:
-    """What opens the workers that the settings mean; None where one process is as fast. Raises UsageError."""
-    if settings.ray is not None:
-        from videostyle.cluster.ray_engine import RayEngine
-
-        return partial(RayEngine.opened, settings)
-    where = places(settings.workers or "auto", request.settings.device)
-    if settings.workers in (None, "auto") and len(where) == 1:
+        return RayOpener(spread, settings)
+    where = places(spread.workers or "auto", settings.device)
+    if spread.workers in (None, "auto") and len(where) == 1:
         return None
-    return partial(_processes, where)
+    return ProcessOpener(where)
 
 
-def _processes(where: list[Place], prepared: Prepared, logs: Path, _token: Path) -> Engine:
-    settings = prepared.request.settings
-    allowed = memory_bytes(settings, choose_machine(settings).device)
-    return ProcessEngine(where, logs, None if allowed is None else allowed / GIB)
-
-
-def run_in_shots(request: Request, open_engine: OpenEngine, callbacks: Callbacks) -> Result:
-    """`run_spread` with the workers that ``open_engine`` opens."""
+def run_in_shots(request: Request, opener: Opener, callbacks: Callbacks) -> Result:
+    """`run_spread` with these workers."""
     began = time.perf_counter()
     prepared = prepare(request, callbacks)
     request, job = prepared.request, prepared.job
@@ -81,7 +99,7 @@ def run_in_shots(request: Request, open_engine: OpenEngine, callbacks: Callbacks
             folder.keep_plan(shots)
         restored = 0
         if not request.run.partial:
-            restored = _paint(shots, folder, prepared, open_engine, callbacks)
+            restored = _paint(shots, folder, prepared, opener, callbacks)
         parts = parts_of(shots, folder.shots, partial=request.run.partial)
         joining = callbacks.on_progress, None if request.run.partial else folder.publishing, began, restored
         device = prepared.stylizer.machine.device
@@ -104,9 +122,7 @@ def _planning(callbacks: Callbacks) -> Callable | None:
     return told
 
 
-def _paint(
-    shots: list[Shot], folder: ShotsFolder, prepared: Prepared, open_engine: OpenEngine, callbacks: Callbacks
-) -> int:
+def _paint(shots: list[Shot], folder: ShotsFolder, prepared: Prepared, opener: Opener, callbacks: Callbacks) -> int:
     """Paint what is missing, the longest shot first; returns how many frames an earlier run had painted."""
     job, count = prepared.job, FrameCount()
     missing = [shot for shot in shots if not is_whole(shot, folder.shots, job)]
@@ -117,8 +133,8 @@ def _paint(
     total = sum(shot.frames for shot in shots)
     progress = SharedProgress(total, restored, callbacks.on_progress)
     fixed = prepared.fixed(folder.path.absolute())
-    places = folder.shots.absolute(), folder.logs.absolute(), folder.token.absolute()
-    tasks = [Task(shot, fixed, *places) for shot in sorted(missing, key=lambda shot: -shot.frames)]
+    where = folder.shots.absolute(), folder.logs.absolute(), folder.token.absolute()
+    tasks = [Task(shot, fixed, *where) for shot in sorted(missing, key=lambda shot: -shot.frames)]
     begun = {shot.number: count(Piece(folder.shots, shot.name)) for shot in missing}
     failed: list[Ended] = []
 
@@ -127,8 +143,8 @@ def _paint(
             begun[task.shot.number] = max(begun[task.shot.number], count(Piece(folder.shots, task.shot.name)))
         progress.tell(done + sum(begun.values()))
 
-    with closing(open_engine(prepared, folder.logs, folder.token)) as engine:
-        for ended in spread(tasks, engine, on_look, stopper(callbacks, folder)):
+    with closing(opener.open(prepared, folder.logs, folder.token)) as engine:
+        for ended in spread(tasks, engine, on_look, stopper(callbacks, folder), MOST_FAILED):
             if ended.problem:
                 failed.append(ended)
             else:

@@ -8,7 +8,6 @@ from typing import Protocol
 from videostyle.cluster.task import Outcome, Task
 
 MOST_ATTEMPTS = 3  # of a task: it is begun again twice
-MOST_FAILED = 3  # tasks that failed for good, after which no other one is begun
 FAILURES_OF_NODE = 2  # after which it gets no more
 LOOK_SECONDS = 0.25  # between two looks at how far the workers are
 
@@ -53,18 +52,19 @@ def spread(
     engine: Engine,
     on_look: Callable[[Collection[Task]], None],
     should_stop: Callable[[], bool],
+    most_failed: int | None = None,
 ) -> Iterator[Ended]:
     """Carry out ``tasks`` in their order, as many at a time as the engine takes; each as it ends.
 
     ``on_look`` is called several times a second with the tasks in progress. After ``should_stop`` nothing is begun, and
-    what is in progress is waited for.
+    what is in progress is waited for; so after ``most_failed`` tasks that failed for good.
     """
     left, again = iter(tasks), deque[Task]()
     running: dict[str, Task] = {}
     attempts, failures = Counter[str](), Counter[str]()
     failed = 0
     while True:
-        while len(running) < engine.room and failed < MOST_FAILED and not should_stop():
+        while len(running) < engine.room and (most_failed is None or failed < most_failed) and not should_stop():
             task = again.popleft() if again else next(left, None)
             if task is None:
                 break

@@ -99,7 +99,9 @@ def carry_out(task: Task, node: str | None = None) -> Outcome:
 def check_folder(token: Path) -> None:
     """Raises StoppedError for a run that has ended, MediaError where this machine does not see the run's folder."""
     if not token.parent.is_dir():
-        raise MediaError(f"{token.parent} is not there on {node_name()}; name an output in a folder that all nodes share")
+        raise MediaError(
+            f"{token.parent} is not there on {node_name()}; name an output in a folder that all nodes share"
+        )
     if not token.exists():
         raise StoppedError("the run has ended")
 

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from videostyle.checkpoint.attempts import NOTE, Piece
-from videostyle.checkpoint.journal import Journal
 from videostyle.errors import MediaError
 from videostyle.files import write_json
 from videostyle.frames import Frame, StylisedFrame
@@ -55,10 +54,11 @@ def join_shots(
     began: float | None = None,
     restored: int = 0,
 ) -> Result:
-    """Encode the frames of ``parts``, in order, into the output of ``request``, with everything that the source carries.
+    """Encode the frames of ``parts``, in order, into a request's output, with everything that its source carries.
 
-    ``heading``: of the run record. ``on_publish`` takes the file before it becomes the output. ``began``: when the run
-    began, by time.perf_counter. ``device``: that of this process, for its peak of memory. ``restored``: frames that an earlier run had painted. Raises VideoStyleError.
+    ``device``: that of this process, for its peak of memory. ``heading``: of the run record. ``on_publish`` takes the
+    file before it becomes the output. ``began``: when the run began, by time.perf_counter. ``restored``: frames that an
+    earlier run had painted. Raises VideoStyleError.
     """
     began = time.perf_counter() if began is None else began
     if request.run.partial:
@@ -121,8 +121,3 @@ def _numbered(shot: Shot, frame: StylisedFrame) -> StylisedFrame:
     if isinstance(shot, WholeClip):
         return frame
     return replace(frame, index=shot.first + frame.index, shot=shot.number)
-
-
-def frames_begun(folder: Path) -> int:
-    """How many frames are written in a shot's run directory, whether sound or not."""
-    return len(Journal(folder).frames)

@@ -118,7 +118,7 @@ def stylise_shot(
 
     It appears in ``folder`` under the shot's name, in one step when the shot is finished. Every call has an attempt of
     its own, and the first one that is finished counts. What a call that was stopped or killed has left is gone on with
-    where it was made in the same environment (`run_record.provenance`), and painted again elsewhere. A file attempt.json
+    where it was made in the same environment (`run_record.provenance`), and painted again elsewhere. Its attempt.json
     says where the shot was painted and at what cost. ``should_stop`` is asked after every frame; StoppedError follows.
     ``node``: this machine's name in attempt.json. Raises VideoStyleError.
     """
@@ -139,7 +139,12 @@ def stylise_shot(
             found, redone = len(kept.finished), lost + kept.redone
             _paint(shot, job, kept, stylizer, own, should_stop)
             frames = len(kept.finished)
-        note = {"node": node or platform.node(), "device": stylizer.machine.name, "frames": frames, "from_before": found}
+        note = {
+            "node": node or platform.node(),
+            "device": stylizer.machine.name,
+            "frames": frames,
+            "from_before": found,
+        }
         note |= {"redone": redone, "seconds": round(time.perf_counter() - began, 3)}
         return piece.finish(kept.path, note)
     except (VideoStyleError, OSError) as error:
@@ -191,10 +196,9 @@ def frames_of(shot: Shot, job: Job) -> Iterator[Iterator[Frame]]:
         with open_decoder(job, float(shot.start_seconds - SEEK_BEFORE_SECONDS)) as decoder:
             frames = _within(shot, iter(decoder))
             first = _first_of(frames)
-            if first is not None and first.pts * first.time_base == shot.start_seconds:
-                if checksum_of(first) == shot.checksum:
-                    yield itertools.chain((first,), frames)
-                    return
+            if first is not None and first.time_seconds == shot.start_seconds and checksum_of(first) == shot.checksum:
+                yield itertools.chain((first,), frames)
+                return
     with open_decoder(job) as decoder:
         yield _within(shot, iter(decoder))
 
