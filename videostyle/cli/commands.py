@@ -43,6 +43,30 @@ def video(arguments: argparse.Namespace) -> int:
     return run_one(console, *asked, spread=spread)
 
 
+def shot(arguments: argparse.Namespace) -> int:
+    """Stylise one shot of a clip, for a cluster that starts commands; `videostyle video --workers 1` joins the shots.
+
+    docs/clusters.md has examples.
+    """
+    from videostyle.cluster.one_shot import paint_one, plan_once
+    from videostyle.pipeline.request import Callbacks, Request
+
+    if arguments.list == (arguments.number is not None):
+        raise UsageError("shot needs a NUMBER or --list; give one of them")
+    console = Console(arguments.quiet, arguments.progress)
+    (look,), settings = asked_looks(arguments, [arguments.style] if arguments.style else [])
+    settings = console.introduce(settings)
+    asked = given_settings(arguments, MediaSettings), given_settings(arguments, RunSettings)
+    request = Request("video", arguments.clip, look, arguments.output, settings, *asked)
+    with painting(console) as callbacks:
+        if arguments.list:
+            for found in plan_once(request, Callbacks(**callbacks))[0]:
+                print(f"{found.number} {float(found.start_seconds):.3f} {found.frames}")
+        else:
+            console.say(str(paint_one(request, arguments.number, Callbacks(**callbacks))))
+    return 0
+
+
 def webcam(arguments: argparse.Namespace) -> int:
     """Record from a camera, keep the recording, and stylise it."""
     from videostyle.pipeline import webcam

@@ -61,6 +61,21 @@ def _add_video(parser: argparse.ArgumentParser) -> None:
     parser.usage = "%(prog)s CLIP [CLIP ...] --style IMG [options]"
 
 
+def _add_shot(parser: argparse.ArgumentParser) -> None:
+    shown = "number of the shot, from 0"
+    parser.add_argument("number", metavar="NUMBER", nargs="?", type=whole_number("NUMBER"), help=shown)
+    parser.add_argument("clip", metavar="CLIP", help="the clip, as videostyle video will be given it")
+    shown = "print every shot: its number, when it begins in seconds, how many frames it has"
+    parser.add_argument("--list", action="store_true", help=shown)
+    parser.add_argument("--style", metavar="IMG", help="picture that gives the style")
+    add_look(parser, keyframe=True)
+    parser.add_argument("-o", "--output", metavar="OUT", help="output of videostyle video (default: CLIP-STYLE.mp4)")
+    parser.add_argument("--quiet", action="store_true", help="print errors only")
+    _add_progress(parser)
+    add_settings(parser, Settings, MediaSettings, RunSettings, without={"partial", "keep", "restart"})
+    parser.usage = "%(prog)s NUMBER CLIP --style IMG [options]"
+
+
 def _add_webcam(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--list", action="store_true", help="list the cameras and exit")
     shown = "length of the recording in seconds; Ctrl-C ends it earlier"
@@ -197,6 +212,7 @@ def _add_progress(parser: argparse.ArgumentParser) -> None:
 # name, also of the function in `commands` whose docstring describes it -> help in the list, function that adds options
 COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None] | None]] = {
     "video": ("stylise a clip", _add_video),
+    "shot": ("stylise one shot of a clip, as a task of a cluster", _add_shot),
     "image": ("stylise a picture", _add_image),
     "look": ("print how an output was painted", _add_look_of),
     "webcam": ("record from a camera and stylise the recording", _add_webcam),

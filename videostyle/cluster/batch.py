@@ -38,17 +38,19 @@ def run_spread_batch(
     callbacks = callbacks or Callbacks()
     opener = opener_of(settings, requests[0].settings)
     wanted = [request for request in requests if not _is_there(request, on_item)]
-    few = opener is not None and len(wanted) < opener.room
-    whole: list[Request] = []
-    for request in wanted:
-        if opener is None:
+    if opener is None:
+        for request in wanted:
             on_item(run_item(request, callbacks))
-        elif few or request.run.partial or (is_planned(request.place) and not request.run.restart):
-            on_item(_in_shots(request, opener, callbacks))
-        else:
-            whole.append(request)
-    if opener is not None and whole:
-        _Clips(whole, opener, on_item, callbacks).run()
+        return
+    with closing(opener):
+        few, whole = len(wanted) < opener.room, list[Request]()
+        for request in wanted:
+            if few or request.run.partial or (is_planned(request.place) and not request.run.restart):
+                on_item(_in_shots(request, opener, callbacks))
+            else:
+                whole.append(request)
+        if whole:
+            _Clips(whole, opener, on_item, callbacks).run()
 
 
 def _is_there(request: Request, on_item: OnItem) -> bool:
@@ -144,9 +146,9 @@ class _Clips:
                 self._fail(request, str(error))
                 continue
             try:
-                folder.keep_plan([])
                 where = folder.shots.absolute(), folder.logs.absolute(), folder.token.absolute()
                 fixed = prepared.fixed(folder.path.absolute())
+                folder.keep_plan([], request, fixed)
                 task = Task(whole_clip(prepared.job), fixed, *where, told=prepared.told)
             except VideoStyleError as error:
                 folder.release(keep=True)

@@ -12,6 +12,7 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Self
@@ -29,11 +30,18 @@ from videostyle.checkpoint.run_directory import (
     wipe,
 )
 from videostyle.errors import MediaError, UsageError
-from videostyle.files import write_json
+from videostyle.files import fingerprint, write_json
+from videostyle.pipeline.request import Request
 from videostyle.pipeline.shot import Shot
 from videostyle.settings import RunSettings
+from videostyle.settings.look import as_look
+from videostyle.settings.look_file import to_plain
 
 FORMAT = 1
+
+
+class BusyError(UsageError):
+    """Another run holds the folder."""
 
 
 class ShotsFolder:
@@ -51,7 +59,7 @@ class ShotsFolder:
         try:
             self._lock = Lock(self.path / "lock")
         except BlockingIOError:
-            raise UsageError(f"another run is writing {output}; wait for it, or choose another name") from None
+            raise BusyError(f"another run is writing {output}; wait for it, or choose another name") from None
         except OSError as error:
             raise UsageError(f"{self.path} cannot be made ({error.strerror or error}); choose another place") from error
         try:
@@ -79,25 +87,18 @@ class ShotsFolder:
         self.token.write_text(self.token.name, encoding="ascii")
 
     def _read_plan(self) -> list[Shot] | None:
-        try:
-            content = json.loads((self.path / PLAN).read_text(encoding="utf-8"))
-            if content["format"] != FORMAT:
-                raise ValueError(f"format {content['format']}")
-            found, shots = content["provenance"], [_shot(entry) for entry in content["shots"]]
-        except FileNotFoundError:
+        found = read_plan(self.output)
+        if found is None:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UsageError(f"{self.path / PLAN} is damaged ({error}); say --restart") from error
-        if words := [words for _, words in differences(found, self._provenance)]:
-            there = f"{self.path} holds shots of a run that was stopped, made from something else"
-            raise UsageError(f"{there}: {shortened(words)}; give the same again, or --restart")
-        return shots
+        refuse_other(self.path, found["provenance"], self._provenance)
+        return shots_in(found)
 
-    def keep_plan(self, shots: Sequence[Shot]) -> None:
-        """Store where the shots are in the clip."""
+    def keep_plan(self, shots: Sequence[Shot], request: Request, fixed: Request) -> None:
+        """Store where the shots are in the clip, what was asked for, and what of it was fixed for workers."""
         self.plan = list(shots)
-        entries = [_entry(shot) for shot in shots]
-        write_json(self.path / PLAN, {"format": FORMAT, "provenance": self._provenance, "shots": entries})
+        content = {"format": FORMAT, "provenance": self._provenance, "asked": asked(request)}
+        content |= {"settings": asdict(fixed.settings), "media": asdict(fixed.media)}
+        write_json(self.path / PLAN, content | {"shots": [_entry(shot) for shot in shots]})
 
     def publishing(self, part: Path) -> None:
         """Note that ``part`` is about to become the output: a run killed right after that has nothing left to do."""
@@ -130,11 +131,46 @@ class ShotsFolder:
         self._lock.close()
 
 
+def read_plan(output: str | Path) -> dict[str, Any] | None:
+    """What `ShotsFolder.keep_plan` stored; None where nothing is. Raises UsageError for a damaged file."""
+    path = directory_of(output) / PLAN
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            raise ValueError(f"format {content['format']}")
+        shots_in(content)
+        return content
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path} is damaged ({error}); say --restart") from error
+
+
+def shots_in(plan: Mapping[str, Any]) -> list[Shot]:
+    """The shots of a plan; none where the clip is painted as a whole."""
+    return [_shot(entry) for entry in plan["shots"]]
+
+
 def is_planned(output: str | Path) -> bool:
     """Whether an earlier run has begun this output shot by shot."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        return bool(json.loads((directory_of(output) / PLAN).read_text(encoding="utf-8"))["shots"])
-    return False
+    plan = read_plan(output)
+    return plan is not None and bool(plan["shots"])
+
+
+def asked(request: Request) -> dict[str, dict[str, Any]]:
+    """A request as it was given, as JSON gives it back. Raises OSError."""
+    look = as_look(request.style).with_paths(lambda path: f"{Path(path).name} {fingerprint(Path(path))}")
+    settings = {name: value for name, value in asdict(request.settings.with_quality()).items() if name != "memory"}
+    media = {name: value for name, value in asdict(request.media).items() if name != "overwrite"}
+    source = {"fingerprint": fingerprint(Path(request.source))}
+    return json.loads(json.dumps({"source": source, "look": to_plain(look), "setting": settings, "media": media}))
+
+
+def refuse_other(folder: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raises UsageError, which names what is not the same."""
+    if words := [words for _, words in differences(found, wanted)]:
+        there = f"{folder} holds shots of a run that was stopped, made from something else"
+        raise UsageError(f"{there}: {shortened(words)}; give the same again, or --restart")
 
 
 def _comparable(provenance: Mapping[str, Any]) -> dict[str, Any]:

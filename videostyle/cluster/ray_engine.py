@@ -54,7 +54,11 @@ class RayOpener:
         self._mine = not self._ray.is_initialized()
         if self._mine:
             connect(self._ray, spread.ray or "auto")
-        self._needs = needs_of(self._nodes(), spread, settings)
+        try:
+            self._needs = needs_of(self._nodes(), spread, settings)
+        except BaseException:
+            self.close()
+            raise
 
     def _nodes(self) -> list[dict[str, Any]]:
         return alive(self._ray.nodes())
@@ -74,16 +78,19 @@ class RayOpener:
             )
             raise DeviceError(f"{words}; give a smaller --size, or --memory, or ray start --memory")
         check_nodes(self._ray, nodes, token.absolute())
-        return RayEngine(self._ray, replace(self._needs, memory_bytes=wanted), self._mine)
+        return RayEngine(self._ray, replace(self._needs, memory_bytes=wanted))
+
+    def close(self) -> None:
+        if self._mine:
+            self._ray.shutdown()
 
 
 @dataclass
 class RayEngine:
-    """`spread.Engine` on a cluster. ``mine``: the connection is ended with the engine."""
+    """`spread.Engine` on a cluster that is connected to."""
 
     ray: Any
     needs: Needs
-    mine: bool = False
     _running: dict[Any, Task] = field(default_factory=dict)
     _room: int = 0
     _looked: float = -NODES_SECONDS
@@ -125,8 +132,6 @@ class RayEngine:
         for reference in self._running:
             self.ray.cancel(reference, force=True)
         self._running.clear()
-        if self.mine:
-            self.ray.shutdown()
 
 
 def paint_here(task: Task) -> Outcome:

@@ -40,6 +40,9 @@ class Opener(Protocol):
         """The workers, for requests like ``prepared``. ``logs``: folder for what they say. ``token``: a file that all
         of them must see. Raises VideoStyleError."""
 
+    def close(self) -> None:
+        """Give up what finding them has taken."""
+
 
 @dataclass(frozen=True)
 class ProcessOpener:
@@ -56,6 +59,8 @@ class ProcessOpener:
         allowed = memory_bytes(settings, choose_machine(settings).device)
         return ProcessEngine(self.where, logs, None if allowed is None else allowed / GIB)
 
+    def close(self) -> None: ...
+
 
 def run_spread(request: Request, settings: SpreadSettings, callbacks: Callbacks | None = None) -> Result:
     """`pipeline.run.run` for one clip, its shots painted by many workers; equal to the bit on the same kind of machine.
@@ -68,7 +73,8 @@ def run_spread(request: Request, settings: SpreadSettings, callbacks: Callbacks 
         if request.run.restart or not is_planned(request.place):
             return run(request, callbacks)
         opener = ProcessOpener(places("1", request.settings.device))
-    return run_in_shots(request, opener, callbacks)
+    with closing(opener):
+        return run_in_shots(request, opener, callbacks)
 
 
 def opener_of(spread: SpreadSettings, settings: Settings) -> Opener | None:
@@ -95,8 +101,8 @@ def run_in_shots(request: Request, opener: Opener, callbacks: Callbacks) -> Resu
         if not shots:
             if request.run.partial:
                 raise UsageError(f"no frame of {job.output.path} is finished; leave out --partial to begin")
-            shots = shots_of(job, _planning(callbacks))
-            folder.keep_plan(shots)
+            shots = shots_of(job, planning(callbacks))
+            folder.keep_plan(shots, request, prepared.fixed(folder.path.absolute()))
         restored = 0
         if not request.run.partial:
             restored = _paint(shots, folder, prepared, opener, callbacks)
@@ -110,7 +116,7 @@ def run_in_shots(request: Request, opener: Opener, callbacks: Callbacks) -> Resu
     return result
 
 
-def _planning(callbacks: Callbacks) -> Callable | None:
+def planning(callbacks: Callbacks) -> Callable | None:
     """The callback of planning, which may be stopped: nothing is lost."""
 
     def told(progress: object) -> None:

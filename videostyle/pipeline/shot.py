@@ -23,8 +23,8 @@ from videostyle.frames import Frame, StylisedFrame, to_array
 from videostyle.pipeline.job import Job, open_job, open_stylizer
 from videostyle.pipeline.memory_check import check_memory
 from videostyle.pipeline.prefetch import with_flow_ahead
-from videostyle.pipeline.progress import OnProgress, Progress
-from videostyle.pipeline.request import Request
+from videostyle.pipeline.progress import OnProgress, Progress, Reporter
+from videostyle.pipeline.request import Callbacks, Request
 from videostyle.pipeline.video import (
     open_decoder,
     open_run_directory,
@@ -113,6 +113,7 @@ def stylise_shot(
     folder: Path,
     should_stop: Callable[[], bool] | None = None,
     node: str | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Path:
     """Stylise one shot of a request's clip; returns the run directory of its frames, to the bit the request's own.
 
@@ -137,7 +138,7 @@ def stylise_shot(
         lost = piece.take_over(directory_of(job.output.path), partial(_fits, wanted, run.resume_anyway))
         with open_run_directory(job, stylizer, own) as kept:
             found, redone = len(kept.finished), lost + kept.redone
-            _paint(shot, job, kept, stylizer, own, should_stop)
+            _paint(shot, job, kept, stylizer, own, Callbacks(on_progress, None, should_stop))
             frames = len(kept.finished)
         note = {
             "node": node or platform.node(),
@@ -167,17 +168,19 @@ def _paint(
     kept: RunDirectory[SequenceState],
     stylizer: Stylizer,
     request: Request,
-    should_stop: Callable[[], bool] | None,
+    callbacks: Callbacks,
 ) -> None:
+    report = Reporter("stylise", shot.frames or None, callbacks.on_progress, restored=len(kept.finished))
+    report.count, on_progress, stop = report.restored, callbacks.on_progress, callbacks.should_stop
     with (
-        with_given_frames(job, kept, stylizer, request, None, should_stop, shot.holds) as given,
+        with_given_frames(job, kept, stylizer, request, on_progress, stop, shot.holds) as given,
         frames_of(shot, job) as frames,
     ):
         last = deque(itertools.islice(frames, len(kept.finished)), maxlen=1)  # for the flow from it
         with with_flow_ahead(frames, last[0] if last else None, stylizer) as (ahead, flow):
-            maker = frame_maker_of(stylizer, flow, given=given)
-            for _ in store_frames(job, kept, stylizer, maker, ahead, should_stop):
-                pass
+            maker = frame_maker_of(stylizer, flow, report.evaluation, given)
+            for frame in store_frames(job, kept, stylizer, maker, ahead, stop):
+                report.frame(frame)
 
 
 @contextmanager
