@@ -44,10 +44,7 @@ def video(arguments: argparse.Namespace) -> int:
 
 
 def shot(arguments: argparse.Namespace) -> int:
-    """Stylise one shot of a clip, for a cluster that starts commands; `videostyle video --workers 1` joins the shots.
-
-    docs/clusters.md has examples.
-    """
+    """Stylise one shot of a clip, for a cluster that starts commands; videostyle video --workers 1 joins the shots."""
     from videostyle.cluster.one_shot import paint_one, plan_once
     from videostyle.pipeline.request import Callbacks, Request
 

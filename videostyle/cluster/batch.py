@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from videostyle.checkpoint.attempts import Piece
-from videostyle.checkpoint.run_directory import directory_of
+from videostyle.checkpoint.run_directory import directory_of, is_published
 from videostyle.cluster.folder import ShotsFolder, is_planned
 from videostyle.cluster.frame_count import FrameCount, SharedProgress
 from videostyle.cluster.prepare import Prepared, prepare
@@ -144,6 +144,10 @@ class _Clips:
                 raise
             except VideoStyleError as error:
                 self._fail(request, str(error))
+                continue
+            if is_published(prepared.job.output.path):  # by a run that was killed right after that
+                folder.release(keep=False)
+                self.on_item(BatchItemResult(request))
                 continue
             try:
                 where = folder.shots.absolute(), folder.logs.absolute(), folder.token.absolute()

@@ -9,6 +9,7 @@ token-XXXXXXXX        there as long as the run goes on: a worker that misses it 
 """
 
 import json
+import os
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -100,16 +101,6 @@ class ShotsFolder:
         content |= {"settings": asdict(fixed.settings), "media": asdict(fixed.media)}
         write_json(self.path / PLAN, content | {"shots": [_entry(shot) for shot in shots]})
 
-    def publishing(self, part: Path) -> None:
-        """Note that ``part`` is about to become the output: a run killed right after that has nothing left to do."""
-        try:
-            log = Log(self.path / "journal")
-            log.append({"published": identity(part)})
-            log.sync()
-            log.close()
-        except OSError as error:
-            raise MediaError(f"{self.path} could not be written: {error.strerror or error}; make room") from error
-
     def stop(self) -> None:
         """Let workers end after the frame that they are at."""
         self.token.unlink(missing_ok=True)
@@ -129,6 +120,25 @@ class ShotsFolder:
                 (self.path / "lock").unlink()
                 self.path.rmdir()
         self._lock.close()
+
+
+def note_publishing(folder: Path, part: Path) -> None:
+    """Note in ``folder``, the output's, that ``part`` is about to become the output: a run that is killed right after
+    that has nothing left to do. Raises MediaError."""
+    try:
+        log = Log(folder / "journal")
+        log.append({"published": identity(part)})
+        log.sync()
+        log.close()
+    except OSError as error:
+        raise MediaError(f"{folder} could not be written: {error.strerror or error}; make room") from error
+
+
+def is_visible(path: Path) -> bool:
+    """Whether a file is there, also where a file system of the network remembers that it was not."""
+    with suppress(OSError):
+        return path.exists() or path.name in os.listdir(path.parent)
+    return False
 
 
 def read_plan(output: str | Path) -> dict[str, Any] | None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from videostyle.cluster.folder import is_visible
 from videostyle.cluster.prepare import Prepared
 from videostyle.cluster.task import Outcome, Task, carry_out, last_node, node_name
 from videostyle.device import cores
@@ -248,7 +249,7 @@ def slots(nodes: list[dict[str, Any]], needs: Needs) -> int:
 
 def sees(token: Path) -> tuple[str, bool, str]:
     """(this node's name, whether the run's folder is there, the version of this package): what a node is asked."""
-    return here(), token.exists(), __version__
+    return here(), is_visible(token), __version__
 
 
 def check_nodes(ray: Any, nodes: list[dict[str, Any]], token: Path) -> None:

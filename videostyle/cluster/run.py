@@ -5,12 +5,13 @@ import time
 from collections.abc import Callable, Collection
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from videostyle.checkpoint.attempts import Piece
 from videostyle.checkpoint.run_directory import is_published
-from videostyle.cluster.folder import ShotsFolder, is_planned
+from videostyle.cluster.folder import ShotsFolder, is_planned, note_publishing
 from videostyle.cluster.frame_count import FrameCount, SharedProgress
 from videostyle.cluster.prepare import Prepared, prepare
 from videostyle.cluster.processes import Place, ProcessEngine, places
@@ -107,7 +108,12 @@ def run_in_shots(request: Request, opener: Opener, callbacks: Callbacks) -> Resu
         if not request.run.partial:
             restored = _paint(shots, folder, prepared, opener, callbacks)
         parts = parts_of(shots, folder.shots, partial=request.run.partial)
-        joining = callbacks.on_progress, None if request.run.partial else folder.publishing, began, restored
+        joining = (
+            callbacks.on_progress,
+            None if request.run.partial else partial(note_publishing, folder.path),
+            began,
+            restored,
+        )
         device = prepared.stylizer.machine.device
         result = join_shots(job, request, device, prepared.heading, parts, *joining)
     if len(shots) == 1 and not request.run.partial:

@@ -7,9 +7,11 @@ import time
 import traceback
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from videostyle.cluster.folder import is_visible, note_publishing
 from videostyle.device import choose_machine, keep_freed_memory, use_cores
 from videostyle.errors import MediaError, StoppedError, UsageError, VideoStyleError
 from videostyle.pipeline import run_record
@@ -102,7 +104,7 @@ def check_folder(token: Path) -> None:
         raise MediaError(
             f"{token.parent} is not there on {node_name()}; name an output in a folder that all nodes share"
         )
-    if not token.exists():
+    if not is_visible(token):
         raise StoppedError("the run has ended")
 
 
@@ -130,7 +132,7 @@ def _encode(task: Task, request: Request, told: Told, began: float) -> Result:
     heading |= {"settings": told.settings, "media": told.media, "backbone": told_backbone}
     parts = parts_of([task.shot], task.shots)
     device = choose_machine(request.settings).device
-    return join_shots(job, request, device, heading, parts, began=began)
+    return join_shots(job, request, device, heading, parts, None, partial(note_publishing, task.shots.parent), began)
 
 
 def _write_log(task: Task, words: str) -> None:
