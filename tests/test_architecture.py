@@ -85,6 +85,7 @@ LIBRARIES = {
     "matplotlib": ("experiments/", "measure/report.py"),
     "triton": ("kernels/",),
     "ray": ("cluster/ray_engine.py",),
+    "fsspec": ("pipeline/remote.py",),
 }
 
 

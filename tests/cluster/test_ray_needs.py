@@ -2,6 +2,8 @@
 
 import builtins
 import signal
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -130,3 +132,24 @@ def test_a_remote_error_is_told_in_one_line() -> None:
     assert first_line(RuntimeError(remote)) == "ModuleNotFoundError: No module named 'videostyle'"
     assert first_line(RuntimeError("Task was killed.\nmore")) == "Task was killed."
     assert first_line(RuntimeError("")) == "RuntimeError"
+
+
+def test_a_task_that_was_killed_for_memory_is_begun_again_elsewhere(tmp_path: Path) -> None:
+    from test_spread import task
+
+    class RayError(Exception): ...
+
+    class OutOfMemoryError(RayError): ...
+
+    def get(reference: object) -> None:
+        raise OutOfMemoryError("Task was killed due to the node running low on memory.\nmore")
+
+    pretended = PretendedRay([node(4)])
+    pretended.exceptions = SimpleNamespace(RayError=RayError)  # type: ignore[attr-defined]
+    pretended.get, pretended.wait = get, lambda there, **named: (there, [])  # type: ignore[attr-defined]
+    engine, lost = RayEngine(pretended, Needs(4, 0)), replace(task(0), logs=tmp_path)
+    engine.submit(lost, ())
+    lost.log.write_text("2026-11-30 10:00:00 shot 0 of film.mp4 begun on host-aa (aaaaaaaa), process 7\n")
+    ((ended, outcome),) = engine.wait(0.0)
+    assert ended is lost and outcome.again and outcome.node == ray_engine.name_of(node(4))
+    assert outcome.problem == "the worker was killed, as its node ran out of memory"

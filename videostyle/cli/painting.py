@@ -43,10 +43,13 @@ def run_several(
 ) -> int:
     """Every clip in every style; 1 if one of them failed."""
     from videostyle.pipeline import batch
+    from videostyle.pipeline.remote import is_remote
     from videostyle.pipeline.request import Callbacks
 
     if arguments.record is not None:
         raise UsageError("--record is for one clip in one style; leave it out")
+    if named := next(filter(is_remote, (*arguments.clips, *arguments.styles, arguments.output)), None):
+        raise UsageError(f"{named} is a URL, which is for one clip in one style; name files for several")
     folder = Path(arguments.output or ".")
     requests = batch.requests_of(arguments.clips, looks, folder, settings, media, run)
     spread = given_settings(arguments, SpreadSettings)

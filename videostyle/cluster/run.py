@@ -21,6 +21,7 @@ from videostyle.device import choose_machine
 from videostyle.errors import MediaError, StoppedError, UsageError
 from videostyle.pipeline.job import Job
 from videostyle.pipeline.join import join_shots, parts_of
+from videostyle.pipeline.remote import with_files
 from videostyle.pipeline.request import Callbacks, Request, Result
 from videostyle.pipeline.run import run
 from videostyle.pipeline.shot import Shot, count_finished, shots_of
@@ -75,7 +76,7 @@ def run_spread(request: Request, settings: SpreadSettings, callbacks: Callbacks 
             return run(request, callbacks)
         opener = ProcessOpener(places("1", request.settings.device))
     with closing(opener):
-        return run_in_shots(request, opener, callbacks)
+        return with_files(request, lambda local: run_in_shots(local, opener, callbacks))
 
 
 def opener_of(spread: SpreadSettings, settings: Settings) -> Opener | None:
