@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -56,14 +57,15 @@ def test_tasks_are_begun_in_their_order() -> None:
     assert not any(e.problem for e in ended)
 
 
-def test_a_lost_task_is_begun_again_twice_and_then_named() -> None:
+def test_a_lost_task_is_begun_again_twice_and_then_named(tmp_path: Path) -> None:
     engine = Pretended(lambda number, attempt: Outcome("node-7", "killed", again=True) if number == 1 else Outcome("a"))
     ended = all_ended(engine, [task(n) for n in range(4)])
     assert engine.begun.count(1) == 3
     (failed,) = (e for e in ended if e.problem)
-    assert failed.problem == "shot 1 of film.mp4 (from 1.00 s) failed 3 times, at last on node-7: killed (see %s)" % (
-        Path("logs") / "shot-00001.log"
-    )
+    assert failed.problem == "shot 1 of film.mp4 (from 1.00 s) failed 3 times, at last on node-7: killed"
+    (tmp_path / "shot-00001.log").touch()
+    logged = replace(failed, task=replace(failed.task, logs=tmp_path))
+    assert logged.problem.endswith(f"killed (see {tmp_path / 'shot-00001.log'})")
 
 
 def test_a_retry_that_goes_well_is_no_failure() -> None:

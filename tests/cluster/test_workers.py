@@ -108,7 +108,7 @@ def test_a_shot_whose_workers_always_die_is_named(tmp_path: Path, monkeypatch: p
     with pytest.raises(MediaError) as caught:
         run_spread(five_shots(tmp_path), TWO)
     words = str(caught.value)
-    assert "failed 3 times" in words and "worker 1" in words and "status 1" in words and ".log" in words
+    assert "failed 3 times" in words and ", worker " in words and "status 1" in words and ".log" in words
     assert "same command goes on" in words and (tmp_path / "out.mp4.videostyle" / "plan.json").is_file()
 
 

@@ -44,7 +44,8 @@ class Ended:
             return ""
         times = f" {self.attempts} times, at last" if self.attempts > 1 else ""
         where = f"{self.task.label} failed{times} on {self.outcome.node}"
-        return f"{where}: {self.outcome.problem} (see {self.task.log})"
+        log = f" (see {self.task.log})" if self.task.log.exists() else ""  # a worker that never began wrote none
+        return f"{where}: {self.outcome.problem}{log}"
 
 
 def spread(
