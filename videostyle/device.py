@@ -152,7 +152,7 @@ def use_cores(number: int) -> None:
 def cores() -> int:
     """The CPU's cores that this process may use: a container may have few of its host's, a worker a share of them."""
     there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(there, int(os.environ.get(SHARE, there)))
+    return min(there, int(os.environ.get(SHARE) or there))
 
 
 def encoder_threads() -> int | None:

@@ -102,14 +102,18 @@ class PretendedRay:
     """Takes note of what is asked of it."""
 
     def __init__(self, nodes: list) -> None:
-        self._nodes, self.options = nodes, list[dict]()
+        self._nodes, self.options, self.functions = nodes, list[dict](), 0
 
     def nodes(self) -> list:
         return self._nodes
 
-    def remote(self, **options: Any) -> Any:
-        self.options.append(options)
-        return lambda function: SimpleNamespace(remote=lambda task: object())
+    def remote(self, **share: Any) -> Any:
+        def options(**more: Any) -> Any:
+            self.options.append(share | more)
+            return SimpleNamespace(remote=lambda task: object())
+
+        self.functions += 1
+        return lambda function: SimpleNamespace(options=options)
 
 
 def test_a_node_that_failed_is_left_out_where_there_are_others() -> None:
@@ -124,6 +128,7 @@ def test_a_node_that_failed_is_left_out_where_there_are_others() -> None:
     asked = [options.get("label_selector") for options in pretended.options]
     assert asked == [None, {"ray.io/node-id": f"!in({'b' * 56})"}, None]
     first = pretended.options[0]
+    assert pretended.functions == 1
     assert (first["num_cpus"], first["num_gpus"], first["memory"], first["max_retries"]) == (4, 0, 1000, 0)
 
 

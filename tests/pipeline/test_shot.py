@@ -44,6 +44,16 @@ def test_shots_are_planned_by_their_times(request_of_three_shots: Request) -> No
     assert 0.2 <= planned[1].start_seconds < 0.25
 
 
+def test_long_shots_are_split_where_that_is_asked_for(request_of_three_shots: Request) -> None:
+    media = request_of_three_shots.media.replace(duration_seconds=2.0, cuts=(0.5,))
+    longer = replace(request_of_three_shots, media=media)
+    planned = plan_shots(longer, longest_seconds=1.0)
+    assert len(planned) >= 3 and planned[0].frames == plan_shots(longer)[0].frames
+    assert all(shot.frames / 24 <= 1.0 and shot.checksum is not None for shot in planned)
+    assert sum(shot.frames for shot in planned) == sum(shot.frames for shot in plan_shots(longer))
+    assert [shot.first for shot in planned[1:]] == [shot.first + shot.frames for shot in planned[:-1]]
+
+
 @pytest.mark.slow
 def test_shots_by_themselves_are_the_whole_clip_to_the_bit(request_of_three_shots: Request, tmp_path: Path) -> None:
     job, planned, folder = open_job(request_of_three_shots), plan_shots(request_of_three_shots), tmp_path / "shots"

@@ -57,10 +57,11 @@ def shot(arguments: argparse.Namespace) -> int:
     request = Request("video", arguments.clip, look, arguments.output, settings, *asked)
     with painting(console) as callbacks:
         if arguments.list:
-            for found in plan_once(request, Callbacks(**callbacks))[0]:
+            for found in plan_once(request, Callbacks(**callbacks), arguments.longest_shot)[0]:
                 print(f"{found.number} {float(found.start_seconds):.3f} {found.frames}")
         else:
-            console.say(str(paint_one(request, arguments.number, Callbacks(**callbacks))))
+            asked_for = request, arguments.number, Callbacks(**callbacks), arguments.longest_shot
+            console.say(str(paint_one(*asked_for)))
     return 0
 
 

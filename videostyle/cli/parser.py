@@ -72,7 +72,9 @@ def _add_shot(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="OUT", help="output of videostyle video (default: CLIP-STYLE.mp4)")
     parser.add_argument("--quiet", action="store_true", help="print errors only")
     _add_progress(parser)
-    add_settings(parser, Settings, MediaSettings, RunSettings, without={"partial", "keep", "restart"})
+    advanced = add_settings(parser, Settings, MediaSettings, RunSettings, without={"partial", "keep", "restart"})
+    shown = "as for videostyle video"
+    advanced.add_argument("--longest-shot", type=number("--longest-shot"), metavar="SECONDS", help=shown)
     parser.usage = "%(prog)s NUMBER CLIP --style IMG [options]"
 
 

@@ -16,7 +16,7 @@ from videostyle.cluster.prepare import Prepared, prepare
 from videostyle.cluster.run import Opener, opener_of, run_in_shots, stopper
 from videostyle.cluster.spread import Ended, spread
 from videostyle.cluster.task import Task
-from videostyle.errors import StoppedError, VideoStyleError
+from videostyle.errors import StoppedError, UsageError, VideoStyleError
 from videostyle.pipeline.batch import BatchItemResult, run_item
 from videostyle.pipeline.job import open_job
 from videostyle.pipeline.request import Callbacks, Request
@@ -36,6 +36,8 @@ def run_spread_batch(
     Outputs that are there are left alone. Raises StoppedError, and VideoStyleError for workers that cannot be had.
     """
     callbacks = callbacks or Callbacks()
+    if settings.longest_shot is not None:
+        raise UsageError("longest-shot is for one clip in one style; leave it out")
     opener = opener_of(settings, requests[0].settings)
     wanted = [request for request in requests if not _is_there(request, on_item)]
     if opener is None:

@@ -49,13 +49,20 @@ class ShotsFolder:
     """A context manager that holds the folder of ``output`` for one run.
 
     ``provenance``: everything that the frames depend on (`run_record.provenance`); UsageError names what differs from
-    a plan that is there. The folder is removed when the body ends without an exception, unless ``settings`` keep it.
-    Raises MediaError too.
+    a plan that is there. ``longest_seconds``: of a shot, where longer ones are split. The folder is removed when the
+    body ends without an exception, unless ``settings`` keep it. Raises MediaError too.
     """
 
-    def __init__(self, output: Path, provenance: Mapping[str, Any], settings: RunSettings) -> None:
+    def __init__(
+        self,
+        output: Path,
+        provenance: Mapping[str, Any],
+        settings: RunSettings,
+        longest_seconds: float | None = None,
+    ) -> None:
+        self._longest = longest_seconds
         self.path, self.output, self._settings = directory_of(output), output, settings
-        self._provenance = _comparable(provenance)
+        self._provenance = _comparable(provenance, longest_seconds)
         self.shots, self.logs = self.path / "shots", self.path / "logs"
         try:
             self._lock = Lock(self.path / "lock")
@@ -97,7 +104,7 @@ class ShotsFolder:
     def keep_plan(self, shots: Sequence[Shot], request: Request, fixed: Request) -> None:
         """Store where the shots are in the clip, what was asked for, and what of it was fixed for workers."""
         self.plan = list(shots)
-        content = {"format": FORMAT, "provenance": self._provenance, "asked": asked(request)}
+        content = {"format": FORMAT, "provenance": self._provenance, "asked": asked(request, self._longest)}
         content |= {"settings": asdict(fixed.settings), "media": asdict(fixed.media)}
         write_json(self.path / PLAN, content | {"shots": [_entry(shot) for shot in shots]})
 
@@ -167,13 +174,14 @@ def is_planned(output: str | Path) -> bool:
     return plan is not None and bool(plan["shots"])
 
 
-def asked(request: Request) -> dict[str, dict[str, Any]]:
+def asked(request: Request, longest_seconds: float | None = None) -> dict[str, dict[str, Any]]:
     """A request as it was given, as JSON gives it back. Raises OSError."""
     look = as_look(request.style).with_paths(lambda path: f"{Path(path).name} {fingerprint(Path(path))}")
     settings = {name: value for name, value in asdict(request.settings.with_quality()).items() if name != "memory"}
     media = {name: value for name, value in asdict(request.media).items() if name != "overwrite"}
     source = {"fingerprint": fingerprint(Path(request.source))}
-    return json.loads(json.dumps({"source": source, "look": to_plain(look), "setting": settings, "media": media}))
+    told = {"source": source, "look": to_plain(look), "setting": settings, "media": media} | _split(longest_seconds)
+    return json.loads(json.dumps(told))
 
 
 def refuse_other(folder: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
@@ -183,11 +191,15 @@ def refuse_other(folder: Path, found: Mapping[str, Any], wanted: Mapping[str, An
         raise UsageError(f"{there}: {shortened(words)}; give the same again, or --restart")
 
 
-def _comparable(provenance: Mapping[str, Any]) -> dict[str, Any]:
+def _comparable(provenance: Mapping[str, Any], longest_seconds: float | None) -> dict[str, Any]:
     """What must be the same on every machine, as JSON gives it back."""
     groups = {group: values for group, values in provenance.items() if group != ENVIRONMENT}
     groups["network"] = {name: value for name, value in groups["network"].items() if name != "precision"}
-    return json.loads(json.dumps(groups))
+    return json.loads(json.dumps(groups | _split(longest_seconds)))
+
+
+def _split(longest_seconds: float | None) -> dict[str, dict[str, float | None]]:
+    return {"longest": {"shot": longest_seconds}}
 
 
 def _entry(shot: Shot) -> list[Any]:

@@ -93,6 +93,7 @@ class RayEngine:
     ray: Any
     needs: Needs
     _running: dict[Any, Task] = field(default_factory=dict)
+    _paint: Any = None
     _room: int = 0
     _looked: float = -NODES_SECONDS
 
@@ -107,13 +108,15 @@ class RayEngine:
     def submit(self, task: Task, avoid: Collection[str]) -> None:
         needs = self.needs
         own = replace(task, threads=needs.cpus, memory_gib=None if needs.gpus else needs.memory_bytes / GIB)
-        options: dict[str, Any] = {"num_cpus": needs.cpus, "num_gpus": needs.gpus, "memory": needs.memory_bytes}
+        options: dict[str, Any] = {"scheduling_strategy": "SPREAD"}
         nodes = alive(self.ray.nodes())
         bad = [node["NodeID"] for node in nodes if name_of(node) in avoid]
         if bad and len(bad) < len([node for node in nodes if slots([node], needs)]):
             options["label_selector"] = {"ray.io/node-id": f"!in({','.join(bad)})"}
-        paint = self.ray.remote(max_retries=0, scheduling_strategy="SPREAD", **options)(paint_here)
-        self._running[paint.remote(own)] = task
+        if self._paint is None:  # once: Ray keeps every function that it is given
+            share = {"num_cpus": needs.cpus, "num_gpus": needs.gpus, "memory": needs.memory_bytes}
+            self._paint = self.ray.remote(max_retries=0, **share)(paint_here)
+        self._running[self._paint.options(**options).remote(own)] = task
 
     def wait(self, seconds: float) -> list[tuple[Task, Outcome]]:
         ready, _ = self.ray.wait(list(self._running), num_returns=1, timeout=seconds, fetch_local=True)

@@ -18,13 +18,13 @@ from videostyle.cluster.processes import Place, ProcessEngine, places
 from videostyle.cluster.spread import Ended, Engine, spread
 from videostyle.cluster.task import Task
 from videostyle.device import choose_machine
-from videostyle.errors import MediaError, StoppedError, UsageError
+from videostyle.errors import MediaError, StoppedError
 from videostyle.pipeline.job import Job
 from videostyle.pipeline.join import join_shots, parts_of
 from videostyle.pipeline.remote import with_files
 from videostyle.pipeline.request import Callbacks, Request, Result
 from videostyle.pipeline.run import run
-from videostyle.pipeline.shot import Shot, count_finished, shots_of
+from videostyle.pipeline.shot import Shot, count_finished, shots_of, whole_clip
 from videostyle.settings import Settings, SpreadSettings
 from videostyle.stylise.memory import GIB, memory_bytes
 
@@ -72,11 +72,11 @@ def run_spread(request: Request, settings: SpreadSettings, callbacks: Callbacks 
     callbacks = callbacks or Callbacks()
     opener = opener_of(settings, request.settings)
     if opener is None:
-        if request.run.restart or not is_planned(request.place):
+        if settings.longest_shot is None and (request.run.restart or not is_planned(request.place)):
             return run(request, callbacks)
         opener = ProcessOpener(places("1", request.settings.device))
     with closing(opener):
-        return with_files(request, lambda local: run_in_shots(local, opener, callbacks))
+        return with_files(request, lambda local: run_in_shots(local, opener, callbacks, settings.longest_shot))
 
 
 def opener_of(spread: SpreadSettings, settings: Settings) -> Opener | None:
@@ -91,19 +91,21 @@ def opener_of(spread: SpreadSettings, settings: Settings) -> Opener | None:
     return ProcessOpener(where)
 
 
-def run_in_shots(request: Request, opener: Opener, callbacks: Callbacks) -> Result:
-    """`run_spread` with these workers."""
+def run_in_shots(
+    request: Request, opener: Opener, callbacks: Callbacks, longest_seconds: float | None = None
+) -> Result:
+    """`run_spread` with these workers. ``longest_seconds``: see `pipeline.shot.plan_shots`."""
     began = time.perf_counter()
     prepared = prepare(request, callbacks)
     request, job = prepared.request, prepared.job
-    with ShotsFolder(job.output.path, prepared.provenance, request.run) as folder:
+    with ShotsFolder(job.output.path, prepared.provenance, request.run, longest_seconds) as folder:
         shots = folder.plan
         if is_published(job.output.path):
             return Result(job.output.path, sum(shot.frames for shot in shots or ()), time.perf_counter() - began)
-        if not shots:
-            if request.run.partial:
-                raise UsageError(f"no frame of {job.output.path} is finished; leave out --partial to begin")
-            shots = shots_of(job, planning(callbacks))
+        if not shots and request.run.partial:
+            shots = [whole_clip(job)]  # one of several clips, or one of which nothing is painted yet
+        elif not shots:
+            shots = shots_of(job, planning(callbacks), longest_seconds)
             folder.keep_plan(shots, request, prepared.fixed(folder.path.absolute()))
         restored = 0
         if not request.run.partial:

@@ -36,6 +36,7 @@ from videostyle.stylise.choose_maker import frame_maker_of
 from videostyle.stylise.state import SequenceState
 from videostyle.stylise.stylizer import Stylizer
 from videostyle.temporal.cuts import in_shots
+from videostyle.temporal.split import Motion, stillest_splits
 
 # How far into the clip a shot must begin for FFmpeg to be sent there, in seconds, and how much before it.
 SEEK_FROM_SECONDS, SEEK_BEFORE_SECONDS = Fraction(5), Fraction(1, 2)
@@ -74,9 +75,14 @@ class WholeClip(Shot):
         return True
 
 
-def plan_shots(request: Request, on_progress: OnProgress | None = None) -> list[Shot]:
-    """The shots of a request's clip, from one decode at the output's size. Raises VideoStyleError."""
-    return shots_of(open_job(request), on_progress)
+def plan_shots(
+    request: Request, on_progress: OnProgress | None = None, longest_seconds: float | None = None
+) -> list[Shot]:
+    """The shots of a request's clip, from one decode at the output's size. Raises VideoStyleError.
+
+    ``longest_seconds``: shots that last longer are split where they are stillest, which changes their frames.
+    """
+    return shots_of(open_job(request), on_progress, longest_seconds)
 
 
 def whole_clip(job: Job) -> WholeClip:
@@ -84,21 +90,39 @@ def whole_clip(job: Job) -> WholeClip:
     return WholeClip(0, 0, job.expected_frames or 0, Fraction(job.media.start_seconds), None)
 
 
-def shots_of(job: Job, on_progress: OnProgress | None = None) -> list[Shot]:
+def shots_of(job: Job, on_progress: OnProgress | None = None, longest_seconds: float | None = None) -> list[Shot]:
     """`plan_shots` of a request that is a job already."""
-    starts: list[tuple[int, Fraction, int]] = []
-    count = 0
+    starts: list[int] = []
+    times: list[Fraction] = []
+    checksums: dict[int, int] = {}
+    motion, moved = Motion(), list[float]()
     with open_decoder(job) as decoder:
         for index, frame in enumerate(in_shots(iter(decoder), job.media)):
+            times.append(frame.time_seconds)
             if index == 0 or frame.cut:
-                starts.append((index, frame.time_seconds, checksum_of(frame)))
-            count = index + 1
+                starts.append(index)
+            if index == starts[-1] or longest_seconds is not None:
+                checksums[index] = checksum_of(frame)
+            if longest_seconds is not None:
+                moved.append(motion.of(frame))
             if on_progress is not None:
-                on_progress(Progress("plan", count, job.expected_frames))
-    ends: list[tuple[int, Fraction | None]] = [*((index, begin) for index, begin, _ in starts[1:]), (count, None)]
+                on_progress(Progress("plan", index + 1, job.expected_frames))
+    if longest_seconds is not None:
+        for first, end in itertools.pairwise([*starts, len(times)]):
+            found = stillest_splits(times[first:end], moved[first:end], longest_seconds)
+            starts += [first + split for split in found]
+        starts.sort()
+    ends: list[int | None] = [*starts[1:], None]
     return [
-        Shot(number, first, end - first, begin, then, checksum)
-        for number, ((first, begin, checksum), (end, then)) in enumerate(zip(starts, ends, strict=True))
+        Shot(
+            number,
+            first,
+            (len(times) if end is None else end) - first,
+            times[first],
+            None if end is None else times[end],
+            checksums[first],
+        )
+        for number, (first, end) in enumerate(zip(starts, ends, strict=True))
     ]
 
 

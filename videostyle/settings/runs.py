@@ -32,7 +32,7 @@ class RunSettings(CheckedSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class SpreadSettings(CheckedSettings):
-    """Where the shots of a clip, or several clips, are painted at the same time. No setting here changes a frame."""
+    """Where the shots of a clip, or several clips, are painted at a time. Only ``longest_shot`` changes frames."""
 
     workers: str | None = rare_setting(
         None,
@@ -52,6 +52,12 @@ class SpreadSettings(CheckedSettings):
     ray_gpus: float | None = rare_setting(
         None, "GPUs of a task on Ray (default: 1 where a node has one)", minimum=0.0, maximum=64.0
     )
+    longest_shot: float | None = rare_setting(
+        None,
+        "split longer shots where they are stillest, so that more workers than shots help: the paint begins anew there",
+        minimum=1.0,
+        metavar="SECONDS",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -59,6 +65,8 @@ class SpreadSettings(CheckedSettings):
             raise UsageError("workers are of this machine and ray is a cluster; give one of them")
         if self.ray is None and (self.ray_cpus is not None or self.ray_gpus is not None):
             raise UsageError("ray-cpus and ray-gpus are of a task on a cluster; add --ray, or leave them out")
+        if self.longest_shot is not None and not self.is_asked:
+            raise UsageError("longest-shot is for several workers; add --workers or --ray, or leave it out")
 
     @property
     def is_asked(self) -> bool:
