@@ -2,9 +2,10 @@
 
     python scripts/benchmark/killed_workers.py --kills 20 --how "--workers 2" --json out/killed_workers.json
 
-Every kill has a run of its own: the command and all processes that it has begun are killed at a random moment of the
-time that a run takes, and the same command goes on to the end. Its output must be that of one process, byte for byte,
-and nothing may be left beside it. With ``--how "--ray ADDRESS"`` the nodes live on; the driver is killed.
+Every kill has a run of its own: the command and all processes that it has begun are killed when a random number of
+frames is painted, and a random moment later; then the same command goes on to the end. Its output must be that of one
+process, byte for byte, and nothing may be left beside it. With ``--how "--ray ADDRESS"`` the
+nodes live on; the driver is killed.
 """
 
 import argparse
@@ -25,6 +26,8 @@ from common import say, write_json
 from videostyle.samples import sample
 
 CUTS = "0.1,0.3,0.35,0.6"
+FRAMES = 20
+LATER_SECONDS = 0.5
 
 
 def command(output: Path, *more: str) -> list[str]:
@@ -46,6 +49,15 @@ def children(process: int) -> list[int]:
     return found
 
 
+def painted(output: Path) -> int:
+    """How many frames are written in the shots of an output, finished or not."""
+    found = 0
+    for journal in output.with_name(output.name + ".videostyle").glob("shots/*/journal"):
+        with suppress(OSError):
+            found += journal.read_bytes().count(b' {"frame":{')
+    return found
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Runs on many workers, killed outright and gone on with.")
     parser.add_argument("--kills", type=int, default=20, help="(default: %(default)s)")
@@ -60,25 +72,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         folder = Path(name)
         subprocess.run(command(folder / "one.mp4"), check=True, env=environment)
         expected = (folder / "one.mp4").read_bytes()
-        began = time.monotonic()
-        subprocess.run(command(folder / "whole.mp4", *how), check=True, env=environment)
-        length = time.monotonic() - began
         for number in range(arguments.kills):
             output, record = folder / f"{number}.mp4", folder / f"{number}.json"
-            moment = draw.uniform(0, length)
+            wanted, later = draw.randint(0, FRAMES), draw.uniform(0, LATER_SECONDS)
             with subprocess.Popen(command(output, *how), env=environment) as run:
-                with suppress(subprocess.TimeoutExpired):
-                    run.wait(moment)
+                while run.poll() is None and painted(output) < wanted:
+                    time.sleep(0.02)
+                time.sleep(later)
                 for process in children(run.pid):
                     with suppress(ProcessLookupError):
                         os.kill(process, signal.SIGKILL)
             subprocess.run(command(output, *how, "--record", str(record)), check=True, env=environment)
             told = json.loads(record.read_text())
             left = list(folder.glob(f"{number}.mp4.*"))
-            kill = {"seconds": round(moment, 2), "same": output.read_bytes() == expected}
+            kill = {"frames": wanted, "same": output.read_bytes() == expected}
             kill |= {"restored": told["totals"]["restored"], "redone": told["totals"].get("redone", 0)}
             kills.append(kill | {"shots": len(told.get("shots", ())), "left": len(left)})
-            say(f"killed after {moment:5.2f} s of {length:.1f}: {kills[-1]}")
+            say(f"killed {later:.2f} s after frame {wanted}: {kills[-1]}")
     same = sum(kill["same"] and not kill["left"] for kill in kills)
     twice = sum(kill["redone"] for kill in kills)
     say(f"{same} of {len(kills)} came out as the run of one process; {twice} frames were painted twice")
