@@ -93,7 +93,7 @@ def overhead(count: int, room: int) -> tuple[float, float]:
             frames, progress, done = FrameCount(), SharedProgress(100 * count, 0, None), 0
 
             def look(running: Collection[Task]) -> None:
-                progress.tell(done + sum(frames(Piece(task.shots, task.shot.name)) for task in running))
+                progress.tell(done + sum(frames(Piece(task.shots, task.shot.name) for task in running).values()))
 
             for ended in spread(tasks, Instant(room), look, lambda: False):
                 done += ended.task.shot.frames

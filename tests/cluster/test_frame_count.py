@@ -13,6 +13,15 @@ from videostyle.pipeline.progress import Progress
 FRAME = {"frame": {"offset": 0}}
 
 
+def counted(count: FrameCount, piece: Piece) -> int:
+    return count([piece]).get((piece.folder, piece.name), 0)
+
+
+@pytest.fixture(autouse=True)
+def _always_looking(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frame_count, "LOOKING_SHARE", 0)
+
+
 @pytest.fixture
 def piece(tmp_path: Path) -> Piece:
     return Piece(tmp_path, "shot-00000")
@@ -27,30 +36,47 @@ def attempt(piece: Piece, name: str, frames: int) -> Path:
 
 def test_frames_are_counted_as_they_come(piece: Piece) -> None:
     count = FrameCount()
-    assert count(piece) == 0
+    assert counted(count, piece) == 0
     folder = attempt(piece, "a", 2)
-    assert count(piece) == 2
+    assert counted(count, piece) == 2
     log = Log(folder / "journal")
     log.append(FRAME)
     log.append({"state": {"frames": 3}})
-    assert count(piece) == 3
+    assert counted(count, piece) == 3
     with (folder / "journal").open("ab") as file:
         file.write(line_of(FRAME)[:-1])  # without its end
-    assert count(piece) == 3
+    assert counted(count, piece) == 3
     log.close()
 
 
 def test_the_farthest_attempt_counts(piece: Piece) -> None:
     attempt(piece, "a", 2)
     attempt(piece, "b", 5)
-    assert FrameCount()(piece) == 5
+    assert counted(FrameCount(), piece) == 5
 
 
 def test_a_journal_that_is_written_anew_is_read_anew(piece: Piece) -> None:
     count, folder = FrameCount(), attempt(piece, "a", 5)
-    assert count(piece) == 5
+    assert counted(count, piece) == 5
     write_log(folder / "journal", [{"format": 1}, FRAME])
-    assert count(piece) == 1
+    assert counted(count, piece) == 1
+
+
+def test_looking_takes_a_small_share_of_the_time(piece: Piece, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(frame_count, "LOOKING_SHARE", 20)
+    monkeypatch.setattr(frame_count.time, "monotonic", lambda: now.append(now[-1] + 1) or now[-1])
+    count, folder = FrameCount(), attempt(piece, "a", 2)
+    assert counted(count, piece) == 2
+    log = Log(folder / "journal")
+    log.append(FRAME)
+    log.close()
+    assert counted(count, piece) == 2  # as it was: the last look took a second
+    now.append(now[-1] + 60)
+    assert counted(count, piece) == 3
+    count.forget(piece)
+    now.append(now[-1] + 60)
+    assert counted(count, piece) == 3  # read anew
 
 
 def test_time_left_is_that_of_all_workers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,7 +108,8 @@ class _Clips:
         progress = SharedProgress(sum(frames for _, frames in ready), 0, self.callbacks.on_progress)
 
         def on_look(running: Collection[Task]) -> None:
-            progress.tell(self.frames + sum(count(Piece(task.shots, task.shot.name)) for task in running))
+            found = count(Piece(task.shots, task.shot.name) for task in running)
+            progress.tell(self.frames + sum(found.values()))
 
         try:
             known = self.begun[first.log]

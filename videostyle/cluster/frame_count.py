@@ -3,7 +3,7 @@
 import os
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from videostyle.pipeline.progress import OnProgress, Progress
 FRAME_LINE = b' {"frame":{'
 WINDOW_SECONDS = 120.0  # over which the pace is measured
 LEAST_SECONDS = 2.0
+LOOKING_SHARE = 20  # times as long as a look took passes before the next one
 
 
 @dataclass
@@ -28,22 +29,37 @@ class FrameCount:
 
     def __init__(self) -> None:
         self._journals: dict[Path, _Journal] = {}
+        self._found: dict[tuple[Path, str], int] = {}
+        self._due = 0.0
 
-    def __call__(self, piece: Piece) -> int:
-        """Frames of the attempt that is farthest."""
-        return max((self._frames(path) for path in _attempts(piece)), default=0)
+    def __call__(self, pieces: Iterable[Piece]) -> dict[tuple[Path, str], int]:
+        """(folder, name) of these pieces -> frames of the attempt that is farthest; those of the last look where that
+        took so long that looking again would be all that is done."""
+        began = time.monotonic()
+        if began >= self._due:
+            names: dict[Path, set[str]] = {}
+            for piece in pieces:
+                names.setdefault(piece.folder, set()).add(piece.name)
+            self._found = {}
+            for folder, wanted in names.items():
+                self._look(folder, wanted)
+            self._due = time.monotonic() + LOOKING_SHARE * (time.monotonic() - began)
+        return self._found
 
     def forget(self, piece: Piece) -> None:
         """Of a piece that is finished."""
-        prefix = f".{piece.name}."
-        self._journals = {
-            path: journal
-            for path, journal in self._journals.items()
-            if path.parent.parent != piece.folder or not path.parent.name.startswith(prefix)
-        }
+        gone = [path for path in self._journals if path.parent.parent == piece.folder and _name_of(path) == piece.name]
+        for path in gone:
+            del self._journals[path]
 
-    def _frames(self, attempt: Path) -> int:
-        path = attempt / "journal"
+    def _look(self, folder: Path, names: set[str]) -> None:
+        with suppress(OSError):
+            for entry in os.scandir(folder):  # once, however many attempts there are
+                path = folder / entry.name / "journal"
+                if entry.name.startswith(".") and (name := _name_of(path)) in names:
+                    self._found[folder, name] = max(self._found.get((folder, name), 0), self._frames(path))
+
+    def _frames(self, path: Path) -> int:
         known = self._journals.setdefault(path, _Journal())
         with suppress(OSError), path.open("rb") as file:
             inode = os.fstat(file.fileno()).st_ino
@@ -57,8 +73,9 @@ class FrameCount:
         return known.frames
 
 
-def _attempts(piece: Piece) -> Iterator[Path]:
-    yield from piece.folder.glob(f".{piece.name}.*")
+def _name_of(journal: Path) -> str:
+    """The piece that an attempt's journal belongs to."""
+    return journal.parent.name[1:].partition(".")[0]
 
 
 class SharedProgress:

@@ -140,9 +140,14 @@ def planning(callbacks: Callbacks) -> Callable | None:
 def _paint(shots: list[Shot], folder: ShotsFolder, prepared: Prepared, opener: Opener, callbacks: Callbacks) -> int:
     """Paint what is missing, the longest shot first; returns how many frames an earlier run had painted."""
     job, count = prepared.job, FrameCount()
+
+    def piece_of(shot: Shot) -> Piece:
+        return Piece(folder.shots, shot.name)
+
     missing = [shot for shot in shots if not is_whole(shot, folder.shots, job)]
     done = sum(shot.frames for shot in shots) - sum(shot.frames for shot in missing)
-    restored = done + sum(count(Piece(folder.shots, shot.name)) for shot in missing)
+    begun = dict(count(map(piece_of, missing)))
+    restored = done + sum(begun.values())
     if not missing:
         return restored
     total = sum(shot.frames for shot in shots)
@@ -150,12 +155,11 @@ def _paint(shots: list[Shot], folder: ShotsFolder, prepared: Prepared, opener: O
     fixed = prepared.fixed(folder.path.absolute())
     where = folder.shots.absolute(), folder.logs.absolute(), folder.token.absolute()
     tasks = [Task(shot, fixed, *where) for shot in sorted(missing, key=lambda shot: -shot.frames)]
-    begun = {shot.number: count(Piece(folder.shots, shot.name)) for shot in missing}
     failed: list[Ended] = []
 
     def on_look(running: Collection[Task]) -> None:
-        for task in running:
-            begun[task.shot.number] = max(begun[task.shot.number], count(Piece(folder.shots, task.shot.name)))
+        for piece, frames in count(piece_of(task.shot) for task in running).items():
+            begun[piece] = max(begun.get(piece, 0), frames)
         progress.tell(done + sum(begun.values()))
 
     with closing(opener.open(prepared, folder.logs, folder.token)) as engine:
@@ -163,12 +167,12 @@ def _paint(shots: list[Shot], folder: ShotsFolder, prepared: Prepared, opener: O
             if ended.problem:
                 failed.append(ended)
             else:
-                begun[ended.task.shot.number] = ended.task.shot.frames
-                count.forget(Piece(folder.shots, ended.task.shot.name))
+                begun[folder.shots, ended.task.shot.name] = ended.task.shot.frames
+                count.forget(piece_of(ended.task.shot))
     if failed:
         more = f"; {len(failed) - 1} more failed" if len(failed) > 1 else ""
         raise MediaError(f"{failed[0].problem}{more}; finished shots are kept, and the same command goes on")
-    if not all(Piece(folder.shots, shot.name).path.is_dir() for shot in missing):
+    if not all(piece_of(shot).path.is_dir() for shot in missing):
         words = "the same command goes on from there, --partial publishes what there is"
         raise StoppedError(f"stopped; {done + sum(begun.values())} of {total} frames are finished: {words}")
     return restored

@@ -80,8 +80,9 @@ def open_job(request: Request, history: int | None = None, frames: int | None = 
 def _directory_bytes(job: Job, history: int, count: int) -> int:
     """What the run directory will still take, by estimate: the frames, and two states of float32 pictures."""
     picture = 3 * job.size[0] * job.size[1]
-    stored = directory_of(job.output.path) / "frames"
-    there = stored.stat().st_size if stored.is_file() else 0
+    folder = directory_of(job.output.path)
+    stored = folder / "frames", *folder.glob("shots/*/frames")
+    there = sum(path.stat().st_size for path in stored if path.is_file())
     frames = round(STORED_SHARE * picture * job.depth / 8 * count)
     return max(0, frames - there) + 2 * 4 * picture * (2 * history + 4)
 
