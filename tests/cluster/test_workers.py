@@ -19,6 +19,7 @@ from five_shots import OPTIONS, five_shots, in_one_process
 from videostyle.cli.main import main
 from videostyle.cluster import processes
 from videostyle.cluster.batch import run_spread_batch
+from videostyle.cluster.one_shot import paint_one
 from videostyle.cluster.run import run_spread
 from videostyle.errors import MediaError, StoppedError, UsageError
 from videostyle.pipeline.batch import BatchItemResult
@@ -137,7 +138,7 @@ def test_everything_killed_goes_on(tmp_path: Path, expected: bytes) -> None:
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as program:
         assert program.stderr is not None
         for line in program.stderr:
-            if json.loads(line)["frame"] >= 4 if '"stylise"' in line else False:
+            if '"stylise"' in line and json.loads(line)["frame"] >= 4:
                 break
         program.kill()
     folder = tmp_path / "out.mp4.videostyle"
@@ -158,6 +159,26 @@ def open_files(folder: Path) -> list[bytes]:
             if held := [name for name in files if name.startswith(str(folder))]:
                 found.append((process / "cmdline").read_bytes() + " ".join(held).encode())
     return found
+
+
+@pytest.mark.slow
+def test_shots_that_were_painted_one_by_one_are_joined(tmp_path: Path, expected: bytes) -> None:
+    """As a scheduler does that only starts commands; in any order."""
+    for number in (3, 0, 4, 2, 1):
+        assert paint_one(five_shots(tmp_path), number).name == f"shot-0000{number}"
+    with pytest.raises(UsageError, match=r"shot is 5; the clip has 5, numbered from 0"):
+        paint_one(five_shots(tmp_path), 5)
+    result = run_spread(five_shots(tmp_path), SpreadSettings(workers="1"))
+    assert result.restored == 20 and result.output.read_bytes() == expected and os.listdir(tmp_path) == ["out.mp4"]
+
+
+@pytest.mark.slow
+def test_fewer_clips_than_workers_are_painted_shot_by_shot(tmp_path: Path, expected: bytes) -> None:
+    found: list[BatchItemResult] = []
+    run_spread_batch([five_shots(tmp_path)], TWO, found.append)
+    (item,) = found
+    assert item.result is not None and len(item.result.record["shots"]) == 5
+    assert (tmp_path / "out.mp4").read_bytes() == expected
 
 
 @pytest.mark.slow
