@@ -41,6 +41,9 @@ An error is one line on stderr. Results go to stdout; progress and notes go to s
 |---|---|
 | `VIDEOSTYLE_FFMPEG` | path of the FFmpeg to use |
 | `VIDEOSTYLE_DEBUG` | any value: print the traceback of an unexpected error |
+| `VIDEOSTYLE_SCRATCH` | folder for local copies of what URLs name (default: the system's temporary folder) |
+| `VIDEOSTYLE_CORES` | most cores to use: workers set it for their own share |
+| `RAY_ADDRESS` | the Ray cluster that `--ray` means |
 | `TORCH_HOME` | folder of torch's cache, where VGG-19's weights are looked for and downloaded to |
 | `PATH` | where FFmpeg is looked for |"""
 

@@ -19,6 +19,7 @@ ARROWS: dict[str, set[str]] = {
     "__main__": {"cli"},
     "__init__": set(),  # finds its names when they are asked for
     "cli": {
+        "cluster",
         "device",
         "experiments",
         "files",
@@ -33,6 +34,7 @@ ARROWS: dict[str, set[str]] = {
     "experiments": {"device", "files", "media", "networks", "optimise", "pipeline", "samples", "stylise"},
     "measure": {"device", "files", "losses", "media", "networks", "stylise", "temporal"},
     "live": {"device", "files", "media", "networks", "pipeline", "stylise", "temporal"},
+    "cluster": {"checkpoint", "device", "files", "networks", "pipeline", "stylise", "temporal"},
     "pipeline": {
         *("checkpoint", "device", "files", "media", "networks", "samples", "stylise", "temporal", "training"),
     },
@@ -82,6 +84,8 @@ LIBRARIES = {
     "tqdm": ("cli/",),
     "matplotlib": ("experiments/", "measure/report.py"),
     "triton": ("kernels/",),
+    "ray": ("cluster/ray_engine.py",),
+    "fsspec": ("pipeline/remote.py",),
 }
 
 

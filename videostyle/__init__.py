@@ -15,7 +15,7 @@ from videostyle.version import __version__
 _NAMES = {
     "frames": ("Frame", "StylisedFrame", "VideoInfo"),
     "stylise.style_images": ("StyleImage",),
-    "settings": ("Settings", "MediaSettings", "RunSettings"),
+    "settings": ("Settings", "MediaSettings", "RunSettings", "SpreadSettings"),
     "settings.look": ("Look", "StylePicture", "RegionLook", "ColourLook", "PaintedFrame"),
     "settings.look_file": ("read_look",),
     "errors": ("VideoStyleError",),
@@ -24,6 +24,7 @@ _NAMES = {
     "pipeline.progress": ("Progress",),
     "pipeline.request": ("Result", "Request"),
     "pipeline.run": ("run",),
+    "cluster.run": ("run_spread",),
     "pipeline.picture": ("Preview", "stylise_image", "preview_video"),
     "pipeline.video": ("stylise_video", "copy_video"),
     "pipeline.pick_frames": ("PickedFrame", "pick_keyframes"),

@@ -13,6 +13,8 @@ import torch
 from videostyle.errors import DeviceError
 from videostyle.settings import Settings
 
+SHARE = "VIDEOSTYLE_CORES"  # environment variable: how many cores this process and its children may use
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -141,11 +143,19 @@ def keep_freed_memory() -> None:
             adjust(parameter, 2**30)
 
 
+def use_cores(number: int) -> None:
+    """Use so many cores from here on, for this process's part of a machine: torch's threads, and `cores`."""
+    os.environ[SHARE] = str(number)
+    torch.set_num_threads(number)
+
+
 def cores() -> int:
-    """The CPU's cores that this process may use: a container may have few of its host's."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """The CPU's cores that this process may use: a container may have few of its host's, a worker a share of them."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(there, int(os.environ.get(SHARE) or there))
 
 
 def encoder_threads() -> int | None:
-    """Threads for FFmpeg beside an optimiser: 1 with 4 cores or fewer, else None, FFmpeg's own choice."""
-    return 1 if cores() <= 4 else None
+    """Threads for FFmpeg beside an optimiser: 1 with 4 cores or fewer, else as many as a worker's share has, or None,
+    FFmpeg's own choice."""
+    return 1 if cores() <= 4 else cores() if SHARE in os.environ else None

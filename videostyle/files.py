@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import platform
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -97,3 +98,21 @@ def write_whole(descriptor: int, data: bytes) -> None:
     left = memoryview(data)
     while left:
         left = left[os.write(descriptor, left) :]
+
+
+def host() -> str:
+    """This machine, in eight digits: a process number means nothing on another one that shares the disk."""
+    return f"{zlib.crc32(platform.node().encode()):08x}"
+
+
+def is_running(process: int) -> bool:
+    """Whether a process of this machine lives; where that cannot be asked without harm (Windows), it does."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is another user's
+        return True
+    return True

@@ -1,11 +1,16 @@
 """Shots as tasks: planned in one decode, stylised by themselves, and together the same as the whole clip."""
 
 import itertools
+import json
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from videostyle import device
+from videostyle.checkpoint.journal import Journal
 from videostyle.errors import StoppedError
 from videostyle.media.still import read_picture
 from videostyle.pipeline import shot as shots
@@ -37,6 +42,16 @@ def test_shots_are_planned_by_their_times(request_of_three_shots: Request) -> No
     assert planned[0].start_seconds == 0 and planned[-1].end_seconds is None
     assert all(a.end_seconds == b.start_seconds for a, b in itertools.pairwise(planned))
     assert 0.2 <= planned[1].start_seconds < 0.25
+
+
+def test_long_shots_are_split_where_that_is_asked_for(request_of_three_shots: Request) -> None:
+    media = request_of_three_shots.media.replace(duration_seconds=2.0, cuts=(0.5,))
+    longer = replace(request_of_three_shots, media=media)
+    planned = plan_shots(longer, longest_seconds=1.0)
+    assert len(planned) >= 3 and planned[0].frames == plan_shots(longer)[0].frames
+    assert all(shot.frames / 24 <= 1.0 and shot.checksum is not None for shot in planned)
+    assert sum(shot.frames for shot in planned) == sum(shot.frames for shot in plan_shots(longer))
+    assert [shot.first for shot in planned[1:]] == [shot.first + shot.frames for shot in planned[:-1]]
 
 
 @pytest.mark.slow
@@ -73,6 +88,71 @@ def test_a_shot_that_was_stopped_goes_on(
     twice = stylise_shot(planned[2], request_of_three_shots, tmp_path / "twice")
     pairs = zip(finished_frames(once, job), finished_frames(twice, job), strict=True)
     assert all(torch.equal(a.pixels, b.pixels) for a, b in pairs)
+
+
+@pytest.mark.slow
+def test_a_shot_that_was_begun_in_another_environment_is_begun_anew(
+    request_of_three_shots: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A retry on another kind of machine is neither refused nor mixed with what is there."""
+    planned = plan_shots(request_of_three_shots)
+    with monkeypatch.context() as patch:
+        patch.setattr(device, "processor_name", lambda: "another kind")
+        with pytest.raises(StoppedError):
+            stylise_shot(planned[2], request_of_three_shots, tmp_path, iter([False, True]).__next__)
+    assert len(Journal(*tmp_path.glob(".shot-00002.*")).frames) == 2
+    done = stylise_shot(planned[2], request_of_three_shots, tmp_path, node="here")
+    note = json.loads((done / "attempt.json").read_text())
+    assert (note["node"], note["from_before"], note["redone"], note["frames"]) == ("here", 0, 2, planned[2].frames)
+    assert os.listdir(tmp_path) == ["shot-00002"]  # what was of no use is gone
+
+
+@pytest.mark.slow
+def test_of_two_attempts_the_first_one_finished_counts(
+    request_of_three_shots: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that was taken for dead goes on: it neither changes nor spoils the shot."""
+    shot = plan_shots(request_of_three_shots)[2]
+    real, nodes = shots.store_frames, ["slow", "fast"]
+
+    def slower(*arguments, **named):  # type: ignore[no-untyped-def]
+        for number, frame in enumerate(real(*arguments, **named)):
+            if number == 1 and nodes == ["slow"]:
+                nodes.clear()
+                stylise_shot(shot, request_of_three_shots, tmp_path, node="fast")
+            yield frame
+
+    monkeypatch.setattr(shots, "store_frames", slower)
+    nodes.pop()
+    done = stylise_shot(shot, request_of_three_shots, tmp_path, node="slow")
+    assert json.loads((done / "attempt.json").read_text())["node"] == "fast"
+    assert os.listdir(tmp_path) == ["shot-00002"]
+    assert len(list(finished_frames(done, open_job(request_of_three_shots)))) == shot.frames
+
+
+@pytest.mark.parametrize("cut", [2.4, 3.0])
+def test_frames_are_the_same_after_a_seek(tmp_path: Path, cut: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip, media = sample("clip.mp4"), MediaSettings(size=64, cuts=(cut,))
+    request = Request("video", clip, sample("styles/brush.jpg"), tmp_path / "out.mp4", media=media)
+    job, shot = open_job(request), plan_shots(request)[1]
+    begun: list[float | None] = []
+    real = shots.open_decoder
+
+    def noted(job, start_seconds=None):  # type: ignore[no-untyped-def]
+        begun.append(start_seconds)
+        return real(job, start_seconds)
+
+    monkeypatch.setattr(shots, "open_decoder", noted)
+    with shots.frames_of(shot, job) as frames:
+        whole = list(frames)
+    monkeypatch.setattr(shots, "SEEK_FROM_SECONDS", 2)
+    with shots.frames_of(shot, job) as frames:
+        sought = list(frames)
+    assert begun == [None, pytest.approx(float(shot.start_seconds) - 0.5)] and len(whole) == shot.frames
+    assert [frame.pts for frame in sought] == [frame.pts for frame in whole]
+    assert all(torch.equal(a.pixels, b.pixels) for a, b in zip(sought, whole, strict=True))
+    with shots.frames_of(replace(shot, checksum=1), job) as frames:  # another frame was found there
+        assert next(frames).pts == whole[0].pts and begun[-1] is None
 
 
 def test_one_door_for_every_kind(request_of_three_shots: Request, tmp_path: Path) -> None:

@@ -31,7 +31,11 @@ from videostyle.frames import NO_PIXELS, StylisedFrame
 from videostyle.settings import RunSettings
 
 ENDING = ".videostyle"
-OURS = re.compile(r"journal|frames|state-[01]\.safetensors|before-\d+(\.videostyle)?")
+PLAN = "plan.json"  # of a run in shots (`cluster.folder`), which lies here instead
+OURS = re.compile(
+    rf"journal|frames|state-[01]\.safetensors|before-\d+(\.videostyle)?|{re.escape(PLAN)}|shots|logs|token-\w+"
+    r"|network\.safetensors"
+)
 UNFINISHED = re.compile(r"\.(journal|state-[01]\.safetensors)\.\d+\.part|\.tmp\w+")  # of ours and of safetensors
 STATE_SHARE = 0.01  # the most of a run's time that goes into states, however slow the disk is
 ENVIRONMENT = "environment"  # the group that may differ with --resume-anyway: it should not change the frames
@@ -92,7 +96,9 @@ class RunDirectory(Generic[State]):
 
     def _open(self) -> None:
         if self._settings.restart:
-            self._wipe()
+            wipe(self.path)
+        if (self.path / PLAN).exists():
+            raise UsageError(f"{self.path} holds shots of a run on many workers; say --workers 1, or --restart")
         journal = Journal(self.path)
         if journal.provenance is not None:
             self._compare(journal)
@@ -107,16 +113,6 @@ class RunDirectory(Generic[State]):
         if self._stored and not self.published:
             self._frames.open_for_reading()
         self._last_saved, self._cost = time.monotonic(), 0.0
-
-    def _wipe(self) -> None:
-        """Remove all of ours, the journal last: as long as it is there, it says what became of the run."""
-        self._remove(OURS)
-        self._remove(UNFINISHED)
-
-    def _remove(self, names: re.Pattern[str]) -> None:
-        for entry in sorted(self.path.iterdir(), key=lambda entry: entry.name == "journal"):
-            if names.fullmatch(entry.name):
-                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
     def _compare(self, journal: Journal) -> None:
         """Refuse to go on with frames of another kind."""
@@ -146,7 +142,7 @@ class RunDirectory(Generic[State]):
 
     def _tidy(self) -> None:
         """Rewrite the journal without what will be done again; open both files for more."""
-        self._remove(UNFINISHED)
+        _remove(self.path, UNFINISHED)
         heading = {"format": FORMAT, "provenance": self._provenance}
         frames = [{"frame": vars(frame)} for frame in self._stored]
         states = [{"state": self._newest_state}] if self._newest_state else []
@@ -188,7 +184,7 @@ class RunDirectory(Generic[State]):
 
     def publishing(self, part: Path) -> None:
         """Note that ``part`` is about to become the output: a run killed right after that has nothing left to do."""
-        entry = {"published": _identity(part)}
+        entry = {"published": identity(part)}
         with self._writing():
             self._log.append(entry)
             self._log.sync()
@@ -216,10 +212,22 @@ class RunDirectory(Generic[State]):
         self._files.close()
         if remove:
             with contextlib.suppress(OSError):
-                self._wipe()
+                wipe(self.path)
                 (self.path / "lock").unlink()
                 self.path.rmdir()
         self._lock.close()
+
+
+def wipe(folder: Path) -> None:
+    """Remove all of ours, the journal last: as long as it is there, it says what became of the run. Raises OSError."""
+    _remove(folder, OURS)
+    _remove(folder, UNFINISHED)
+
+
+def _remove(folder: Path, names: re.Pattern[str]) -> None:
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name == "journal"):
+        if names.fullmatch(entry.name):
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -253,11 +261,11 @@ def is_published(output: str | Path) -> bool:
 
 def _is_same(output: Path, published: Mapping[str, Any] | None) -> bool:
     with contextlib.suppress(OSError):
-        return published == _identity(output)
+        return published == identity(output)
     return False
 
 
-def _identity(path: Path) -> dict[str, int]:
+def identity(path: Path) -> dict[str, int]:
     """What a file keeps when it is moved into place."""
     status = path.stat()
     return {"inode": status.st_ino, "modified": status.st_mtime_ns}

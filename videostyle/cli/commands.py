@@ -5,15 +5,15 @@ The docstring of a command is the description in its help.
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from videostyle.cli.console import Console
 from videostyle.cli.keyframes import keyframes as keyframes
 from videostyle.cli.looks import asked_looks
 from videostyle.cli.options import given_settings
-from videostyle.cli.painting import painting
+from videostyle.cli.painting import only_one, painting, run_one, run_several
 from videostyle.errors import MediaError, UsageError
-from videostyle.settings import LiveSettings, MediaSettings, RunSettings, Settings, TrainSettings
+from videostyle.settings import LiveSettings, MediaSettings, RunSettings, Settings, SpreadSettings, TrainSettings
 
 if TYPE_CHECKING:
     from videostyle.settings.look import Look
@@ -25,64 +25,45 @@ def video(arguments: argparse.Namespace) -> int:
     After an interruption the same command resumes the run.
     """
     console = Console(arguments.quiet, arguments.progress)
+    spread = given_settings(arguments, SpreadSettings)
+    if spread.is_asked and (arguments.passthrough or arguments.preview is not None):
+        raise UsageError("--workers and --ray paint whole clips; leave them out of --preview and --passthrough")
     if arguments.passthrough:
-        _only_one(arguments, "--passthrough")
+        only_one(arguments, "--passthrough")
         settings, media = given_settings(arguments, Settings), given_settings(arguments, MediaSettings)
-        return _run(console, "copy", arguments.clips[0], "copy", arguments.output, settings, media)
+        return run_one(console, "copy", arguments.clips[0], "copy", arguments.output, settings, media)
     looks, settings = asked_looks(arguments, arguments.styles)
     settings = console.introduce(settings)
     if arguments.preview is not None:
         return _preview(arguments, looks, settings, console)
     media, run_settings = given_settings(arguments, MediaSettings), given_settings(arguments, RunSettings)
     if len(arguments.clips) * len(looks) > 1:
-        return _videos(arguments, looks, settings, media, run_settings, console)
+        return run_several(arguments, looks, settings, media, run_settings, console)
     (clip,), (look,) = arguments.clips, looks
-    return _run(console, "video", clip, look, arguments.output, settings, media, run_settings, arguments.record)
+    asked = "video", clip, look, arguments.output, settings, media, run_settings, arguments.record
+    return run_one(console, *asked, spread=spread)
 
 
-def _run(console: Console, *asked: Any) -> int:
-    """Run the request of these fields and show its result."""
+def shot(arguments: argparse.Namespace) -> int:
+    """Stylise one shot of a clip, for a cluster that starts commands; videostyle video --workers 1 joins the shots."""
+    from videostyle.cluster.one_shot import paint_one, plan_once
     from videostyle.pipeline.request import Callbacks, Request
-    from videostyle.pipeline.run import run
 
+    if arguments.list == (arguments.number is not None):
+        raise UsageError("shot needs a NUMBER or --list; give one of them")
+    console = Console(arguments.quiet, arguments.progress)
+    (look,), settings = asked_looks(arguments, [arguments.style] if arguments.style else [])
+    settings = console.introduce(settings)
+    asked = given_settings(arguments, MediaSettings), given_settings(arguments, RunSettings)
+    request = Request("video", arguments.clip, look, arguments.output, settings, *asked)
     with painting(console) as callbacks:
-        result = run(Request(*asked), Callbacks(**callbacks))
-    console.result(result)
+        if arguments.list:
+            for found in plan_once(request, Callbacks(**callbacks), arguments.longest_shot)[0]:
+                print(f"{found.number} {float(found.start_seconds):.3f} {found.frames}")
+        else:
+            asked_for = request, arguments.number, Callbacks(**callbacks), arguments.longest_shot
+            console.say(str(paint_one(*asked_for)))
     return 0
-
-
-def _videos(
-    arguments: argparse.Namespace,
-    looks: list["Look"],
-    settings: Settings,
-    media: MediaSettings,
-    run: RunSettings,
-    console: Console,
-) -> int:
-    """Every clip in every style; 1 if one of them failed."""
-    from videostyle.pipeline import batch
-    from videostyle.pipeline.request import Callbacks
-
-    if arguments.record is not None:
-        raise UsageError("--record is for one clip in one style; leave it out")
-    folder = Path(arguments.output or ".")
-    requests = batch.requests_of(arguments.clips, looks, folder, settings, media, run)
-    found: list[batch.BatchItemResult] = []
-    try:
-        for request in requests:
-            with painting(console) as callbacks:
-                item = batch.run_item(request, Callbacks(**callbacks))
-            if item.result is not None:
-                console.result(item.result)
-            found.append(item)
-    finally:
-        console.summary(found)
-    return int(any(item.problem for item in found))
-
-
-def _only_one(arguments: argparse.Namespace, option: str) -> None:
-    if len(arguments.clips) > 1 or len(arguments.styles) > 1:
-        raise UsageError(f"{option} takes one clip and one style; leave out the others")
 
 
 def webcam(arguments: argparse.Namespace) -> int:
@@ -124,7 +105,7 @@ def webcam(arguments: argparse.Namespace) -> int:
 def _preview(arguments: argparse.Namespace, looks: list["Look"], settings: Settings, console: Console) -> int:
     from videostyle.pipeline.picture import preview_video
 
-    _only_one(arguments, "--preview")
+    only_one(arguments, "--preview")
     media = given_settings(arguments, MediaSettings)
     (clip,), (look,), at = arguments.clips, looks, arguments.preview
     with console.callbacks() as callbacks:
@@ -138,7 +119,7 @@ def image(arguments: argparse.Namespace) -> int:
     (look,), settings = asked_looks(arguments, [arguments.style] if arguments.style else [])
     settings, media = console.introduce(settings), given_settings(arguments, MediaSettings)
     photo, output = arguments.photo, arguments.output
-    return _run(console, "image", photo, look, output, settings, media, RunSettings(), arguments.record)
+    return run_one(console, "image", photo, look, output, settings, media, RunSettings(), arguments.record)
 
 
 def look(arguments: argparse.Namespace) -> int:

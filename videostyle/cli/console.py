@@ -135,7 +135,7 @@ class Console:
         if totals.get("evaluations"):
             cost += f", {totals['evaluations'] / totals['frames']:.1f} evaluations each"
             cost += f", {memory(totals['peak_rss_bytes'], totals['peak_vram_bytes'])}"
-        self.say(f"{result.output}: {frames} in {cost}")
+        self.say(f"{result.url or result.output}: {frames} in {cost}")
 
     def live(self, result: "LiveResult") -> None:
         """What was painted, how fast, and where it is kept."""

@@ -6,12 +6,13 @@ from dataclasses import Field, fields
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from videostyle.errors import UsageError
-from videostyle.settings import LiveSettings, MediaSettings, RunSettings, Settings, TrainSettings
+from videostyle.settings import LiveSettings, MediaSettings, RunSettings, Settings, SpreadSettings, TrainSettings
 
 TITLES: dict[type, str] = {
     Settings: "style and network",
     MediaSettings: "input and output",
     RunSettings: "stopping and resuming",
+    SpreadSettings: "many machines",
     TrainSettings: "training",
     LiveSettings: "time",
 }
@@ -57,6 +58,8 @@ def _argument(f: Field, option: str, hint: Any) -> dict[str, Any]:
         kind = whole_number(option)
     elif float in kinds:
         kind = number(option)
+    if "const" in f.metadata:  # what the option means without a value
+        common |= {"nargs": "?", "const": f.metadata["const"]}
     return common | {"type": kind, "metavar": f.metadata.get("metavar", "N")}
 
 

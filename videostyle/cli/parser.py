@@ -9,7 +9,15 @@ from videostyle.cli import commands
 from videostyle.cli.looks import add_look
 from videostyle.cli.options import add_settings, number, whole_number
 from videostyle.errors import UsageError
-from videostyle.settings import LEARNED, LiveSettings, MediaSettings, RunSettings, Settings, TrainSettings
+from videostyle.settings import (
+    LEARNED,
+    LiveSettings,
+    MediaSettings,
+    RunSettings,
+    Settings,
+    SpreadSettings,
+    TrainSettings,
+)
 from videostyle.version import __version__
 
 # What does not make sense for a single picture.
@@ -47,10 +55,27 @@ def _add_video(parser: argparse.ArgumentParser) -> None:
     _add_progress(parser)
     shown = "stylise only the frame at this time (0 if none is given), write it as a PNG, estimate the whole clip"
     parser.add_argument("--preview", nargs="?", type=number("--preview"), const=0.0, metavar="SECONDS", help=shown)
-    advanced = add_settings(parser, Settings, MediaSettings, RunSettings)
+    advanced = add_settings(parser, Settings, MediaSettings, RunSettings, SpreadSettings)
     shown = "copy the clip through the whole pipeline without stylising it"
     advanced.add_argument("--passthrough", action="store_true", help=shown)
     parser.usage = "%(prog)s CLIP [CLIP ...] --style IMG [options]"
+
+
+def _add_shot(parser: argparse.ArgumentParser) -> None:
+    shown = "number of the shot, from 0"
+    parser.add_argument("number", metavar="NUMBER", nargs="?", type=whole_number("NUMBER"), help=shown)
+    parser.add_argument("clip", metavar="CLIP", help="the clip, as videostyle video will be given it")
+    shown = "print every shot: its number, when it begins in seconds, how many frames it has"
+    parser.add_argument("--list", action="store_true", help=shown)
+    parser.add_argument("--style", metavar="IMG", help="picture that gives the style")
+    add_look(parser, keyframe=True)
+    parser.add_argument("-o", "--output", metavar="OUT", help="output of videostyle video (default: CLIP-STYLE.mp4)")
+    parser.add_argument("--quiet", action="store_true", help="print errors only")
+    _add_progress(parser)
+    advanced = add_settings(parser, Settings, MediaSettings, RunSettings, without={"partial", "keep", "restart"})
+    shown = "as for videostyle video"
+    advanced.add_argument("--longest-shot", type=number("--longest-shot"), metavar="SECONDS", help=shown)
+    parser.usage = "%(prog)s NUMBER CLIP --style IMG [options]"
 
 
 def _add_webcam(parser: argparse.ArgumentParser) -> None:
@@ -203,6 +228,7 @@ def _add_progress(parser: argparse.ArgumentParser) -> None:
 # name, also of the function in `commands` whose docstring describes it -> help in the list, function that adds options
 COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None] | None]] = {
     "video": ("stylise a clip", _add_video),
+    "shot": ("stylise one shot of a clip, as a task of a cluster", _add_shot),
     "image": ("stylise a picture", _add_image),
     "keyframes": ("write the frames of a clip that are worth painting by hand", _add_keyframes),
     "look": ("print how an output was painted", _add_look_of),

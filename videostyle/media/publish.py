@@ -2,15 +2,13 @@
 
 import contextlib
 import os
-import platform
 import re
 import secrets
 import shutil
-import zlib
 from pathlib import Path
 
 from videostyle.errors import MediaError, UsageError
-from videostyle.files import sync_file, sync_folder
+from videostyle.files import host, is_running, sync_file, sync_folder
 
 TIMESTAMPS = "timestamps.json"
 OURS = re.compile(rf"\d{{6,}}\.png|{re.escape(TIMESTAMPS)}")
@@ -46,32 +44,14 @@ def part_name(output: Path) -> Path:
     return output.absolute().parent / f".{output.name}.{host()}-{os.getpid()}-{secrets.token_hex(4)}.part"
 
 
-def host() -> str:
-    """This machine, in eight digits: a process number means nothing on another one that shares the disk."""
-    return f"{zlib.crc32(platform.node().encode()):08x}"
-
-
 def remove_stale(output: Path) -> None:
     """Take away what runs for the same output left here when they were killed outright."""
     ours = re.compile(rf"\.{re.escape(output.name)}\.{host()}-(\d+)-[0-9a-f]{{8}}\.part")
     for entry in output.absolute().parent.iterdir():
         found = ours.fullmatch(entry.name)
-        if found and not _runs(int(found[1])):
+        if found and not is_running(int(found[1])):
             with contextlib.suppress(OSError):
                 remove(entry)
-
-
-def _runs(process: int) -> bool:
-    """Whether a process of this machine lives; where that cannot be asked without harm (Windows), it does."""
-    if os.name != "posix":
-        return True
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # it is another user's
-        return True
-    return True
 
 
 def check_space(output: Path, needed_bytes: int) -> None:

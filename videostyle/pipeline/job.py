@@ -58,10 +58,11 @@ class Job:
         return replace(self, output=output, expected_frames=len(finished))
 
 
-def open_job(request: Request, history: int | None = None) -> Job:
+def open_job(request: Request, history: int | None = None, frames: int | None = None) -> Job:
     """Probe the clip and refuse what could not be written, before any work. Raises UsageError or MediaError.
 
-    ``history``: curvature pairs that go into a run directory, None where there is none.
+    ``history``: curvature pairs that go into a run directory, None where there is none. ``frames``: how many of the
+    clip's will be written, by default all.
     """
     media = request.media
     info = probe(request.source, media.stream)
@@ -71,17 +72,19 @@ def open_job(request: Request, history: int | None = None) -> Job:
     check_output(output, info.path, overwrite=written)
     check_record(request.record_to)
     job = Job(info, output, frame_size(info, output, request.settings), expected_frames(info, media))
-    beside = 0 if history is None or written else _directory_bytes(job, history)
-    check_space(output, info, size=job.size, frames=job.expected_frames or 0, beside_bytes=beside)
+    frames = frames or job.expected_frames or 0
+    beside = 0 if history is None or written else _directory_bytes(job, history, frames)
+    check_space(output, info, size=job.size, frames=frames, beside_bytes=beside)
     return job
 
 
-def _directory_bytes(job: Job, history: int) -> int:
+def _directory_bytes(job: Job, history: int, count: int) -> int:
     """What the run directory will still take, by estimate: the frames, and two states of float32 pictures."""
     picture = 3 * job.size[0] * job.size[1]
-    stored = directory_of(job.output.path) / "frames"
-    there = stored.stat().st_size if stored.is_file() else 0
-    frames = round(STORED_SHARE * picture * job.depth / 8 * (job.expected_frames or 0))
+    folder = directory_of(job.output.path)
+    stored = folder / "frames", *folder.glob("shots/*/frames")
+    there = sum(path.stat().st_size for path in stored if path.is_file())
+    frames = round(STORED_SHARE * picture * job.depth / 8 * count)
     return max(0, frames - there) + 2 * 4 * picture * (2 * history + 4)
 
 

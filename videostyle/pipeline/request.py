@@ -53,6 +53,7 @@ class Result:
     record: dict[str, Any] = field(default_factory=dict)  # the run record
     restored: int = 0  # of the frames, those that an earlier run had finished
     redone: int = 0  # frames that an earlier run had finished and that had to be painted again
+    url: str = ""  # where the output was put up, where that is no file of this machine
 
 
 def default_output(source: str | Path, style: str | Path | Look, ending: str) -> Path:

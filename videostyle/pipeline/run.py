@@ -1,6 +1,7 @@
 """The one door: whatever asks for an output calls `run`."""
 
 from videostyle.pipeline.picture import run_image
+from videostyle.pipeline.remote import with_files
 from videostyle.pipeline.request import Callbacks, Request, Result
 from videostyle.pipeline.video import run_copy, run_video
 
@@ -12,4 +13,4 @@ def run(request: Request, callbacks: Callbacks | None = None) -> Result:
     frames: however a run ends, the same request resumes there.
     """
     kinds = {"video": run_video, "image": run_image, "copy": run_copy}
-    return kinds[request.kind](request, callbacks or Callbacks())
+    return with_files(request, lambda local: kinds[request.kind](local, callbacks or Callbacks()))

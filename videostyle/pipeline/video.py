@@ -73,7 +73,7 @@ def copy_video(
 
 def run_copy(request: Request, callbacks: Callbacks) -> Result:
     job = open_job(request)
-    return _encode(job, _untouched, Reporter("copy", job.expected_frames, callbacks.on_progress))
+    return encode_frames(job, _untouched, Reporter("copy", job.expected_frames, callbacks.on_progress))
 
 
 def run_video(request: Request, callbacks: Callbacks) -> Result:
@@ -94,7 +94,7 @@ def run_video(request: Request, callbacks: Callbacks) -> Result:
         else:
             frames = partial(_frames, job, kept, stylizer, request, report, callbacks.should_stop)
             on_publish = None if request.run.partial else kept.publishing
-            result = _encode(job, frames, report, run_record.comment(heading), on_publish)
+            result = encode_frames(job, frames, report, run_record.comment(heading), on_publish)
         seconds = time.perf_counter() - began
         notices = (*result.notices, *report.notices)
         lines = [run_record.frame_entry(f) for f in report.finished]
@@ -109,22 +109,27 @@ def run_video(request: Request, callbacks: Callbacks) -> Result:
     return Result(result.output, result.frames, seconds, notices, record, report.restored, kept.redone)
 
 
-def open_run_directory(job: Job, stylizer: Stylizer, request: Request) -> RunDirectory[SequenceState]:
-    """The directory beside the output, with the frames and the state that an earlier run left there."""
+def provenance_of(job: Job, stylizer: Stylizer, request: Request) -> dict[str, dict[str, Any]]:
+    """Everything that the frames depend on (`run_record.provenance`)."""
     frames, decoder = {"size": job.size, "depth": job.depth}, {"ffmpeg": find_ffmpeg().version}
     source, look = job.info.path, as_look(request.style)
-    provenance = run_record.provenance(stylizer, job.media, source=source, look=look, frames=frames, decoder=decoder)
+    return run_record.provenance(stylizer, job.media, source=source, look=look, frames=frames, decoder=decoder)
+
+
+def open_run_directory(job: Job, stylizer: Stylizer, request: Request) -> RunDirectory[SequenceState]:
+    """The directory beside the output, with the frames and the state that an earlier run left there."""
+    provenance = provenance_of(job, stylizer, request)
     states = StateKind(frame_maker_of(stylizer).state_types, stylizer.machine.device, SequenceState)
     return RunDirectory(job.output.path, provenance, request.run, states=states, size=job.size, depth=job.depth)
 
 
-def open_decoder(job: Job) -> Decoder:
-    """The clip's frames at the output's size."""
+def open_decoder(job: Job, start_seconds: float | None = None) -> Decoder:
+    """The clip's frames at the output's size. ``start_seconds``: from there to the clip's end, instead of the job's."""
     return Decoder(
         job.info,
         size=job.size,
-        start_seconds=job.media.start_seconds,
-        duration_seconds=job.media.duration_seconds,
+        start_seconds=job.media.start_seconds if start_seconds is None else start_seconds,
+        duration_seconds=job.media.duration_seconds if start_seconds is None else None,
         threads=encoder_threads(),
         keep_alpha=job.output.holds_alpha,
     )
@@ -227,7 +232,7 @@ def store_frames(
         raise
 
 
-def _encode(
+def encode_frames(
     job: Job,
     stage: Callable[[Iterator[Frame]], Frames],
     report: Reporter,

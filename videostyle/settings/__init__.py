@@ -12,6 +12,7 @@ from videostyle.errors import UsageError
 from videostyle.settings.checked import CheckedSettings, rare_setting, setting
 from videostyle.settings.runs import LiveSettings as LiveSettings
 from videostyle.settings.runs import RunSettings as RunSettings
+from videostyle.settings.runs import SpreadSettings as SpreadSettings
 from videostyle.settings.runs import TrainSettings as TrainSettings
 
 # What a frame can start from beside a picture.

@@ -1,4 +1,4 @@
-"""How a run is saved, a network trained and a live session timed."""
+"""How a run is saved and spread, a network trained and a live session timed."""
 
 from dataclasses import dataclass
 
@@ -28,6 +28,50 @@ class RunSettings(CheckedSettings):
         super().__post_init__()
         if self.restart and self.partial:
             raise UsageError("restart throws away what partial would publish; give one of them")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpreadSettings(CheckedSettings):
+    """Where the shots of a clip, or several clips, are painted at a time. Only ``longest_shot`` changes frames."""
+
+    workers: str | None = rare_setting(
+        None,
+        "paint shots, or several clips, in so many processes of this machine; auto: one for each GPU, on a CPU one",
+        metavar="N|auto",
+    )
+    ray: str | None = rare_setting(
+        None,
+        "paint them on a Ray cluster: its address, auto (the one that this machine is part of, or RAY_ADDRESS), or "
+        "local (all of this machine); all nodes must see the clip, the style and the output's folder",
+        metavar="ADDRESS",
+        const="auto",
+    )
+    ray_cpus: int | None = rare_setting(
+        None, "CPUs of a task on Ray, which are also its threads (default: all of the smallest node)", minimum=1
+    )
+    ray_gpus: float | None = rare_setting(
+        None, "GPUs of a task on Ray (default: 1 where a node has one)", minimum=0.0, maximum=64.0
+    )
+    longest_shot: float | None = rare_setting(
+        None,
+        "split longer shots where they are stillest, so that more workers than shots help: the paint begins anew there",
+        minimum=1.0,
+        metavar="SECONDS",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.workers is not None and self.ray is not None:
+            raise UsageError("workers are of this machine and ray is a cluster; give one of them")
+        if self.ray is None and (self.ray_cpus is not None or self.ray_gpus is not None):
+            raise UsageError("ray-cpus and ray-gpus are of a task on a cluster; add --ray, or leave them out")
+        if self.longest_shot is not None and not self.is_asked:
+            raise UsageError("longest-shot is for several workers; add --workers or --ray, or leave it out")
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether anything but one process was asked for."""
+        return self.workers is not None or self.ray is not None
 
 
 @dataclass(frozen=True, kw_only=True)

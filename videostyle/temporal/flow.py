@@ -35,6 +35,11 @@ OCCLUSION_SHARE, OCCLUSION_OFFSET = 0.01, 0.5
 BOUNDARY_SHARE, BOUNDARY_OFFSET = 0.01, 0.002
 
 
+def use_threads(number: int) -> None:
+    """Let OpenCV use so many threads in this process."""
+    cv2.setNumThreads(number)
+
+
 def dis_flow(current: torch.Tensor, previous: torch.Tensor) -> Warp:
     """Flow from the current frame to the previous one by DIS (Kroeger et al. 2016), with its trust mask.
 

@@ -1,0 +1,160 @@
+"""What a task asks of Ray, and what is said where Ray cannot give it. No cluster and no Ray are needed."""
+
+import builtins
+import signal
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from videostyle.cluster import ray_engine
+from videostyle.cluster.ray_engine import Needs, RayEngine, alive, connect, first_line, import_ray, needs_of, slots
+from videostyle.errors import DeviceError, MissingLibraryError, UsageError
+from videostyle.settings import Settings, SpreadSettings
+
+RAY = SpreadSettings(ray="auto")
+
+
+def node(cpus: float, gpus: float = 0.0, number: str = "a" * 56, memory: float = 8e9) -> dict[str, Any]:
+    there = {"CPU": cpus, "GPU": gpus, "memory": memory}
+    resources = {name: value for name, value in there.items() if value}
+    return {"Alive": True, "NodeID": number, "NodeManagerHostname": f"host-{number[:2]}", "Resources": resources}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "settings", "expected", "room"),
+    [
+        ([node(8)], RAY, Needs(8, 0), 1),
+        ([node(8), node(4), node(16)], RAY, Needs(4, 0), 7),  # all of the smallest one
+        ([node(16, gpus=4), node(64)], RAY, Needs(4, 1), 4),  # a GPU's part of its node
+        ([node(16, gpus=4)], SpreadSettings(ray="auto", ray_gpus=0.5), Needs(2, 0.5), 8),
+        ([node(8)], SpreadSettings(ray="auto", ray_cpus=2), Needs(2, 0), 4),
+        ([node(16, gpus=2)], SpreadSettings(ray="auto", ray_gpus=0), Needs(16, 0), 1),
+    ],
+)
+def test_a_tasks_share(nodes: list, settings: SpreadSettings, expected: Needs, room: int) -> None:
+    needs = needs_of(alive(nodes), settings, Settings())
+    assert needs == expected and slots(nodes, needs) == room
+
+
+def test_on_a_cpu_that_was_asked_for_no_gpu_is_taken() -> None:
+    assert needs_of([node(8, gpus=1)], RAY, Settings(device="cpu")) == Needs(8, 0)
+
+
+def test_memory_limits_what_runs_at_a_time() -> None:
+    assert slots([node(8, memory=7e9)], Needs(1, 0, round(2e9))) == 3
+
+
+@pytest.mark.parametrize("nodes", [[], [node(2)], [node(0.5)]])
+def test_a_cluster_that_never_could(nodes: list) -> None:
+    with pytest.raises(DeviceError, match=r"a task needs 4 CPUs and 0 GPUs.*--ray-cpus"):
+        needs_of(alive(nodes), SpreadSettings(ray="auto", ray_cpus=4), Settings())
+
+
+def test_ray_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *more: Any) -> Any:
+        if name == "ray":
+            raise ImportError("No module named 'ray'")
+        return real(name, *more)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(MissingLibraryError, match=r"pip install 'videostyle\[ray\]', on all nodes"):
+        import_ray()
+
+
+def test_another_version_is_one_line() -> None:
+    def init(**options: Any) -> None:
+        raise RuntimeError("Version mismatch: The cluster was started with:\n    Ray: 2.9.0\n    Python: 3.10.1")
+
+    with pytest.raises(UsageError) as caught:
+        connect(SimpleNamespace(init=init), "auto")
+    words = str(caught.value)
+    assert "Ray: 2.9.0 Python: 3.10.1; use one image" in words and "\n" not in words
+
+
+def test_no_cluster_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def init(**options: Any) -> None:
+        raise ConnectionError("Could not find any running Ray instance.")
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(UsageError, match=r"no Ray cluster runs here.*ray start --head, or give --ray local"):
+        connect(SimpleNamespace(init=init), "auto")
+
+
+def test_rays_signal_handlers_are_put_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    given: list[dict] = []
+
+    def init(**options: Any) -> None:
+        given.append(options)
+        signal.signal(signal.SIGTERM, lambda *_: None)
+
+    connect(SimpleNamespace(init=init), "local")
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert given[0]["address"] == "local" and given[0]["num_cpus"] >= 1
+
+
+class PretendedRay:
+    """Takes note of what is asked of it."""
+
+    def __init__(self, nodes: list) -> None:
+        self._nodes, self.options, self.functions = nodes, list[dict](), 0
+
+    def nodes(self) -> list:
+        return self._nodes
+
+    def remote(self, **share: Any) -> Any:
+        def options(**more: Any) -> Any:
+            self.options.append(share | more)
+            return SimpleNamespace(remote=lambda task: object())
+
+        self.functions += 1
+        return lambda function: SimpleNamespace(options=options)
+
+
+def test_a_node_that_failed_is_left_out_where_there_are_others() -> None:
+    from test_spread import task
+
+    good, bad = node(4, number="a" * 56), node(4, number="b" * 56)
+    pretended = PretendedRay([good, bad])
+    engine = RayEngine(pretended, Needs(4, 0, 1000))
+    engine.submit(task(0), ())
+    engine.submit(task(1), [ray_engine.name_of(bad)])
+    engine.submit(task(2), [ray_engine.name_of(bad), ray_engine.name_of(good)])
+    asked = [options.get("label_selector") for options in pretended.options]
+    assert asked == [None, {"ray.io/node-id": f"!in({'b' * 56})"}, None]
+    first = pretended.options[0]
+    assert pretended.functions == 1
+    assert (first["num_cpus"], first["num_gpus"], first["memory"], first["max_retries"]) == (4, 0, 1000, 0)
+
+
+def test_a_remote_error_is_told_in_one_line() -> None:
+    remote = "ray::sees() (pid=1)\n  File x\nModuleNotFoundError: No module named 'videostyle'"
+    assert first_line(RuntimeError(remote)) == "ModuleNotFoundError: No module named 'videostyle'"
+    assert first_line(RuntimeError("Task was killed.\nmore")) == "Task was killed."
+    assert first_line(RuntimeError("")) == "RuntimeError"
+
+
+def test_a_task_that_was_killed_for_memory_is_begun_again_elsewhere(tmp_path: Path) -> None:
+    from test_spread import task
+
+    class RayError(Exception): ...
+
+    class OutOfMemoryError(RayError): ...
+
+    def get(reference: object) -> None:
+        raise OutOfMemoryError("Task was killed due to the node running low on memory.\nmore")
+
+    pretended = PretendedRay([node(4)])
+    pretended.exceptions = SimpleNamespace(RayError=RayError)  # type: ignore[attr-defined]
+    pretended.get, pretended.wait = get, lambda there, **named: (there, [])  # type: ignore[attr-defined]
+    engine, lost = RayEngine(pretended, Needs(4, 0)), replace(task(0), logs=tmp_path)
+    engine.submit(lost, ())
+    lost.log.write_text("2026-11-30 10:00:00 shot 0 of film.mp4 begun on host-aa (aaaaaaaa), process 7\n")
+    ((ended, outcome),) = engine.wait(0.0)
+    assert ended is lost and outcome.again and outcome.node == ray_engine.name_of(node(4))
+    assert outcome.problem == "the worker was killed, as its node ran out of memory"

@@ -1,0 +1,165 @@
+"""Clips, styles and outputs with URLs: fetched whole, put up whole, refused in one line. Only the loopback is used."""
+
+import functools
+import http.server
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from videostyle.cli.main import main
+from videostyle.errors import MediaError, MissingLibraryError, StoppedError, UsageError
+from videostyle.pipeline import remote
+from videostyle.pipeline.remote import fetched, is_remote, with_files
+from videostyle.pipeline.request import Callbacks, Request
+from videostyle.pipeline.run import run
+from videostyle.samples import sample
+from videostyle.settings import MediaSettings, Settings
+
+fsspec = pytest.importorskip("fsspec", reason="fsspec comes with torch")
+
+
+@pytest.fixture(autouse=True)
+def _scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setenv(remote.SCRATCH, str(tmp_path / "scratch"))
+
+
+@pytest.fixture
+def store() -> Iterator[Any]:
+    """Object storage in memory, with a clip and a style."""
+    system = fsspec.filesystem("memory")
+    system.store.clear()
+    for name in ("clip.mp4", "styles/brush.jpg"):
+        system.put_file(str(sample(name)), f"/films/{Path(name).name}")
+    yield system
+    system.store.clear()
+
+
+def request(**changes: Any) -> Request:
+    asked = Request(
+        "video",
+        "memory://films/clip.mp4",
+        "memory://films/brush.jpg",
+        "memory://out/painted.mp4",
+        Settings(iterations=2),
+        MediaSettings(size=48, duration_seconds=0.1),
+    )
+    return replace(asked, **changes)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("s3://a/b.mp4", True),
+        ("https://a/b.mp4", True),
+        ("a:b.mp4", False),
+        ("file://a", False),
+        (Path("s3:/a"), False),
+    ],
+)
+def test_what_a_url_is(path: object, expected: bool) -> None:
+    assert is_remote(path) is expected
+
+
+def test_a_clip_and_a_style_are_fetched_and_the_output_put_up(store: Any, tmp_path: Path) -> None:
+    result = run(request())
+    assert result.url == "memory://out/painted.mp4"
+    local = run(
+        Request(
+            "video",
+            sample("clip.mp4"),
+            sample("styles/brush.jpg"),
+            tmp_path / "painted.mp4",
+            Settings(iterations=2),
+            MediaSettings(size=48, duration_seconds=0.1),
+        )
+    )
+    assert len(store.cat("/out/painted.mp4")) == pytest.approx(local.output.stat().st_size, abs=200)
+    assert not list((tmp_path / "scratch").iterdir())
+
+
+def test_a_run_that_is_stopped_goes_on(store: Any) -> None:
+    with pytest.raises(StoppedError):
+        run(request(), Callbacks(should_stop=lambda: True))
+    assert not store.exists("/out/painted.mp4")
+    assert run(request()).restored == 1 and store.exists("/out/painted.mp4")
+
+
+def test_an_output_that_is_there_is_kept_unless_told(store: Any) -> None:
+    store.pipe("/out/painted.mp4", b"precious")
+    with pytest.raises(UsageError, match=r"memory://out/painted\.mp4 exists already.*--overwrite"):
+        run(request())
+    assert store.cat("/out/painted.mp4") == b"precious"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"output": "https://example.invalid/out.mp4"}, "can be read only"),
+        ({"output": "memory://out/"}, "is a folder"),
+        ({"record_to": "memory://out/run.json"}, "the record cannot go to"),
+    ],
+)
+def test_places_that_cannot_be_written(store: Any, changes: dict, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        run(request(**changes))
+
+
+def test_a_clip_that_is_not_there_is_one_line(store: Any) -> None:
+    with pytest.raises(MediaError, match=r"memory://films/none\.mp4 cannot be reached .*your credentials"):
+        run(request(source="memory://films/none.mp4"))
+
+
+def test_a_library_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(url: str) -> None:
+        raise ImportError("Install s3fs to access S3")
+
+    monkeypatch.setattr(fsspec.core, "url_to_fs", missing)
+    with pytest.raises(MissingLibraryError, match=r"s3:// needs another library .*videostyle\[cloud\]"):
+        fetched("s3://films/clip.mp4", tmp_path)
+
+
+def test_credentials_that_are_missing_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(url: str) -> None:
+        raise PermissionError("Unable to locate\ncredentials")
+
+    monkeypatch.setattr(fsspec.core, "url_to_fs", refused)
+    with pytest.raises(MediaError) as caught:
+        fetched("s3://films/clip.mp4", tmp_path)
+    assert "Unable to locate credentials" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_clip_of_the_web(tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp", reason="http:// needs aiohttp: pip install 'videostyle[cloud]'")
+    folder = str(sample("clip.mp4").parent)
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments: Any) -> None: ...
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/clip.mp4"
+        copy = Path(fetched(url, tmp_path))
+        assert copy.read_bytes() == sample("clip.mp4").read_bytes() and copy.suffix == ".mp4"
+        with pytest.raises(MediaError, match=r"none\.mp4 cannot be reached"):
+            fetched(url.replace("clip", "none"), tmp_path)
+        server.shutdown()
+
+
+def test_files_are_left_alone(tmp_path: Path) -> None:
+    plain = Request("video", "clip.mp4", "style.jpg", "out.mp4")
+    seen: list[Request] = []
+    with pytest.raises(StopIteration):
+        with_files(plain, lambda asked: (seen.append(asked), next(iter(())))[1])
+    assert seen == [plain]
+
+
+def test_several_clips_are_files(capsys: pytest.CaptureFixture[str]) -> None:
+    style = str(sample("styles/brush.jpg"))
+    assert main(["video", "s3://films/a.mp4", "b.mp4", "--style", style]) == 2
+    assert main(["video", "a.mp4", "b.mp4", "--style", style, "-o", "s3://films/"]) == 2
+    assert capsys.readouterr().err.count("is for one clip in one style") == 2

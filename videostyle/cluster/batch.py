@@ -1,0 +1,184 @@
+"""Many clips and styles over workers: a clip is a task where there are as many clips as workers, else its shots are."""
+
+import itertools
+import shutil
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from videostyle.checkpoint.attempts import Piece
+from videostyle.checkpoint.run_directory import directory_of, is_published
+from videostyle.cluster.folder import ShotsFolder, is_planned
+from videostyle.cluster.frame_count import FrameCount, SharedProgress
+from videostyle.cluster.prepare import Prepared, prepare
+from videostyle.cluster.run import Opener, opener_of, run_in_shots, stopper
+from videostyle.cluster.spread import Ended, spread
+from videostyle.cluster.task import Task
+from videostyle.errors import StoppedError, UsageError, VideoStyleError
+from videostyle.pipeline.batch import BatchItemResult, run_item
+from videostyle.pipeline.job import open_job
+from videostyle.pipeline.request import Callbacks, Request
+from videostyle.pipeline.shot import whole_clip
+from videostyle.settings import SpreadSettings
+from videostyle.stylise.stylizer import Stylizer
+
+LOGS = ".videostyle-logs"  # beside the outputs: what the workers said; removed where nothing failed
+OnItem = Callable[[BatchItemResult], None]
+
+
+def run_spread_batch(
+    requests: Sequence[Request], settings: SpreadSettings, on_item: OnItem, callbacks: Callbacks | None = None
+) -> None:
+    """`run_item` for every request over many workers, the longest clip first; ``on_item`` is told each as it ends.
+
+    Outputs that are there are left alone. Raises StoppedError, and VideoStyleError for workers that cannot be had.
+    """
+    callbacks = callbacks or Callbacks()
+    if settings.longest_shot is not None:
+        raise UsageError("longest-shot is for one clip in one style; leave it out")
+    opener = opener_of(settings, requests[0].settings)
+    wanted = [request for request in requests if not _is_there(request, on_item)]
+    if opener is None:
+        for request in wanted:
+            on_item(run_item(request, callbacks))
+        return
+    with closing(opener):
+        few, whole = len(wanted) < opener.room, list[Request]()
+        for request in wanted:
+            if few or request.run.partial or (is_planned(request.place) and not request.run.restart):
+                on_item(_in_shots(request, opener, callbacks))
+            else:
+                whole.append(request)
+        if whole:
+            _Clips(whole, opener, on_item, callbacks).run()
+
+
+def _is_there(request: Request, on_item: OnItem) -> bool:
+    output = Path(request.place)
+    there = output.exists() and not request.media.overwrite and not directory_of(output).exists()
+    if there:
+        on_item(BatchItemResult(request))
+    return there
+
+
+def _in_shots(request: Request, opener: Opener, callbacks: Callbacks) -> BatchItemResult:
+    """One of several requests, its shots spread, its errors in words. Raises StoppedError."""
+    try:
+        return BatchItemResult(request, run_in_shots(request, opener, callbacks))
+    except StoppedError:
+        raise
+    except VideoStyleError as error:
+        return BatchItemResult(request, problem=str(error))
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A clip whose task was made; its folder is held until it has ended."""
+
+    request: Request
+    prepared: Prepared
+    folder: ShotsFolder
+
+
+@dataclass
+class _Clips:
+    """Whole clips as tasks, each made when a worker is free for it."""
+
+    requests: Sequence[Request]
+    opener: Opener
+    on_item: OnItem
+    callbacks: Callbacks
+    begun: dict[Path, _Begun] = field(default_factory=dict)  # by the task's log
+    frames: int = 0  # of clips that have ended
+    problems: int = 0
+    stopped: bool = False
+
+    def run(self) -> None:
+        """Paint all of them."""
+        ready = self._longest_first()
+        tasks = self._tasks([request for request, _ in ready])
+        first = next(tasks, None)
+        if first is None:
+            return
+        logs = Path(self.requests[0].place).absolute().parent / LOGS
+        logs.mkdir(exist_ok=True)
+        count = FrameCount()
+        progress = SharedProgress(sum(frames for _, frames in ready), 0, self.callbacks.on_progress)
+
+        def on_look(running: Collection[Task]) -> None:
+            found = count(Piece(task.shots, task.shot.name) for task in running)
+            progress.tell(self.frames + sum(found.values()))
+
+        try:
+            known = self.begun[first.log]
+            with closing(self.opener.open(known.prepared, logs, known.folder.token)) as engine:
+                for ended in spread(itertools.chain((first,), tasks), engine, on_look, self._should_stop):
+                    self._end(ended)
+                    count.forget(Piece(ended.task.shots, ended.task.shot.name))
+        finally:
+            for begun in self.begun.values():
+                begun.folder.release(keep=True)
+            if not self.problems:
+                shutil.rmtree(logs, ignore_errors=True)
+        if self.stopped:
+            raise StoppedError(
+                "stopped; clips that are finished are there, and the same command goes on with the others"
+            )
+
+    def _longest_first(self) -> list[tuple[Request, int]]:
+        """The requests whose clips can be read, with their frames."""
+        found: list[tuple[Request, int]] = []
+        for request in self.requests:
+            try:
+                found.append((request, open_job(request, request.settings.history_size).expected_frames or 0))
+            except VideoStyleError as error:
+                self._fail(request, str(error))
+        return sorted(found, key=lambda item: -item[1])
+
+    def _tasks(self, requests: Sequence[Request]) -> Iterator[Task]:
+        known: dict[Any, Stylizer] = {}
+        for request in requests:
+            try:
+                prepared = prepare(request, self.callbacks, known)
+                folder = ShotsFolder(prepared.job.output.path, prepared.provenance, request.run)
+            except StoppedError:
+                raise
+            except VideoStyleError as error:
+                self._fail(request, str(error))
+                continue
+            if is_published(prepared.job.output.path):  # by a run that was killed right after that
+                folder.release(keep=False)
+                self.on_item(BatchItemResult(request))
+                continue
+            try:
+                where = folder.shots.absolute(), folder.logs.absolute(), folder.token.absolute()
+                fixed = prepared.fixed(folder.path.absolute())
+                folder.keep_plan([], request, fixed)
+                task = Task(whole_clip(prepared.job), fixed, *where, told=prepared.told)
+            except VideoStyleError as error:
+                folder.release(keep=True)
+                self._fail(request, str(error))
+                continue
+            self.begun[task.log] = _Begun(request, prepared, folder)
+            yield task
+
+    def _should_stop(self) -> bool:
+        folders = [begun.folder for begun in self.begun.values()]
+        self.stopped = stopper(self.callbacks, *folders)()
+        return self.stopped
+
+    def _end(self, ended: Ended) -> None:
+        begun = self.begun.pop(ended.task.log)
+        begun.folder.release(keep=bool(ended.problem) or begun.request.run.keep)
+        if ended.problem:
+            self._fail(begun.request, ended.problem)
+            return
+        result = ended.outcome.result
+        self.frames += 0 if result is None else result.frames
+        self.on_item(BatchItemResult(begun.request, result))
+
+    def _fail(self, request: Request, problem: str) -> None:
+        self.problems += 1
+        self.on_item(BatchItemResult(request, problem=problem))

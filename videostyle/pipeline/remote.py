@@ -1,0 +1,123 @@
+"""Clips, styles and outputs on object storage or the web: fetched whole before a run, put up whole after it.
+
+Everything between works on files. Only text that begins with one of SCHEMES is a URL; only this file knows fsspec.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from videostyle.errors import MediaError, MissingLibraryError, UsageError, VideoStyleError
+from videostyle.pipeline.request import Request, Result
+from videostyle.settings.look import as_look
+
+SCHEMES = ("s3://", "gs://", "gcs://", "az://", "abfs://", "http://", "https://", "memory://")
+SCRATCH = "VIDEOSTYLE_SCRATCH"  # environment variable: the folder of local copies and of what is painted
+
+
+def is_remote(path: object) -> bool:
+    """Whether this is a URL."""
+    return isinstance(path, str) and path.startswith(SCHEMES)
+
+
+def has_remote(request: Request) -> bool:
+    """Whether a request names anything but files."""
+    return any(map(is_remote, (request.source, request.output, *_pictures(request))))
+
+
+def with_files(request: Request, run: Callable[[Request], Result]) -> Result:
+    """``run`` of a request with local copies of what its URLs name; an output with a URL is put up when it is whole.
+
+    The copies are in a folder of their own, where the same request finds them, and the finished frames, again. Raises
+    UsageError for a place that cannot be written, MediaError for one that cannot be reached, and what ``run`` raises.
+    """
+    if not has_remote(request):
+        return run(request)
+    output = request.output if is_remote(request.output) else None
+    if output is not None:
+        _check_output(str(output), overwrite=request.media.overwrite)
+    if is_remote(request.record_to):
+        raise UsageError(f"the record cannot go to {request.record_to}; name a file of this machine")
+    folder = scratch_folder(request)
+    source = fetched(request.source, folder)
+    style: Any = request.style
+    if request.kind != "copy" and _pictures(request):
+        style = as_look(request.style).with_paths(lambda path: str(fetched(path, folder)))
+    local = folder / Path(str(request.place)).name if output is not None else request.place
+    result = run(replace(request, source=source, style=style, output=local))
+    if output is not None:
+        with _reaching(str(output)) as (system, path):
+            system.put_file(str(result.output), path)
+        result = replace(result, url=str(output))
+    shutil.rmtree(folder, ignore_errors=True)
+    return result
+
+
+def scratch_folder(request: Request) -> Path:
+    """The local folder of a request. Raises UsageError."""
+    named = "\n".join(map(str, (request.source, request.place, *_pictures(request))))
+    base = os.environ.get(SCRATCH) or tempfile.gettempdir()
+    folder = Path(base) / f"videostyle-{hashlib.sha256(named.encode()).hexdigest()[:16]}"
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{base} cannot hold local copies ({error.strerror}); set {SCRATCH} to a folder") from error
+    return folder
+
+
+def fetched(path: str | Path, folder: Path) -> str | Path:
+    """A local copy of a URL, in ``folder``; a path is what it is. Raises MediaError."""
+    if not is_remote(path):
+        return path
+    url = str(path)
+    name = url.partition("?")[0].rstrip("/").rpartition("/")[2]
+    place = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{name}"
+    with _reaching(url) as (system, remote):
+        size = system.info(remote).get("size")
+        if not (place.is_file() and size is not None and place.stat().st_size == size):
+            part = place.with_name(f".{place.name}.{os.getpid()}.part")
+            try:
+                system.get_file(remote, str(part))
+                part.replace(place)
+            finally:
+                with suppress(OSError):
+                    part.unlink()
+    return place
+
+
+def _pictures(request: Request) -> tuple[str, ...]:
+    return () if request.kind == "copy" else as_look(request.style).paths
+
+
+def _check_output(url: str, *, overwrite: bool) -> None:
+    if url.startswith(("http://", "https://")):
+        raise UsageError(f"{url} can be read only; name a file, or a place on object storage")
+    if url.endswith("/"):
+        raise UsageError(f"{url} is a folder, which would not appear in one step; name a file such as {url}out.mp4")
+    with _reaching(url) as (system, path):
+        there = system.exists(path)
+    if there and not overwrite:
+        raise UsageError(f"{url} exists already; choose another name or say --overwrite")
+
+
+@contextmanager
+def _reaching(url: str) -> Iterator[tuple[Any, str]]:
+    """(fsspec's file system of a URL, the path there), and whatever it raises in one line."""
+    try:
+        import fsspec
+
+        yield fsspec.core.url_to_fs(url)
+    except VideoStyleError:
+        raise
+    except ImportError as error:
+        words = f"{url.partition(':')[0]}:// needs another library ({error})"
+        raise MissingLibraryError(f"{words}: pip install 'videostyle[cloud]'") from error
+    except Exception as error:  # every provider has errors of its own
+        words = " ".join(f"{type(error).__name__}: {error}".split())
+        raise MediaError(f"{url} cannot be reached ({words[:300]}); check its name and your credentials") from error
