@@ -1,0 +1,85 @@
+"""Looks as the page sends them: plain values whose pictures are ids; and the settings that its form is made from."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, get_args, get_type_hints
+
+from videostyle.errors import UsageError
+from videostyle.settings import AUTO, NAMED_STARTS, MediaSettings, Settings
+from videostyle.settings.look import Look
+from videostyle.settings.look_file import NOT_OF_A_LOOK, as_toml, from_plain, to_plain
+from videostyle.studio.store import Store
+
+OF_MEDIA = ("size", "start_seconds", "duration_seconds", "no_shots", "cuts", "audio", "codec", "crf")
+TITLES = {Settings: "look", MediaSettings: "media"}
+Asked = tuple[Look, dict[str, Any]]  # a look that names paths, and its settings that do not change
+
+
+def asked_look(values: Any, store: Store) -> Asked:
+    """A look with paths from one with ids. Raises UsageError; a path is never taken."""
+    if not isinstance(values, Mapping):
+        raise UsageError("the look is missing; expected an object, as in a look file")
+    look, settings = from_plain(values)
+    for name in ("init", "first_init"):
+        if settings.get(name, AUTO) not in (*NAMED_STARTS, AUTO):
+            raise UsageError(f"{name} is {settings[name]!r}; it can be {', '.join(NAMED_STARTS)} or {AUTO}")
+    return look.with_paths(lambda name: str(store.path(name))), settings
+
+
+def plain_look(asked: Asked) -> dict[str, Any]:
+    """The plain values of both."""
+    return asked[1] | to_plain(asked[0])
+
+
+def asked_media(values: Any) -> dict[str, Any]:
+    """Settings of what is read and written, checked; those that are None are left out. Raises UsageError."""
+    given = {name: value for name, value in dict(values or {}).items() if value is not None}
+    if unknown := sorted(set(given) - set(OF_MEDIA)):
+        raise UsageError(f"unknown setting {unknown[0]!r}; known ones are {', '.join(OF_MEDIA)}")
+    MediaSettings.from_mapping(given)
+    return given
+
+
+def look_file(values: Any, store: Store) -> str:
+    """A look with ids as the text of a look file, with the names of its pictures."""
+    look, settings = from_plain(values)
+    return as_toml(settings | to_plain(look.with_paths(lambda name: store.known(name)["name"])))
+
+
+def read_look_file(text: str, store: Store) -> dict[str, Any]:
+    """A look with ids from the text of a look file, whose pictures must be here by their names. Raises UsageError."""
+    try:
+        look, settings = from_plain(tomllib.loads(text))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise UsageError(f"the file is not TOML ({' '.join(str(error).split())}); expected a look") from None
+
+    def found(name: str) -> str:
+        if (made := store.called(name.replace("\\", "/").rpartition("/")[2])) is None:
+            raise UsageError(f"the look names {name[-80:]}, which is not here; upload it first, then the look")
+        return made
+
+    return settings | to_plain(look.with_paths(found))
+
+
+def form() -> list[dict[str, Any]]:
+    """Every setting with its help, default and limits, in the order of their classes."""
+    made = []
+    for cls, group in TITLES.items():
+        hints = get_type_hints(cls)
+        for f in fields(cls):  # type: ignore[arg-type]
+            if f.name in NOT_OF_A_LOOK or (cls is MediaSettings and f.name not in OF_MEDIA):
+                continue
+            kinds = get_args(hints[f.name]) or (hints[f.name],)
+            kind = "list" if isinstance(f.default, tuple) or tuple[float, ...] in kinds else None
+            named = {bool: "switch", int: "whole", float: "number"}
+            kind = kind or next((word for known, word in named.items() if known in kinds), "text")
+            limits = {key: f.metadata[key] for key in ("choices", "minimum", "maximum", "above") if key in f.metadata}
+            if f.name in ("init", "first_init"):
+                limits["choices"] = (*NAMED_STARTS, *((AUTO,) if f.name == "first_init" else ()))
+            about = {"group": group, "help": f.metadata["help"], "rare": bool(f.metadata.get("rare"))}
+            numbers = "numbers" if tuple[float, ...] in kinds else "names"
+            made.append(
+                {"name": f.name, "kind": numbers if kind == "list" else kind, "default": f.default} | about | limits
+            )
+    return made
