@@ -20,7 +20,7 @@ import torch
 from videostyle.checkpoint.lock import Lock
 from videostyle.device import keep_freed_memory
 from videostyle.errors import StoppedError, VideoStyleError
-from videostyle.media.still import shrink, write_picture
+from videostyle.media.still import shrink, write_glimpse
 from videostyle.pipeline.facts import facts_of, frame_at
 from videostyle.pipeline.preview_painter import QUICK_EVALUATIONS, FrameRequest, PreviewPainter
 from videostyle.pipeline.progress import Progress
@@ -87,7 +87,7 @@ class Worker:
                     self.say(asked["number"], result=facts_of(path))
                 else:
                     frame = frame_at(path, asked["at"], asked["size"])
-                    write_picture(asked["to"], frame.pixels, overwrite=True)
+                    write_glimpse(Path(asked["to"]), frame.pixels)
                     self.say(asked["number"], result={"seconds": float(frame.time_seconds)})
             except Exception as error:
                 self._fail(asked, error)
@@ -126,7 +126,7 @@ class Worker:
 
         def show(pixels: torch.Tensor, stage: str) -> None:
             nonlocal shown, last
-            write_picture(asked["to"], pixels.cpu().clamp(0, 1), overwrite=True)
+            write_glimpse(Path(asked["to"]), pixels.cpu().clamp(0, 1))
             shown, last = shown + 1, time.monotonic()
             self.say(asked["number"], event={"picture": shown, "stage": stage})
 
@@ -157,7 +157,7 @@ class Worker:
             told, stage = now, progress.stage
             picture = frame is not None and stage != "restore"
             if frame is not None and picture:
-                write_picture(asked["shown"], shrink(frame.pixels.cpu(), SHOWN_SIZE), overwrite=True)
+                write_glimpse(Path(asked["shown"]), shrink(frame.pixels.cpu(), SHOWN_SIZE))
             at = None if frame is None else float(frame.time_seconds)
             self.say(number, event=progress.plain() | {"picture": picture, "at": at})
 

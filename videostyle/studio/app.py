@@ -15,10 +15,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from videostyle.errors import UsageError
+from videostyle.errors import UsageError, VideoStyleError
 from videostyle.files import write_json, write_text
 from videostyle.settings.command_line import command_of, needs_file
 from videostyle.settings.look_file import as_toml
+from videostyle.studio.guard import status_of
 from videostyle.studio.jobs import Jobs
 from videostyle.studio.looks import asked_look, asked_media, form, look_file, plain_look, read_look_file
 from videostyle.studio.painter import Painter
@@ -169,7 +170,7 @@ class Studio:
     async def picture(self, request: Request) -> Response:
         picture = self.folder / "preview.jpg"
         if request.path_params["number"] != self.preview or not picture.is_file():
-            raise UnknownError("that preview has been replaced by another")
+            return Response(status_code=204)  # another has taken its place
         return Response(picture.read_bytes(), media_type="image/jpeg")
 
     async def read_look(self, request: Request) -> Response:
@@ -285,10 +286,12 @@ def make_app(folder: Path, most_upload: int) -> Starlette:
         ("GET", f"{api}/jobs/{{id}}/{{part}}", s.job_file),
     ]
     made = [Route(path, endpoint, methods=[method]) for method, path, endpoint in routes]
-    return Starlette(routes=made, lifespan=s.alive, exception_handlers={HTTPException: in_words})
+    return Starlette(routes=made, lifespan=s.alive, exception_handlers={HTTPException: in_words, VideoStyleError: in_words, Exception: in_words})
 
 
 async def in_words(_request: Request, error: Exception) -> Response:
-    """An address that is not there, a method that it has not."""
-    assert isinstance(error, HTTPException)
-    return JSONResponse({"error": f"{error.detail}; docs/studio-api.md lists what is there"}, error.status_code)
+    """Every error as one line."""
+    if isinstance(error, HTTPException):
+        return JSONResponse({"error": f"{error.detail}; docs/studio-api.md lists what is there"}, error.status_code)
+    words = str(error) if isinstance(error, VideoStyleError) else f"{type(error).__name__} (this should not happen)"
+    return JSONResponse({"error": " ".join(words.split())}, status_of(error))

@@ -46,27 +46,17 @@ class Guard:
             return await self._app(scope, receive, send)
         if scope["type"] != "http":
             return await send({"type": "websocket.close"})
-        begun = False
 
         async def answer(message: Message) -> None:
-            nonlocal begun
             if message["type"] == "http.response.start":
-                begun, own = True, {name for name, _ in message.get("headers", ())}
+                own = {name for name, _ in message.get("headers", ())}
                 extra = [header for header in HEADERS if header[0] not in own]
                 message = dict(message) | {"headers": [*message.get("headers", ()), *extra]}
             await send(message)
 
         status, words = self._refusal(scope)
         if not status:
-            scope = dict(scope) | {"root_path": f"/{self._token}"}
-            try:
-                return await self._app(scope, receive, answer)
-            except Exception as error:
-                status, words = status_of(error), str(error)
-                if status == 500:
-                    words = f"{type(error).__name__} (this should not happen)"
-                if begun:
-                    return
+            return await self._app(dict(scope) | {"root_path": f"/{self._token}"}, receive, answer)
         body = json.dumps({"error": " ".join(words.split())}).encode()
         head = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await answer({"type": "http.response.start", "status": status, "headers": head})

@@ -41,10 +41,10 @@ class Jobs:
     def list(self) -> list[dict[str, Any]]:
         return [self.shown(job) for job in self._list]
 
-    @staticmethod
-    def shown(job: dict[str, Any]) -> dict[str, Any]:
+    def shown(self, job: dict[str, Any]) -> dict[str, Any]:
         """A job as others see it: without what is asked of the worker, which has paths."""
-        return {key: value for key, value in job.items() if key != "asked"}
+        pictured = {"pictured": self.file(job, "picture").is_file()}
+        return {key: value for key, value in job.items() if key != "asked"} | pictured
 
     def get(self, name: str) -> dict[str, Any]:
         """Raises UnknownError."""

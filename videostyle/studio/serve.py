@@ -39,7 +39,7 @@ def serve(folder: Path, host: str, port: int, most_upload: int, on_ready: Callab
         hosts = frozenset(f"{name}:{port}" for name in {*LOCAL, host})
         app = Guard(make_app(folder, most_upload), token, hosts)
         config = uvicorn.Config(
-            app, log_level="error", access_log=False, server_header=False, timeout_graceful_shutdown=1, lifespan="on"
+            app, log_level="critical", access_log=False, server_header=False, timeout_graceful_shutdown=1, lifespan="on"
         )
         server = uvicorn.Server(config)
         on_ready(address)  # the socket listens: a browser that is faster than the server waits
