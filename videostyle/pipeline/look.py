@@ -54,9 +54,9 @@ class LookDirection:
     """What a look wants of every frame of one clip (`stylise.direction.Direction`).
 
     ``info``: the clip; None: a picture, whose time is 0. ``size``: (width, height) of the frames. ``on_mask(done,
-    total)``: frames through which a mask was carried. ``read``, ``open_region``: `read_picture` and `open_mask`, or what remembers
-    their answers. Reads everything that the look names, and refuses what does not
-    fit the clip. Raises UsageError or MediaError.
+    total)``: frames through which a mask was carried. ``read``, ``open_region``: `read_picture` and `open_mask`, or
+    what remembers their answers. Reads everything that the look names, and refuses what does not fit the clip. Raises
+    UsageError or MediaError.
     """
 
     def __init__(

@@ -28,7 +28,6 @@ class Progress:
     seconds_left: float | None = None  # until the last frame; None where it cannot be told (yet)
     for_frames: int | None = None  # of the clip that waits for a training
 
-
     def plain(self) -> dict[str, Any]:
         """The object that ``--progress json`` prints."""
         content = {name: getattr(self, name) for name in ("stage", "frame", "frames", "restored", "evaluation")}

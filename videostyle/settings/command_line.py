@@ -57,8 +57,8 @@ def _look_words(look: Look) -> Iterator[str]:
             yield f"{style.picture}:{style.weight!r}" + ("" if style.scale == 1.0 else f":scale={style.scale!r}")
     for region in look.regions:
         at = "" if region.at_seconds is None else f"@{region.at_seconds!r}"
-        style = f":{region.styles[0].picture}" if region.styles else ""
-        yield from ("--region", f"{region.mask}{at}{style}" + ("" if region.weight == 1.0 else f":{region.weight!r}"))
+        painted = f":{region.styles[0].picture}" if region.styles else ""
+        yield from ("--region", f"{region.mask}{at}{painted}" + ("" if region.weight == 1.0 else f":{region.weight!r}"))
     if look.feather != FEATHER:
         yield from ("--feather", repr(look.feather))
     if look.colours.of != STYLE_COLOURS:

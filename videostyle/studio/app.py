@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import math
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -17,17 +16,18 @@ from starlette.routing import Route
 
 from videostyle.errors import UsageError, VideoStyleError
 from videostyle.files import write_json, write_text
+from videostyle.pipeline.worker_process import WorkerProcess
 from videostyle.settings.command_line import command_of, needs_file
+from videostyle.settings.form import form
 from videostyle.settings.look_file import as_toml
-from videostyle.studio.guard import status_of
+from videostyle.studio.asked import in_words, json_of, number, text_of
 from videostyle.studio.jobs import Jobs
-from videostyle.studio.looks import asked_look, asked_media, form, look_file, plain_look, read_look_file
-from videostyle.studio.painter import Painter
-from videostyle.studio.store import Store, TooLargeError, UnknownError
+from videostyle.studio.looks import asked_look, asked_media, look_file, plain_look, read_look_file
+from videostyle.studio.store import Store, UnknownError
 from videostyle.version import __version__
 
 PAGE = Path(__file__).parent / "page"
-MOST_JSON, MOST_FRAMES_PX, MOST_LISTENERS, LAG = 1 << 20, 4096, 64, 500
+MOST_SIZE, MOST_LISTENERS, MOST_LAG = 4096, 64, 500
 VIDEO_ENDINGS = (".mp4", ".mov", ".mkv", ".webm", ".gif")
 ROLES = ("clip", "painting", "mask")
 KEPT_LOOKS = 20  # look files that commands name
@@ -39,16 +39,16 @@ class Studio:
     """What the routes work with, for one folder."""
 
     def __init__(self, folder: Path, most_upload: int) -> None:
-        self.folder, self.painter = folder, Painter(folder)
+        self.folder, self.worker = folder, WorkerProcess(folder)
         self.listeners: set[asyncio.Queue[str]] = set()
-        self.store = Store(folder / "media", self.painter, most_upload)
-        self.jobs = Jobs(folder, self.painter, self.publish)
+        self.store = Store(folder / "media", self.worker, most_upload)
+        self.jobs = Jobs(folder, self.worker, self.publish)
         self.preview, self.tasks = 0, set[asyncio.Task]()
 
     def publish(self, kind: str, values: dict[str, Any]) -> None:
         """Tell everybody who listens; one who does not keep up is let go."""
         for queue in [*self.listeners]:
-            if queue.qsize() > LAG:
+            if queue.qsize() > MOST_LAG:
                 self.listeners.discard(queue)
             else:
                 queue.put_nowait(f"event: {kind}\ndata: {json.dumps(values)}\n\n")
@@ -65,7 +65,7 @@ class Studio:
         yield
         for task in self.tasks:
             task.cancel()
-        await self.painter.close()
+        await self.worker.close()
 
     # --- the page
 
@@ -128,11 +128,14 @@ class Studio:
 
     async def frame(self, request: Request) -> Response:
         """The exact frame at a time."""
-        at, size = number(request.query_params, "at", 0.0, 0, 1e6), number(request.query_params, "size", 960, 16, 4096)
+        at, size = (
+            number(request.query_params, "at", 0.0, 0, 1e6),
+            number(request.query_params, "size", 960, 16, MOST_SIZE),
+        )
         to = self.folder / f"frame-{secrets.token_hex(8)}.jpg"
         try:
             path = str(self.store.path(request.path_params["id"]))
-            await self.painter.ask("frame", path=path, at=at, size=int(size), to=str(to))
+            await self.worker.ask("frame", path=path, at=at, size=int(size), to=str(to))
             return Response(to.read_bytes(), media_type="image/jpeg", headers={"cache-control": "private"})
         finally:
             to.unlink(missing_ok=True)
@@ -142,15 +145,16 @@ class Studio:
     async def start_preview(self, request: Request) -> Response:
         """Paint one frame; with ``?wait=1`` the answer is the picture."""
         asked = await json_of(request)
-        size, at = int(number(asked, "size", 256, 32, MOST_FRAMES_PX)), number(asked, "at", 0.0, 0, 1e6)
+        size, at = int(number(asked, "size", 256, 32, MOST_SIZE)), number(asked, "at", 0.0, 0, 1e6)
         look, path = plain_look(asked_look(asked.get("look"), self.store)), self.store.path(str(asked.get("source")))
         to, mine = self.folder / "preview.jpg", 0
 
         def on_event(event: dict[str, Any]) -> None:
             self.publish("preview", {"preview": mine} | event)
 
-        message = {"path": str(path), "at": at, "size": size, "look": look, "to": str(to), "quick": bool(asked.get("quick"))}
-        mine, answer = await self.painter.begin("preview", on_event, **message)
+        message = {"path": str(path), "at": at, "size": size, "look": look, "to": str(to)}
+        quick = bool(asked.get("quick"))
+        mine, answer = await self.worker.begin("preview", on_event, quick=quick, **message)
         self.preview = mine
         if request.query_params.get("wait"):
             if (await answer).get("superseded"):
@@ -174,8 +178,7 @@ class Studio:
         return Response(picture.read_bytes(), media_type="image/jpeg")
 
     async def read_look(self, request: Request) -> Response:
-        text = (await body_of(request)).decode("utf-8", "replace")
-        return JSONResponse({"look": read_look_file(text, self.store)})
+        return JSONResponse({"look": read_look_file(await text_of(request), self.store)})
 
     async def write_look(self, request: Request) -> Response:
         return PlainTextResponse(look_file((await json_of(request)).get("look"), self.store))
@@ -239,38 +242,6 @@ def styles_of(look: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"picture": styles.split(":")[0]}] if isinstance(styles, str) else styles
 
 
-async def body_of(request: Request) -> bytes:
-    """The body, as far as it may go. Raises TooLargeError."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_JSON:
-            raise TooLargeError("the request has more than 1 MiB")
-    return body
-
-
-async def json_of(request: Request) -> dict[str, Any]:
-    """The object in the body. Raises UsageError."""
-    try:
-        values = json.loads(await body_of(request))
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"the request is not JSON ({error}); expected an object") from None
-    if not isinstance(values, dict):
-        raise UsageError("the request is no JSON object; expected one")
-    return values
-
-
-def number(values: Any, name: str, default: float, least: float, most: float) -> float:
-    """A number of a request within its limits. Raises UsageError."""
-    try:
-        value = float(values.get(name, default))
-    except (TypeError, ValueError):
-        value = math.nan
-    if not least <= value <= most:
-        raise UsageError(f"{name} is {str(values.get(name))[:40]!r}; expected a number from {least:g} to {most:g}")
-    return value
-
-
 def make_app(folder: Path, most_upload: int) -> Starlette:
     """The application for a studio's folder, without its guard."""
     s, api = Studio(folder, most_upload), "/api/v1"
@@ -286,12 +257,5 @@ def make_app(folder: Path, most_upload: int) -> Starlette:
         ("GET", f"{api}/jobs/{{id}}/{{part}}", s.job_file),
     ]
     made = [Route(path, endpoint, methods=[method]) for method, path, endpoint in routes]
-    return Starlette(routes=made, lifespan=s.alive, exception_handlers={HTTPException: in_words, VideoStyleError: in_words, Exception: in_words})
-
-
-async def in_words(_request: Request, error: Exception) -> Response:
-    """Every error as one line."""
-    if isinstance(error, HTTPException):
-        return JSONResponse({"error": f"{error.detail}; docs/studio-api.md lists what is there"}, error.status_code)
-    words = str(error) if isinstance(error, VideoStyleError) else f"{type(error).__name__} (this should not happen)"
-    return JSONResponse({"error": " ".join(words.split())}, status_of(error))
+    handlers = dict.fromkeys((HTTPException, VideoStyleError, Exception), in_words)
+    return Starlette(routes=made, lifespan=s.alive, exception_handlers=handlers)

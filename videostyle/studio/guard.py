@@ -2,15 +2,9 @@
 
 import json
 import secrets
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
 
-from videostyle.errors import UsageError, VideoStyleError
-from videostyle.studio.store import TooLargeError, UnknownError
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-Message = MutableMapping[str, Any]
-Receive, Send = Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]
-App = Callable[[Message, Receive, Send], Awaitable[None]]
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
     "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -26,22 +20,16 @@ HEADERS = [
 WRONG_ADDRESS = "open the address that videostyle studio printed; it has a token in it"
 
 
-def status_of(error: Exception) -> int:
-    """The HTTP status of an error."""
-    kinds = {TooLargeError: 413, UnknownError: 404, UsageError: 400, VideoStyleError: 422}
-    return next((status for kind, status in kinds.items() if isinstance(error, kind)), 500)
-
-
 class Guard:
     """Lets only requests to ``/TOKEN/...`` of a known host through, and none that another site's page makes.
 
     ``hosts``: the values of Host that are this server's.
     """
 
-    def __init__(self, app: App, token: str, hosts: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp, token: str, hosts: frozenset[str]) -> None:
         self._app, self._hosts, self._token = app, hosts, token
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             return await self._app(scope, receive, send)
         if scope["type"] != "http":
@@ -62,7 +50,7 @@ class Guard:
         await answer({"type": "http.response.start", "status": status, "headers": head})
         await answer({"type": "http.response.body", "body": body})
 
-    def _refusal(self, scope: Message) -> tuple[int, str]:
+    def _refusal(self, scope: Scope) -> tuple[int, str]:
         """(the status and the words of a refusal); status 0: the request is ours."""
         headers = dict(scope["headers"])
         host = headers.get(b"host", b"").decode("latin-1").lower()

@@ -1,4 +1,4 @@
-"""The queue: a folder of job files beside the outputs and their run directories. What is in them survives everything."""
+"""The queue: a folder of job files beside the outputs and their run directories."""
 
 import asyncio
 import json
@@ -12,10 +12,10 @@ from typing import Any
 from videostyle.checkpoint.directory_name import directory_of
 from videostyle.errors import UsageError, VideoStyleError
 from videostyle.files import write_json, write_text
+from videostyle.pipeline.worker_process import WorkerProcess
 from videostyle.settings.command_line import command_of
 from videostyle.settings.look_file import as_toml
 from videostyle.studio.looks import Asked, plain_look
-from videostyle.studio.painter import Painter
 from videostyle.studio.store import ID, UnknownError
 
 Publish = Callable[[str, dict[str, Any]], None]
@@ -27,8 +27,8 @@ class Jobs:
     ``publish(type, values)`` is told of every change and of all progress.
     """
 
-    def __init__(self, folder: Path, painter: Painter, publish: Publish) -> None:
-        self._jobs, self._made, self._painter, self._publish = folder / "jobs", folder / "made", painter, publish
+    def __init__(self, folder: Path, worker: WorkerProcess, publish: Publish) -> None:
+        self._jobs, self._made, self._worker, self._publish = folder / "jobs", folder / "made", worker, publish
         self._due, self._running, self._wanted = asyncio.Event(), 0, ""
         self._list: list[dict[str, Any]] = []
         for place in (self._jobs, self._made):
@@ -83,7 +83,7 @@ class Jobs:
         match action, job["state"]:
             case "pause" | "partial" | "cancel", "running":
                 self._wanted = action
-                self._painter.stop(self._running)
+                self._worker.stop(self._running)
             case "pause", "waiting":
                 self._change(job, state="paused")
             case "resume", "paused" | "failed":
@@ -126,7 +126,7 @@ class Jobs:
             self._publish("progress", {"job": job["id"]} | event)
 
         asked = job["asked"] | {"shown": str(self.file(job, "picture")), "partial": partial}
-        self._running, answer = await self._painter.begin("run", on_event, **asked)
+        self._running, answer = await self._worker.begin("run", on_event, **asked)
         return await answer
 
     async def _run(self, job: dict[str, Any]) -> None:

@@ -1,18 +1,16 @@
-"""Looks as the page sends them: plain values whose pictures are ids; and the settings that its form is made from."""
+"""Looks as the page sends them: plain values whose pictures are ids."""
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 from videostyle.errors import UsageError
-from videostyle.settings import AUTO, NAMED_STARTS, MediaSettings, Settings
+from videostyle.settings import AUTO, NAMED_STARTS, MediaSettings
+from videostyle.settings.form import OF_MEDIA
 from videostyle.settings.look import Look
-from videostyle.settings.look_file import NOT_OF_A_LOOK, as_toml, from_plain, to_plain
+from videostyle.settings.look_file import as_toml, from_plain, to_plain
 from videostyle.studio.store import Store
 
-OF_MEDIA = ("size", "start_seconds", "duration_seconds", "no_shots", "cuts", "audio", "codec", "crf")
-TITLES = {Settings: "look", MediaSettings: "media"}
 Asked = tuple[Look, dict[str, Any]]  # a look that names paths, and its settings that do not change
 
 
@@ -60,26 +58,3 @@ def read_look_file(text: str, store: Store) -> dict[str, Any]:
         return made
 
     return settings | to_plain(look.with_paths(found))
-
-
-def form() -> list[dict[str, Any]]:
-    """Every setting with its help, default and limits, in the order of their classes."""
-    made = []
-    for cls, group in TITLES.items():
-        hints = get_type_hints(cls)
-        for f in fields(cls):  # type: ignore[arg-type]
-            if f.name in NOT_OF_A_LOOK or (cls is MediaSettings and f.name not in OF_MEDIA):
-                continue
-            kinds = get_args(hints[f.name]) or (hints[f.name],)
-            kind = "list" if isinstance(f.default, tuple) or tuple[float, ...] in kinds else None
-            named = {bool: "switch", int: "whole", float: "number"}
-            kind = kind or next((word for known, word in named.items() if known in kinds), "text")
-            limits = {key: f.metadata[key] for key in ("choices", "minimum", "maximum", "above") if key in f.metadata}
-            if f.name in ("init", "first_init"):
-                limits["choices"] = (*NAMED_STARTS, *((AUTO,) if f.name == "first_init" else ()))
-            about = {"group": group, "help": f.metadata["help"], "rare": bool(f.metadata.get("rare"))}
-            numbers = "numbers" if tuple[float, ...] in kinds else "names"
-            made.append(
-                {"name": f.name, "kind": numbers if kind == "list" else kind, "default": f.default} | about | limits
-            )
-    return made

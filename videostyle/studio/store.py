@@ -10,8 +10,8 @@ from typing import Any
 
 from videostyle.errors import UsageError
 from videostyle.files import write_json
+from videostyle.pipeline.worker_process import WorkerProcess
 from videostyle.samples import sample, sample_names
-from videostyle.studio.painter import Painter
 
 ID = re.compile(r"[0-9a-f]{16}")
 ENDINGS = (
@@ -32,8 +32,8 @@ class TooLargeError(UsageError):
 class Store:
     """The folder ``media``: a file and its entry, a JSON of the same name, for each. ``most``: bytes of an upload."""
 
-    def __init__(self, folder: Path, painter: Painter, most: int) -> None:
-        self._folder, self._painter, self._most = folder, painter, most
+    def __init__(self, folder: Path, worker: WorkerProcess, most: int) -> None:
+        self._folder, self._worker, self._most = folder, worker, most
         folder.mkdir(exist_ok=True)
         for left in folder.glob("*.part"):
             left.unlink()
@@ -67,7 +67,7 @@ class Store:
         """The entry with all that is known of it, found out where it is not known yet."""
         entry = self.known(name)
         if "width" not in entry:
-            found = await self._painter.ask("facts", path=str(self._file(entry)))
+            found = await self._worker.ask("facts", path=str(self._file(entry)))
             entry.update({key: value for key, value in found.items() if key != "kind"})
             write_json(self._folder / f"{name}.json", entry)
         return entry
@@ -101,7 +101,7 @@ class Store:
             ending = next((e for e in ENDINGS if name.lower().endswith(e)), ".bin")
             spoken = "".join(c for c in name if c.isprintable() and c not in "/\\")[-LONGEST_NAME:] or "unnamed"
             try:
-                found = await self._painter.ask("facts", path=str(part))
+                found = await self._worker.ask("facts", path=str(part))
             except UsageError as error:
                 raise UsageError(str(error).replace(str(part), spoken)) from None
             if role != "clip" and found["kind"] == "clip":

@@ -1,4 +1,4 @@
-"""The server's side of the painting process: questions, answers, and a new process where one has died."""
+"""The other side of `worker`: questions, answers, and a new process where one has died. Imports no torch."""
 
 import asyncio
 import itertools
@@ -15,12 +15,12 @@ GONE = "the painting process has ended, perhaps for want of memory; try again, a
 OnEvent = Callable[[dict[str, Any]], None]
 
 
-class PainterError(VideoStyleError):
+class WorkerError(VideoStyleError):
     """The painting process failed."""
 
 
-class Painter:
-    """Asks a `worker` process, which is started when it is first needed."""
+class WorkerProcess:
+    """Asks a `worker`, which is started when it is first needed. ``folder``: for its lock and its log."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._numbers = folder, itertools.count(1)
@@ -40,7 +40,7 @@ class Painter:
         return number, answer
 
     async def ask(self, do: str, on_event: OnEvent | None = None, **values: Any) -> dict[str, Any]:
-        """The answer. Raises UsageError for what cannot be done, PainterError where the process fails."""
+        """The answer. Raises UsageError for what cannot be done, WorkerError where the process fails."""
         _, answer = await self.begin(do, on_event, **values)
         return await answer
 
@@ -76,13 +76,13 @@ class Painter:
             self._asked.pop(told["number"], None)
             if answer is not None and not answer.done():
                 if "error" in told:
-                    answer.set_exception((UsageError if told["expected"] else PainterError)(told["error"]))
+                    answer.set_exception((UsageError if told["expected"] else WorkerError)(told["error"]))
                 else:
                     answer.set_result(told["result"])
         await process.wait()
         for answer, _ in self._asked.values():
             if not answer.done():
-                answer.set_exception(PainterError(GONE))
+                answer.set_exception(WorkerError(GONE))
         self._asked.clear()
 
     async def close(self) -> None:
