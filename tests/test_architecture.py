@@ -27,9 +27,11 @@ ARROWS: dict[str, set[str]] = {
         "media",
         "networks",
         "pipeline",
+        "studio",
         "stylise",
         "temporal",
     },
+    "studio": {"checkpoint", "files", "pipeline", "samples"},
     "experiments": {"device", "files", "media", "networks", "optimise", "pipeline", "samples", "stylise"},
     "measure": {"device", "files", "losses", "media", "networks", "stylise", "temporal"},
     "live": {"device", "files", "media", "networks", "pipeline", "stylise", "temporal"},
@@ -68,6 +70,7 @@ PRINTERS = {
     "cli/console.py": "the command line's first and closing lines",
     "cli/progress_display.py": "the command line's progress",
     "__main__.py": "hands the command line's exit status on",
+    "pipeline/worker.py": "is a process of its own, which ends when nobody is left to paint for",
     "media/survey.py": "runs in a child process, which ends itself when its time is up",
 }
 
@@ -82,6 +85,8 @@ LIBRARIES = {
     "tqdm": ("cli/",),
     "matplotlib": ("experiments/", "measure/report.py"),
     "triton": ("kernels/",),
+    "starlette": ("studio/",),
+    "uvicorn": ("studio/serve.py",),
 }
 
 

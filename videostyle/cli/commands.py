@@ -13,6 +13,7 @@ from videostyle.cli.console import Console
 from videostyle.cli.looks import asked_looks
 from videostyle.cli.options import given_settings
 from videostyle.cli.signals import Interrupts
+from videostyle.cli.studio import studio as studio
 from videostyle.errors import MediaError, UsageError
 from videostyle.settings import LiveSettings, MediaSettings, RunSettings, Settings, TrainSettings
 
@@ -238,31 +239,6 @@ def live(arguments: argparse.Namespace) -> int:
     console.live(result)
     if result.problem:
         raise MediaError(result.problem)
-    return 0
-
-
-def studio(arguments: argparse.Namespace) -> int:
-    """Open a page on which looks are tried, runs are queued, and frames are seen as they are painted.
-
-    The page is served by this machine alone. What is in FOLDER outlives the page and the server: the same command goes
-    on from there.
-    """
-    import webbrowser
-
-    from videostyle.studio.serve import serve
-
-    console = Console(quiet=False)
-
-    def on_ready(address: str) -> None:
-        console.say(f"{address}  (Ctrl-C ends; {arguments.folder} keeps everything)")
-        if not arguments.no_browser:
-            webbrowser.open(address)
-
-    if arguments.host not in ("127.0.0.1", "localhost", "::1"):
-        console.note(f"note: other machines can reach {arguments.host}, unencrypted; the token is all that guards it")
-    if not 0 <= arguments.port < 65536:
-        raise UsageError(f"--port is {arguments.port}; expected 0 to 65535")
-    serve(Path(arguments.folder), arguments.host, arguments.port, int(arguments.largest * 2**30), on_ready)
     return 0
 
 

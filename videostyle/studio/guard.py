@@ -39,6 +39,8 @@ class Guard:
             if message["type"] == "http.response.start":
                 own = {name for name, _ in message.get("headers", ())}
                 extra = [header for header in HEADERS if header[0] not in own]
+                if message["status"] >= 400 and scope["method"] in ("POST", "PUT"):
+                    extra.append((b"connection", b"close"))  # what is still being sent is not waited for
                 message = dict(message) | {"headers": [*message.get("headers", ()), *extra]}
             await send(message)
 

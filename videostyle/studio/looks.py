@@ -32,7 +32,9 @@ def plain_look(asked: Asked) -> dict[str, Any]:
 
 def asked_media(values: Any) -> dict[str, Any]:
     """Settings of what is read and written, checked; those that are None are left out. Raises UsageError."""
-    given = {name: value for name, value in dict(values or {}).items() if value is not None}
+    if not isinstance(values or {}, Mapping):
+        raise UsageError("media is no object; expected settings by name")
+    given = {name: value for name, value in (values or {}).items() if value is not None}
     if unknown := sorted(set(given) - set(OF_MEDIA)):
         raise UsageError(f"unknown setting {unknown[0]!r}; known ones are {', '.join(OF_MEDIA)}")
     MediaSettings.from_mapping(given)
