@@ -142,7 +142,7 @@ def test_pause_resume_part_order_and_cancel(own):
     own.wait(first["id"], lambda job: job.get("progress", {}).get("frame", 0) >= 3)
     assert [own.job(job["id"])["state"] for job in (first, second, third)] == ["running", "waiting", "waiting"]
     own.client.post(f"jobs/{third['id']}/first")
-    assert [job["id"] for job in own.client.get("state").json()["jobs"]][0] == third["id"]
+    assert own.client.get("state").json()["jobs"][0]["id"] == third["id"]
     own.client.post(f"jobs/{first['id']}/partial")
     own.wait(first["id"], lambda job: job.get("partial"))
     part = own.client.get(f"jobs/{first['id']}/partial")

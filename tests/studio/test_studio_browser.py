@@ -19,7 +19,8 @@ DROP = """async ([url, name, type, target]) => {
   const data = new DataTransfer();
   data.items.add(new File([content], name, { type }));
   for (const kind of ["dragover", "drop"]) {
-    document.querySelector(target).dispatchEvent(new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer: data }));
+    const event = new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer: data });
+    document.querySelector(target).dispatchEvent(event);
   }
 }"""
 
@@ -94,15 +95,14 @@ def try_looks(seen: Page) -> None:
     assert page.evaluate("studio.draft.at") == 0
     page.click("[aria-label='Blend stained glass in']", force=True)
     assert [style["weight"] for style in seen.look["style"]] == [1, 1]
-    page.fill("[aria-label='stained glass']", "0.5")
+    page.fill("[aria-label='Weight of stained glass']", "0.5")
     page.click("[aria-label='Strength: set a key here']")
     page.focus("#scrub")
     for _ in range(5):
         page.keyboard.press("ArrowRight")
     page.fill("[aria-label='Strength']", "0.7")
     assert [key[:2] for key in seen.look["strength"]] == [[0, 0.5], [pytest.approx(5 / 24, abs=1e-3), 0.7]]
-    assert page.locator(".lane .key").count() == 2
-    page.keyboard.press("Home")
+    seen.until("document.querySelectorAll('.lane .key').length === 2")
     page.focus("#scrub")
     page.keyboard.press("Home")
     seen.until_painted()

@@ -26,6 +26,7 @@ export const MAIN = [
 
 const weight = (style, where, styles) => ({
   id: `weight ${where} ${style.picture}`, label: short(media.get(style.picture)?.name ?? "painting"),
+  spoken: `Weight of ${short(media.get(style.picture)?.name ?? "painting")}`,
   usual: 1, low: 0, high: 1, help: "its weight in the blend",
   scale: { ...share, shown: (value) => `${Math.round((100 * value) / Math.max(1e-6, value + others(style, styles)))} %` },
   get: () => style.weight ?? 1,

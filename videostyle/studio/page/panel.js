@@ -185,7 +185,7 @@ function plainSlider(name, value, low, high, set) {
 const shownSliders = new Map();
 
 function slider(number) {
-  const input = h("input", { type: "range", min: number.low, max: number.high, step: 0.01, "aria-label": number.label });
+  const input = h("input", { type: "range", min: number.low, max: number.high, step: 0.01, "aria-label": number.spoken ?? number.label });
   const diamond = h("button.diamond", { text: "◇" });
   const made = h("div.slide", { title: number.help }, h("label", { text: number.label }), input, h("output"), diamond);
   const moved = (done) => {
