@@ -30,7 +30,7 @@ def test_the_pictures_on_the_way_are_shown():
     shown: list[torch.Tensor] = []
     frame = PreviewPainter().paint(request(), lambda pixels: shown.append(pixels.clone()))
     assert [tuple(pixels.shape[2:]) for pixels in shown] == [(36, 64)] * 3
-    assert all(0 <= pixels.min() and pixels.max() <= 1 for pixels in shown)
+    assert all(pixels.min() >= 0 and pixels.max() <= 1 for pixels in shown)
     assert frame.evaluations == 3 and frame.pixels.shape == (1, 3, 36, 64)
 
 

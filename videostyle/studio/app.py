@@ -14,16 +14,16 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from videostyle.errors import UsageError, VideoStyleError
+from videostyle.errors import UnknownError, UsageError, VideoStyleError
 from videostyle.files import write_json, write_text
+from videostyle.pipeline.job_queue import JobQueue
 from videostyle.pipeline.worker_process import WorkerProcess
 from videostyle.settings.command_line import command_of, needs_file
 from videostyle.settings.form import form
-from videostyle.settings.look_file import as_toml
+from videostyle.settings.look_file import as_toml, from_plain
 from videostyle.studio.asked import in_words, json_of, number, text_of
-from videostyle.studio.jobs import Jobs
 from videostyle.studio.looks import asked_look, asked_media, look_file, plain_look, read_look_file
-from videostyle.studio.store import Store, UnknownError
+from videostyle.studio.store import Store
 from videostyle.version import __version__
 
 PAGE = Path(__file__).parent / "page"
@@ -42,7 +42,8 @@ class Studio:
         self.folder, self.worker = folder, WorkerProcess(folder)
         self.listeners: set[asyncio.Queue[str]] = set()
         self.store = Store(folder / "media", self.worker, most_upload)
-        self.jobs = Jobs(folder, self.worker, self.publish)
+        self.jobs = JobQueue(folder, self.worker, self.publish)
+        self.store.forget_masks(json.dumps([self.jobs.list(), self.saved_draft()]))
         self.preview, self.tasks = 0, set[asyncio.Task]()
 
     def publish(self, kind: str, values: dict[str, Any]) -> None:
@@ -77,10 +78,12 @@ class Studio:
         return Response(there[name].read_bytes(), media_type=KINDS.get(there[name].suffix))
 
     async def state(self, _request: Request) -> Response:
-        draft = self.folder / "draft.json"
-        saved = json.loads(draft.read_text(encoding="utf-8")) if draft.is_file() else None
-        lists = {"media": self.store.list(), "jobs": self.jobs.list(), "form": form(), "draft": saved}
+        lists = {"media": self.store.list(), "jobs": self.jobs.list(), "form": form(), "draft": self.saved_draft()}
         return JSONResponse({"version": __version__} | lists)
+
+    def saved_draft(self) -> Any:
+        draft = self.folder / "draft.json"
+        return json.loads(draft.read_text(encoding="utf-8")) if draft.is_file() else None
 
     async def draft(self, request: Request) -> Response:
         write_json(self.folder / "draft.json", await json_of(request))
@@ -207,10 +210,11 @@ class Studio:
         ending = ".png" if entry["kind"] == "picture" else asked.get("ending", ".mp4")
         if ending not in (*VIDEO_ENDINGS, ".png"):
             raise UsageError(f"ending is {str(ending)[:20]!r}; it can be {', '.join(VIDEO_ENDINGS)}")
-        named = "+".join(Path(self.store.known(s["picture"])["name"]).stem for s in styles_of(asked["look"]))
+        styles = from_plain(asked["look"])[0].styles
+        named = "+".join(Path(self.store.known(style.picture)["name"]).stem for style in styles)
         name = f"{Path(entry['name']).stem}-{named}"[:100] + ending
         values = {"name": name, "source": entry["id"], "ending": ending, "look": asked["look"], "media": media}
-        job = self.jobs.add(secrets.token_hex(8), values, self.store.path(entry["id"]), look, media)
+        job = self.jobs.add(values, self.store.path(entry["id"]), *look, media)
         return JSONResponse(self.jobs.shown(job), 201)
 
     async def job(self, request: Request) -> Response:
@@ -234,12 +238,6 @@ class Studio:
             return PlainTextResponse(look_file(job["look"], self.store))
         shown = {} if "download" not in request.query_params else {"filename": job["name"]}
         return FileResponse(file, **shown)
-
-
-def styles_of(look: dict[str, Any]) -> list[dict[str, Any]]:
-    """The styles of a plain look, which may be written as one text."""
-    styles = look["style"]
-    return [{"picture": styles.split(":")[0]}] if isinstance(styles, str) else styles
 
 
 def make_app(folder: Path, most_upload: int) -> Starlette:

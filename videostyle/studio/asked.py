@@ -8,8 +8,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from videostyle.errors import UsageError, VideoStyleError
-from videostyle.studio.store import TooLargeError, UnknownError
+from videostyle.errors import UnknownError, UsageError, VideoStyleError
+from videostyle.studio.store import TooLargeError
 
 MOST_BYTES = 1 << 20
 STATUS = {TooLargeError: 413, UnknownError: 404, UsageError: 400, VideoStyleError: 422}

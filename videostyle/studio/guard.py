@@ -23,10 +23,10 @@ WRONG_ADDRESS = "open the address that videostyle studio printed; it has a token
 class Guard:
     """Lets only requests to ``/TOKEN/...`` of a known host through, and none that another site's page makes.
 
-    ``hosts``: the values of Host that are this server's.
+    ``hosts``: the values of Host that are this server's; None where it listens at every address of the machine.
     """
 
-    def __init__(self, app: ASGIApp, token: str, hosts: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp, token: str, hosts: frozenset[str] | None) -> None:
         self._app, self._hosts, self._token = app, hosts, token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,7 +57,7 @@ class Guard:
         headers = dict(scope["headers"])
         host = headers.get(b"host", b"").decode("latin-1").lower()
         origin = headers.get(b"origin", b"").decode("latin-1").lower()
-        if host not in self._hosts:
+        if self._hosts is not None and host not in self._hosts:
             return 421, f"this server is not {host[:80]!r}; {WRONG_ADDRESS}"
         if (origin and origin != f"http://{host}") or headers.get(b"sec-fetch-site") == b"cross-site":
             return 403, "another site's page may not ask this server"

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from videostyle.checkpoint.lock import Lock
 from videostyle.errors import MissingLibraryError, UsageError
-from videostyle.files import write_text
 
-LOCAL = ("127.0.0.1", "localhost", "[::1]")
+LOCAL, ANY = ("127.0.0.1", "localhost", "[::1]"), ("0.0.0.0", "::")
 MISSING = "the studio needs Starlette and uvicorn: pip install 'videostyle[studio]'"
 
 
@@ -34,9 +33,10 @@ def serve(folder: Path, host: str, port: int, most_upload: int, on_ready: Callab
         listening = _listen(host, port)
         port = listening.getsockname()[1]
         token = _token(folder)
-        address = f"http://{host}:{port}/{token}/"
+        named = socket.gethostname() if host in ANY else f"[{host}]" if ":" in host else host
+        address = f"http://{named}:{port}/{token}/"
         _keep_private(folder / "address", address)
-        hosts = frozenset(f"{name}:{port}" for name in {*LOCAL, host})
+        hosts = None if host in ANY else frozenset(f"{name}:{port}" for name in {*LOCAL, named})
         app = Guard(make_app(folder, most_upload), token, hosts)
         config = uvicorn.Config(
             app, log_level="critical", access_log=False, server_header=False, timeout_graceful_shutdown=1, lifespan="on"
@@ -87,9 +87,5 @@ def _token(folder: Path) -> str:
 def _keep_private(file: Path, text: str) -> None:
     """Write what nobody else may read."""
     file.unlink(missing_ok=True)
-    os.close(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600))
-    before = os.umask(0o077)
-    try:
-        write_text(file, text + "\n")
-    finally:
-        os.umask(before)
+    with os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as made:
+        made.write(text + "\n")

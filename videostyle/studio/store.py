@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from videostyle.errors import UsageError
+from videostyle.errors import UnknownError, UsageError
 from videostyle.files import write_json
 from videostyle.pipeline.worker_process import WorkerProcess
 from videostyle.samples import sample, sample_names
@@ -19,10 +19,6 @@ ENDINGS = (
     *(".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"),
 )
 LONGEST_NAME = 120
-
-
-class UnknownError(UsageError):
-    """There is nothing by that name."""
 
 
 class TooLargeError(UsageError):
@@ -114,6 +110,12 @@ class Store:
             return self._entries[made]
         finally:
             part.unlink(missing_ok=True)
+
+    def forget_masks(self, kept: str) -> None:
+        """Remove the masks that ``kept`` does not name: every stroke of a brush leaves one."""
+        for name, entry in [*self._entries.items()]:
+            if entry["kind"] == "mask" and "sample" not in entry and name not in kept:
+                self.remove(name)
 
     def remove(self, name: str) -> None:
         """Forget an upload. Raises UsageError for a sample."""

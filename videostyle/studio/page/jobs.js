@@ -85,7 +85,7 @@ function fillCard(job) {
   const wanted = job.pictured ? url(`jobs/${job.id}/picture?${seen.get(job.id) ?? job.state}`) : "";
   if (wanted && image.getAttribute("src") !== wanted) image.src = wanted;
   image.hidden = !wanted;
-  name.textContent = job.name;
+  name.textContent = name.title = job.name;
   line.textContent = words(job);
   line.classList.toggle("problem", Boolean(job.problem));
   bar.hidden = job.state === "done";

@@ -97,6 +97,7 @@ export function setMode(mode, job = null) {
   [stage.mode, stage.job] = [mode, job];
   result.hidden = mode !== "result";
   $("sharp").parentElement.hidden = mode !== "edit";
+  $("lanes").toggleAttribute("inert", mode !== "edit");
   hidePainted();
   if (mode === "result") {
     result.src = url(`jobs/${job.id}/output`);

@@ -18,7 +18,7 @@ export function setClip() {
   const scrub = $("scrub"), moving = source()?.kind === "clip";
   scrub.max = times().length - 1;
   scrub.disabled = !moving;
-  $("time").toggleAttribute("inert", !moving);
+  $("time").hidden = !moving;
   draw();
 }
 

@@ -1,7 +1,8 @@
-"""The queue: a folder of job files beside the outputs and their run directories."""
+"""A queue of runs: a folder of job files beside the outputs and their run directories. It survives everything."""
 
 import asyncio
 import json
+import secrets
 import shlex
 import shutil
 import time
@@ -10,18 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from videostyle.checkpoint.directory_name import directory_of
-from videostyle.errors import UsageError, VideoStyleError
+from videostyle.errors import UnknownError, UsageError, VideoStyleError
 from videostyle.files import write_json, write_text
 from videostyle.pipeline.worker_process import WorkerProcess
 from videostyle.settings.command_line import command_of
-from videostyle.settings.look_file import as_toml
-from videostyle.studio.looks import Asked, plain_look
-from videostyle.studio.store import ID, UnknownError
+from videostyle.settings.look import Look
+from videostyle.settings.look_file import as_toml, to_plain
 
 Publish = Callable[[str, dict[str, Any]], None]
 
 
-class Jobs:
+class JobQueue:
     """Runs one job after the other. States: waiting, running, paused, done, failed.
 
     ``publish(type, values)`` is told of every change and of all progress.
@@ -49,7 +49,7 @@ class Jobs:
     def get(self, name: str) -> dict[str, Any]:
         """Raises UnknownError."""
         for job in self._list:
-            if ID.fullmatch(name) and job["id"] == name:
+            if job["id"] == name:
                 return job
         raise UnknownError(f"there is no job {name[:40]!r}; GET jobs lists them")
 
@@ -58,16 +58,19 @@ class Jobs:
         endings = {"output": job["ending"], "partial": ".partial" + job["ending"], "picture": ".jpg", "look": ".toml"}
         return (self._jobs if part == "look" else self._made) / (job["id"] + endings[part])
 
-    def add(self, made: str, values: dict[str, Any], path: Path, look: Asked, media: dict[str, Any]) -> dict[str, Any]:
-        """Put a job at the end of the queue. ``values``: what is shown of it; ``made``: its id."""
-        job = {"id": made, "state": "waiting", "order": max((j["order"] for j in self._list), default=0) + 1} | values
+    def add(
+        self, values: dict[str, Any], path: Path, look: Look, settings: dict[str, Any], media: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Put a run of the clip or picture ``path`` at the end of the queue. ``values``: what is shown of it, its
+        ``name`` and the ``ending`` of its output among them."""
+        last = max((job["order"] for job in self._list), default=0)
+        job = {"id": secrets.token_hex(8), "state": "waiting", "order": last + 1, "made": time.time()} | values
         output, kind = str(self.file(job)), "image" if job["ending"] == ".png" else "video"
-        write_text(self.file(job, "look"), as_toml(plain_look(look)))
-        words = command_of(kind, str(path), look[0], output, look[1], media, str(self.file(job, "look")))
-        media = media | {"overwrite": True}
-        asked = {"kind": kind, "path": str(path), "look": plain_look(look), "media": media, "output": output}
-        record = str(self.file(job).with_suffix(".record.json"))
-        job |= {"command": shlex.join(words), "asked": asked | {"record": record}, "made": time.time()}
+        plain, record = settings | to_plain(look), str(self.file(job).with_suffix(".record.json"))
+        write_text(self.file(job, "look"), as_toml(plain))
+        words = command_of(kind, str(path), look, output, settings, media, str(self.file(job, "look")))
+        asked = {"kind": kind, "path": str(path), "look": plain, "media": media, "output": output, "record": record}
+        job |= {"command": shlex.join(words), "asked": asked}
         self._list.append(job)
         self._change(job)
         return job
