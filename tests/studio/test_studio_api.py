@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from PIL import Image
-from studio.studio_server import FEW, SMALL, StudioServer, by_command, same_frames, sample_bytes
+from studio_server import FEW, SMALL, StudioServer, by_command, same_frames, sample_bytes
 
 from videostyle.cli.main import main
 from videostyle.errors import MissingLibraryError

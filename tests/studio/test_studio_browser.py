@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from experiments.browser import find_chromium
-from studio.studio_server import StudioServer, by_command, same_frames
+from studio_server import StudioServer, by_command, same_frames
 
 from videostyle.pipeline.look_record import look_as_recorded
 

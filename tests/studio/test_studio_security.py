@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from studio.studio_server import StudioServer, sample_bytes
+from studio_server import StudioServer, sample_bytes
 
 
 def ask(server: StudioServer, path: str, method: str = "GET", **headers: str) -> tuple[int, str]:

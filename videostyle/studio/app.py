@@ -63,10 +63,16 @@ class Studio:
     async def alive(self, _app: Starlette) -> AsyncIterator[None]:
         (self.folder / "preview.jpg").unlink(missing_ok=True)
         self.start(self.jobs.work())
+        self.start(self._warm_up())
         yield
         for task in self.tasks:
             task.cancel()
         await self.worker.close()
+
+    async def _warm_up(self) -> None:
+        """Start the worker before it is needed, with what the page asks first."""
+        with suppress(VideoStyleError):
+            await self.store.entry(self.store.called("clip.mp4") or "")
 
     # --- the page
 
