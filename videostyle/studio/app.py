@@ -137,10 +137,8 @@ class Studio:
 
     async def frame(self, request: Request) -> Response:
         """The exact frame at a time."""
-        at, size = (
-            number(request.query_params, "at", 0.0, 0, 1e6),
-            number(request.query_params, "size", 960, 16, MOST_SIZE),
-        )
+        asked = request.query_params
+        at, size = number(asked, "at", 0.0, 0, 1e6), number(asked, "size", 960, 16, MOST_SIZE)
         to = self.folder / f"frame-{secrets.token_hex(8)}.jpg"
         try:
             path = str(self.store.path(request.path_params["id"]))

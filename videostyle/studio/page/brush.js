@@ -7,6 +7,7 @@ import { frameIndex, source, times } from "./stage.js";
 
 export const brush = { on: true, erase: false, size: 0.12, soft: 0.5, opacity: 1 };
 const LARGEST = 768;
+const TINT = "#ff2d6f"; // of what is in the part: far from the colours of most paintings
 const shown = $("mask"), ring = h("div", { id: "brush", hidden: true });
 const paint = h("canvas"), stroke = h("canvas"), before = h("canvas");
 let region = null, loaded = "", last = null, drawing = false, sending = Promise.resolve();
@@ -53,7 +54,7 @@ function show() {
   context.globalCompositeOperation = "copy";
   context.drawImage(paint, 0, 0);
   context.globalCompositeOperation = "source-in";
-  context.fillStyle = getComputedStyle(document.documentElement).getPropertyValue("--accent");
+  context.fillStyle = TINT;
   context.fillRect(0, 0, shown.width, shown.height);
 }
 

@@ -15,7 +15,7 @@ const act = (job, action) => post(`jobs/${job.id}/${action}`).catch((error) => s
 
 function words(job) {
   const { stage: at, frame, frames, seconds_left: left } = job.progress ?? {};
-  const of = frame === undefined ? "" : `frame ${frame}${frames ? ` of ${frames}` : ""}`;
+  const of = frame === undefined || at === "mask" || at === "train" ? "" : `frame ${frame}${frames ? ` of ${frames}` : ""}`;
   if (job.state === "failed") return job.problem;
   if (job.state === "waiting") return of ? `Waiting, ${of}` : "Waiting";
   if (job.state === "paused") return `Paused${of ? `, ${of}` : ""}`;
@@ -35,7 +35,8 @@ function buttons(job) {
   if (["paused", "failed"].includes(job.state)) made.push(button("Resume", () => act(job, "resume")));
   if (clip && ["running", "paused", "failed"].includes(job.state)) made.push(button("Clip so far", () => act(job, "partial")));
   if (job.partial) made.push(link("partial", "Download so far"));
-  if (["waiting", "paused"].includes(job.state)) made.push(button("First", () => act(job, "first"), "To the front"));
+  const others = [...jobs.values()].filter((other) => other.state !== "done").length > 1;
+  if (others && ["waiting", "paused"].includes(job.state)) made.push(button("First", () => act(job, "first"), "To the front"));
   made.push(button("Command", () => showCommand(job.command)));
   made.push(button(job.state === "done" ? "Delete" : "Cancel", () => really(job)));
   return made;
@@ -92,7 +93,7 @@ function fillCard(job) {
   bar.max = job.progress?.frames ?? 1;
   bar.value = job.progress?.frame ?? 0;
   card.querySelector(".show").setAttribute("aria-pressed", String(stage.job?.id === job.id));
-  const state = `${job.state} ${job.partial}`;
+  const state = `${job.state} ${job.partial} ${jobs.size}`;
   if (row.dataset.state !== state) {
     row.dataset.state = state;
     row.replaceChildren(...buttons(job));
@@ -126,7 +127,7 @@ async function show_(job) {
   else {
     setMode("job", job);
     hidePainted();
-    if (job.pictured) await showPainted(`jobs/${job.id}/picture`);
+    if (job.pictured) await showPainted(`jobs/${job.id}/picture`, () => stage.job?.id === job.id);
   }
   lists();
 }
@@ -163,7 +164,7 @@ let drawing = false;
 async function draw(job) {
   if (drawing) return;
   drawing = true;
-  await showPainted(`jobs/${job.id}/picture`).catch(() => {});
+  await showPainted(`jobs/${job.id}/picture`, () => stage.job?.id === job.id).catch(() => {});
   drawing = false;
 }
 

@@ -44,7 +44,7 @@ export function blendNumbers(styles = stylesHere(), where = draft.part) {
 }
 
 export const regionNumber = (region, index) => ({
-  id: `region ${index}`, label: region.style?.length ? "Strength here" : "How much stays", usual: 1,
+  id: `region ${index}`, label: region.style?.length ? "Strength here" : "Stays", usual: 1,
   ...(region.style?.length ? { low: -3, high: 3, scale: log2 } : { low: 0, high: 1, scale: percent }),
   help: "in this part",
   get: () => region.weight ?? 1,

@@ -60,7 +60,7 @@ async function draw() {
     next = null;
     if (number === current && stage.mode === "edit" && !isPlaying()) {
       try {
-        await showPainted(`previews/${number}`);
+        await showPainted(`previews/${number}`, () => number === current && stage.mode === "edit" && !isPlaying());
       } catch {
         // the server is gone: its events say so
       }

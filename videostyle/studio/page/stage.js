@@ -71,18 +71,18 @@ export function showFrame() {
   }).catch(() => {}), 120);
 }
 
-// Draws the picture in a response over the source's frame.
-export async function showPainted(path) {
+// Draws the picture in a response over the source's frame, if it is still wanted() by then.
+export async function showPainted(path, wanted) {
   const response = await fetch(url(path));
   if (response.status !== 200) return;
   const bitmap = await createImageBitmap(await response.blob());
+  if (!wanted()) return;
   if (painted.width !== bitmap.width || painted.height !== bitmap.height) {
     [painted.width, painted.height] = [bitmap.width, bitmap.height];
   }
   painted.getContext("2d").drawImage(bitmap, 0, 0);
   bitmap.close();
   painted.hidden = stage.mode === "result";
-  painted.classList.remove("old");
   place();
 }
 
