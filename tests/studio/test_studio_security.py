@@ -172,8 +172,9 @@ def test_an_upload_that_breaks_off_leaves_nothing(server):
     assert there(server.folder / "media") == before
 
 
-def test_a_flood_is_answered(server):
-    for _ in range(1000):
+@pytest.mark.parametrize("count", [1000, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_a_flood_is_answered(server, count):
+    for _ in range(count):
         assert server.client.get("media/0/file").status_code == 404
     assert server.client.get("state").status_code == 200
 
@@ -214,11 +215,12 @@ def mutated(draw: random.Random, server: StudioServer, clip: str, style: str) ->
     return draw.choice(["POST", "POST", "POST", "GET", "PUT", "DELETE"]), draw.choice(paths), text
 
 
-def test_mutated_requests_do_no_harm(server):
+@pytest.mark.parametrize(("count", "seed"), [(250, 1), pytest.param(500, 2, marks=pytest.mark.slow)])
+def test_mutated_requests_do_no_harm(server, count, seed):
     outside = there(server.folder.parent) - {f"work/{name}" for name in there(server.folder)}
-    draw, clip, style = random.Random(1), server.named("clip.mp4"), server.named("styles/brush.jpg")
+    draw, clip, style = random.Random(seed), server.named("clip.mp4"), server.named("styles/brush.jpg")
     made = []
-    for _ in range(250):
+    for _ in range(count):
         method, path, body = mutated(draw, server, clip, style)
         answer = server.client.request(method, path.replace("\x00", "%00"), content=body)
         assert answer.status_code < 500, (method, path, body[:500], answer.text)

@@ -51,7 +51,7 @@ function download(job, part) {
 
 function really(job) {
   const delete_ = job.state === "done";
-  ask(delete_ ? `Delete ${job.name}?` : `Cancel ${job.name}?`, delete_ ? "The painted clip and its look go." : "The frames that are finished go, too.",
+  ask(delete_ ? `Delete ${job.name}?` : `Cancel ${job.name}?`, delete_ ? "The painting and its look go." : "The frames that are finished go, too.",
     delete_ ? "Delete" : "Cancel the run", () => act(job, "cancel"));
 }
 
@@ -139,9 +139,9 @@ export function onJob(job) {
   if (job.state === "running" && before?.state !== "running" && !$("panel-queue").hidden && stage.mode === "edit") {
     show_(jobs.get(job.id));
   }
-  if (stage.job?.id === job.id && before?.state !== "done" && job.state === "done") {
+  if (before && before.state !== "done" && job.state === "done") {
     say(`${job.name} is finished`);
-    show_(jobs.get(job.id));
+    if (stage.job?.id === job.id) show_(jobs.get(job.id));
   }
 }
 
