@@ -40,7 +40,7 @@ def number(values: Any, name: str, default: float, least: float, most: float) ->
     """A number of a request within its limits. Raises UsageError."""
     try:
         value = float(values.get(name, default))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         value = math.nan
     if not least <= value <= most:
         raise UsageError(f"{name} is {str(values.get(name))[:40]!r}; expected a number from {least:g} to {most:g}")

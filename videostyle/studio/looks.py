@@ -16,13 +16,17 @@ Asked = tuple[Look, dict[str, Any]]  # a look that names paths, and its settings
 
 def asked_look(values: Any, store: Store) -> Asked:
     """A look with paths from one with ids. Raises UsageError; a path is never taken."""
-    if not isinstance(values, Mapping):
-        raise UsageError("the look is missing; expected an object, as in a look file")
-    look, settings = from_plain(values)
+    look, settings = _look_of(values)
     for name in ("init", "first_init"):
         if settings.get(name, AUTO) not in (*NAMED_STARTS, AUTO):
             raise UsageError(f"{name} is {settings[name]!r}; it can be {', '.join(NAMED_STARTS)} or {AUTO}")
     return look.with_paths(lambda name: str(store.path(name))), settings
+
+
+def _look_of(values: Any) -> Asked:
+    if not isinstance(values, Mapping):
+        raise UsageError("the look is missing; expected an object, as in a look file")
+    return from_plain(values)
 
 
 def plain_look(asked: Asked) -> dict[str, Any]:
@@ -43,7 +47,7 @@ def asked_media(values: Any) -> dict[str, Any]:
 
 def look_file(values: Any, store: Store) -> str:
     """A look with ids as the text of a look file, with the names of its pictures."""
-    look, settings = from_plain(values)
+    look, settings = _look_of(values)
     return as_toml(settings | to_plain(look.with_paths(lambda name: store.known(name)["name"])))
 
 
