@@ -3,10 +3,11 @@
     python scripts/benchmark/studio.py --rounds 5 --json out/studio.json
 
 ``page``: seconds from the command to the first answer, and in a Chromium (with Playwright) until the paintings are
-shown. ``cold``: seconds from the command until the first preview's first picture, its quick painting and its finished
-one. ``warm``: the same from a request, with another strength each time; ``first`` is what a slider waits for.
-``pictures``: how many a second while it emerges. ``cost``: seconds that a run of ``--frames`` frames takes longer for
-each preview within it, runs with and without previews in turns.
+shown. ``cold``: seconds from the command until the first preview's first picture and its quick painting. ``warm``: from
+a request, with another strength each time, until the first picture (what a slider waits for), the quick painting and
+the finished one. ``pictures``: how many a second while it emerges. ``cpu``: seconds of a processor that the painting
+process used, which other programs on the machine change little. ``cost``: seconds that a run of ``--frames`` frames
+takes longer for each preview within it, runs with and without previews in turns.
 """
 
 import argparse
@@ -20,7 +21,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,12 +71,22 @@ class Studio:
         asked = {"source": self.media["clip.mp4"], "at": 1.0, "size": size, "look": self.look(strength)}
         began = self.now()
         number = self.client.post("previews", json=asked | {"quick": quick}).json()["preview"]
-        events = self._until(number)
+        spent, events = -self.cpu_seconds(), self._until(number)
         times = [at - began for at, values in events if "picture" in values]
         found = {values["stage"]: at - began for at, values in events if values["stage"] in ("quick", "finished")}
         emerging = [at - began for at, values in events if "picture" in values and at - began <= found["quick"]]
         rate = (len(emerging) - 1) / max(1e-6, emerging[-1] - emerging[0]) if len(emerging) > 1 else 0.0
-        return found | {"first": times[0], "pictures": rate}
+        return found | {"first": times[0], "pictures": rate, "cpu": spent + self.cpu_seconds()}
+
+    def cpu_seconds(self) -> float:
+        """Of the painting process so far; 0 where the system does not say."""
+        total = 0.0
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                fields = stat.read_text().rsplit(")", 1)[1].split()
+                if int(fields[1]) == self.process.pid:
+                    total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return total
 
     def _until(self, number: int) -> list[tuple[float, dict[str, Any]]]:
         end = self.now() + PATIENCE
@@ -136,14 +147,23 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _arguments(argv)
     results: dict[str, Any] = {}
     with studio(arguments.threads) as made:
-        cold = made.preview(0.5, arguments.size)
-        cold = {name: seconds + made.answered for name, seconds in cold.items() if name != "pictures"}
+        asked = made.now()
+        cold = made.preview(0.5, arguments.size, quick=True)
+        cold = {"first": asked + cold["first"], "quick": asked + cold["quick"], "cpu": made.cpu_seconds()}
+        quick = [made.preview(0.35 + 0.05 * i, arguments.size, quick=True) for i in range(arguments.rounds)]
         warm = [made.preview(0.3 + 0.05 * i, arguments.size) for i in range(arguments.rounds)]
-        results = {"answered": made.answered, "cold": cold, "page": page_seconds(made.address), "warm": warm}
-        medians = {name: statistics.median(times[name] for times in warm) for name in warm[0]}
+        results = {
+            "answered": made.answered,
+            "cold": cold,
+            "page": page_seconds(made.address),
+            "warm": warm,
+            "quick": quick,
+        }
         say(f"answers after {made.answered:.2f} s; page ready in {results['page']} s")
         say("cold: " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in cold.items()))
-        say("warm: " + ", ".join(f"{name} {value:.2f}" for name, value in medians.items()))
+        for told, rounds in (("warm", warm), ("warm, quick alone", quick)):
+            medians = {name: statistics.median(times[name] for times in rounds) for name in rounds[0]}
+            say(f"{told}: " + ", ".join(f"{name} {value:.2f}" for name, value in medians.items()))
     costs = []
     for _ in range(arguments.runs):
         with studio(arguments.threads) as made:
