@@ -28,9 +28,11 @@ ARROWS: dict[str, set[str]] = {
         "media",
         "networks",
         "pipeline",
+        "studio",
         "stylise",
         "temporal",
     },
+    "studio": {"checkpoint", "files", "pipeline", "samples"},
     "experiments": {"device", "files", "media", "networks", "optimise", "pipeline", "samples", "stylise"},
     "measure": {"device", "files", "losses", "media", "networks", "stylise", "temporal"},
     "live": {"device", "files", "media", "networks", "pipeline", "stylise", "temporal"},
@@ -70,6 +72,7 @@ PRINTERS = {
     "cli/console.py": "the command line's first and closing lines",
     "cli/progress_display.py": "the command line's progress",
     "__main__.py": "hands the command line's exit status on",
+    "pipeline/worker.py": "is a process of its own, which ends when nobody is left to paint for",
     "media/survey.py": "runs in a child process, which ends itself when its time is up",
 }
 
@@ -86,6 +89,8 @@ LIBRARIES = {
     "triton": ("kernels/",),
     "ray": ("cluster/ray_engine.py",),
     "fsspec": ("pipeline/remote.py",),
+    "starlette": ("studio/",),
+    "uvicorn": ("studio/serve.py",),
 }
 
 

@@ -9,6 +9,10 @@ class UsageError(VideoStyleError):
     """The request cannot be met as it stands (an option, a name or a path); exit status 2."""
 
 
+class UnknownError(UsageError):
+    """What the request names is not there."""
+
+
 class MediaError(VideoStyleError):
     """A clip or a picture cannot be read or written; carries FFmpeg's own words when it was FFmpeg that failed."""
 

@@ -22,6 +22,8 @@ from typing import Any, Generic, Self
 import safetensors
 
 from videostyle.checkpoint.append_log import Log, write_log
+from videostyle.checkpoint.directory_name import ENDING as ENDING
+from videostyle.checkpoint.directory_name import directory_of as directory_of
 from videostyle.checkpoint.frame_store import FrameStore
 from videostyle.checkpoint.journal import FORMAT, Journal, StoredFrame
 from videostyle.checkpoint.lock import Lock
@@ -30,7 +32,6 @@ from videostyle.errors import MediaError, UsageError
 from videostyle.frames import NO_PIXELS, StylisedFrame
 from videostyle.settings import RunSettings
 
-ENDING = ".videostyle"
 PLAN = "plan.json"  # of a run in shots (`cluster.folder`), which lies here instead
 OURS = re.compile(
     rf"journal|frames|state-[01]\.safetensors|before-\d+(\.videostyle)?|{re.escape(PLAN)}|shots|logs|token-\w+"
@@ -246,12 +247,6 @@ def shortened(words: Sequence[str], most: int = 4) -> str:
     """The first ``most`` of them, and how many more there are."""
     more = f", and {len(words) - most} more" if len(words) > most else ""
     return ", ".join(words[:most]) + more
-
-
-def directory_of(output: str | Path) -> Path:
-    """``OUT.videostyle``, beside the output."""
-    path = Path(output)
-    return path.with_name(path.name + ENDING)
 
 
 def is_published(output: str | Path) -> bool:

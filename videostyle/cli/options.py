@@ -7,6 +7,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 from videostyle.errors import UsageError
 from videostyle.settings import LiveSettings, MediaSettings, RunSettings, Settings, SpreadSettings, TrainSettings
+from videostyle.settings.command_line import option_of
 
 TITLES: dict[type, str] = {
     Settings: "style and network",
@@ -33,7 +34,7 @@ def add_settings(parser: argparse.ArgumentParser, *classes: type, without: Colle
         hints = get_type_hints(cls)
         for f in fields(cls):
             if f.name not in without:
-                option = "--" + f.metadata.get("option", f.name).replace("_", "-")
+                option = option_of(f)
                 place = advanced if f.metadata.get("rare") else group
                 place.add_argument(option, **_argument(f, option, hints[f.name]))
     return advanced

@@ -162,6 +162,18 @@ PICTURES = {
 }
 
 
+def _add_studio(parser: argparse.ArgumentParser) -> None:
+    shown = "folder of the studio's clips, queue and results (default: %(default)s)"
+    parser.add_argument("folder", nargs="?", metavar="FOLDER", default="studio", help=shown)
+    shown = "port of this machine; 0: any that is free (default: %(default)s)"
+    parser.add_argument("--port", type=whole_number("--port"), default=8760, metavar="N", help=shown)
+    parser.add_argument("--no-browser", action="store_true", help="only print the address")
+    shown = "address to listen at; other than 127.0.0.1, other machines can reach it (default: %(default)s)"
+    parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help=shown)
+    shown = "largest upload, in GiB (default: %(default)s)"
+    parser.add_argument("--largest", type=number("--largest"), default=8.0, metavar="GIB", help=shown)
+
+
 def _add_experiments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="figures to make (default: all; see --list)")
     parser.add_argument("--list", action="store_true", help="list the figures and exit")
@@ -233,6 +245,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None] | None]
     "keyframes": ("write the frames of a clip that are worth painting by hand", _add_keyframes),
     "look": ("print how an output was painted", _add_look_of),
     "webcam": ("record from a camera and stylise the recording", _add_webcam),
+    "studio": ("open a page to try looks on, and to queue runs", _add_studio),
     "live": ("paint what a camera sees, while it happens", _add_live),
     "train": ("train a network that paints in the style of a picture", _add_train),
     "measure": ("measure a stylised clip against its source", _add_measure),

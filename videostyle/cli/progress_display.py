@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tqdm import tqdm
@@ -87,10 +88,8 @@ class _Json:
         if progress.finished is None and progress.stage == self.stage and now - self.last < JSON_SECONDS:
             return
         self.last, self.stage = now, progress.stage
-        left = seconds_left(progress, self.began)
-        content = {name: getattr(progress, name) for name in ("stage", "frame", "frames", "restored", "evaluation")}
-        content |= {"loss": progress.loss or None, "seconds_left": None if left is None else round(left, 1)}
-        print(json.dumps(content), file=sys.stderr, flush=True)
+        told = replace(progress, seconds_left=seconds_left(progress, self.began))
+        print(json.dumps(told.plain()), file=sys.stderr, flush=True)
 
 
 def seconds_left(progress: "Progress", began: float) -> float | None:

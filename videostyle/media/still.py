@@ -9,6 +9,7 @@ import torch
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from videostyle.errors import MediaError, UsageError, VideoStyleError
+from videostyle.files import replacing
 from videostyle.frames import to_array
 from videostyle.media import publish
 
@@ -169,6 +170,12 @@ def write_picture(path: str | Path, pixels: torch.Tensor, *, overwrite: bool, co
         raise MediaError(f"{path} could not be written: {error.strerror or error}") from error
     finally:
         publish.remove(part)
+
+
+def write_glimpse(path: Path, pixels: torch.Tensor) -> None:
+    """Float RGB (1, 3, H, W) as a JPEG that is only looked at: whole or not at all, but not made durable."""
+    with replacing(path) as part:
+        _save(part, pixels, "JPEG", None)
 
 
 def save_png(path: Path, pixels: torch.Tensor, comment: str | None = None) -> None:

@@ -24,6 +24,7 @@ from videostyle.settings import Settings
 # Evaluations between two checks of the losses on a GPU; a check waits for the device.
 CHECK_EVERY_ON_GPU = 4
 OnEvaluation = Callable[[int, float], None]  # evaluation within the frame from 1, its loss
+OnPicture = Callable[[torch.Tensor], None]  # the best picture so far, (1, 3, H, W); only to be looked at
 
 
 class ImageOptimiser:
@@ -47,7 +48,11 @@ class ImageOptimiser:
         return tuple(area.anchored_at(self.extractor, picture, anchor_gain) for area in self.areas)
 
     def run(
-        self, content: torch.Tensor, task: FrameTask, on_evaluation: OnEvaluation | None = None
+        self,
+        content: torch.Tensor,
+        task: FrameTask,
+        on_evaluation: OnEvaluation | None = None,
+        on_picture: OnPicture | None = None,
     ) -> tuple[OptimisedImage, History | None]:
         """Optimise the frame ``content`` (1, 3, H, W) float32 in [0, 1]; the history to carry on is None with Adam.
 
@@ -72,6 +77,8 @@ class ImageOptimiser:
             log = runner.loop.loss_log[: runner.taken].cpu()
             for evaluation in range(before, runner.taken) if on_evaluation else ():
                 on_evaluation(evaluation + 1, log[evaluation, TOTAL].item())  # type: ignore[misc]
+            if on_picture is not None:
+                on_picture(runner.loop.best_image)
             done = self._is_done(log, task.min_evaluations or min(most, self.settings.iterations_floor), target)
         best = log[runner.loop.best.item()]
         losses = Losses(*(best[i : i + 1].clone() for i in (TOTAL, CONTENT, STYLE, WITHOUT_PRIORS, REGION)))

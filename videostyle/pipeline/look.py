@@ -14,7 +14,7 @@ from videostyle.frames import Frame, VideoInfo
 from videostyle.media.decode import Decoder
 from videostyle.media.loudness import read_sound
 from videostyle.media.still import read_picture
-from videostyle.pipeline.region_masks import OnProgress, open_mask
+from videostyle.pipeline.region_masks import OnProgress, RegionMask, open_mask
 from videostyle.settings import MediaSettings, Settings
 from videostyle.settings.curves import (
     Curve,
@@ -54,8 +54,9 @@ class LookDirection:
     """What a look wants of every frame of one clip (`stylise.direction.Direction`).
 
     ``info``: the clip; None: a picture, whose time is 0. ``size``: (width, height) of the frames. ``on_mask(done,
-    total)``: frames through which a mask was carried. Reads everything that the look names, and refuses what does not
-    fit the clip. Raises UsageError or MediaError.
+    total)``: frames through which a mask was carried. ``read``, ``open_region``: `read_picture` and `open_mask`, or
+    what remembers their answers. Reads everything that the look names, and refuses what does not fit the clip. Raises
+    UsageError or MediaError.
     """
 
     def __init__(
@@ -66,17 +67,19 @@ class LookDirection:
         media: MediaSettings,
         size: tuple[int, int],
         on_mask: OnProgress | None = None,
+        read: Callable[[str], torch.Tensor] = read_picture,
+        open_region: Callable[..., RegionMask] = open_mask,
     ) -> None:
-        self.settings = settings
+        self.settings, self._read = settings, read
         self._timeline = timeline_of(look, info, media, size)
         self.styles = [self._style(look.styles), *(self._style(r.styles) for r in look.regions if r.styles)]
         self._regions = look.regions
         self._weights = [self._number(r.weight, f"weight of region {r.mask}") for r in look.regions]
         clip: dict[str, Any] = {"info": info, "size": size, "media": media, "on_progress": on_mask}
-        self._masks = [open_mask(r.mask, r.at_seconds, feather=look.feather, **clip) for r in look.regions]
+        self._masks = [open_region(r.mask, r.at_seconds, feather=look.feather, **clip) for r in look.regions]
         self._changing = {name: self._setting(curve, name) for name, curve in look.changing}
         self._share = self._number(look.colours.share, f"share of colours {look.colours.of}")
-        self._colours, self._palette = look.colours, _palette(look.colours)
+        self._colours, self._palette = look.colours, _palette(look.colours, read)
         self._check_weights(look)
 
     def _number(self, curve: Curve, name: str) -> Number:
@@ -93,7 +96,7 @@ class LookDirection:
         for p in pictures:
             scale = self._number(p.scale, f"scale of {p.picture}")
             weight = self._number(p.weight, f"weight of {p.picture}")
-            parts.append((read_picture(p.picture), weight, scale if is_constant(p.scale) else in_steps(scale)))
+            parts.append((self._read(p.picture), weight, scale if is_constant(p.scale) else in_steps(scale)))
         return TimedStyle(tuple(parts))
 
     def _check_weights(self, look: Look) -> None:
@@ -168,5 +171,5 @@ def survey(info: VideoInfo, media: MediaSettings, size: tuple[int, int]) -> tupl
     return last + step, tuple(cuts)
 
 
-def _palette(colours: ColourLook) -> Moments | None:
-    return None if colours.picture is None else Moments.of([read_picture(colours.picture)], [1.0])
+def _palette(colours: ColourLook, read: Callable[[str], torch.Tensor]) -> Moments | None:
+    return None if colours.picture is None else Moments.of([read(colours.picture)], [1.0])

@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -28,6 +29,12 @@ class Progress:
     restored: int = 0  # of the finished frames, those that an earlier run had made
     seconds_left: float | None = None  # until the last frame; None where it cannot be told (yet)
     for_frames: int | None = None  # of the clip that waits for a training
+
+    def plain(self) -> dict[str, Any]:
+        """The object that ``--progress json`` prints."""
+        content = {name: getattr(self, name) for name in ("stage", "frame", "frames", "restored", "evaluation")}
+        left = None if self.seconds_left is None else round(self.seconds_left, 1)
+        return content | {"loss": self.loss or None, "seconds_left": left}
 
 
 OnProgress = Callable[[Progress], None]

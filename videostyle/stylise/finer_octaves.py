@@ -35,7 +35,8 @@ def begin(stylizer: Stylizer, contents: Sequence[torch.Tensor], painted: torch.T
     for content in contents[1:]:
         start = with_large_forms(stylizer.start(name, content), painted)
         optimiser = stylizer.optimiser(content, finer=True)
-        image, history = optimiser.run(content, FrameTask("finer", start, max_evaluations=FIRST_EVALUATIONS))
+        task = FrameTask("finer", start, max_evaluations=FIRST_EVALUATIONS)
+        image, history = optimiser.run(content, task, on_picture=stylizer.shown(content))
         painted = image.pixels
         made.append(FinerState(painted, _newest(history), optimiser.anchored(painted, ANCHOR_GAIN)))
     return tuple(made)

@@ -19,7 +19,7 @@ from videostyle.networks.raft import Raft
 from videostyle.networks.style_network_file import TrainedNetwork
 from videostyle.optimise.cuda_graph import CudaGraphs
 from videostyle.optimise.frame_task import FrameTask
-from videostyle.optimise.image_optimiser import ImageOptimiser, OnEvaluation, loss_weights
+from videostyle.optimise.image_optimiser import ImageOptimiser, OnEvaluation, OnPicture, loss_weights
 from videostyle.optimise.lbfgs import History
 from videostyle.optimise.octaves import halved, with_large_forms
 from videostyle.optimise.outcome import OptimisedImage
@@ -77,6 +77,7 @@ class Stylizer:
         self.weights = loss_weights(self.settings)
         self.extractor = self._extractor(self.backbone, self.settings.style_layers)
         self.finer_extractor = self._extractor(self.finer_backbone, self._finer_layers)
+        self.on_picture: OnPicture | None = None  # told every picture on the way, at its octave's size
         self._painter: NetworkPainter | None = None
         self.flow_network: Raft | None = None  # see choose_flow.py
         self.on_download = on_download
@@ -100,6 +101,15 @@ class Stylizer:
             moment = replace(moment, colours=replace(moment.colours, palette=own))
         made.settings, made.weights = moment.settings, loss_weights(moment.settings)
         made.wanted, made._optimisers = Wanted(moment, self._targets), {}
+        return made
+
+    def directed(self, settings: Settings, direction: Direction) -> "Stylizer":
+        """A stylizer for another direction that shares this one's networks and statistics.
+
+        ``settings``: their network, layers and machine are this one's.
+        """
+        made = copy.copy(self)
+        made.settings, made.direction, made._painter, made._optimisers = settings, direction, None, {}
         return made
 
     @property
@@ -167,7 +177,12 @@ class Stylizer:
         self, content: torch.Tensor, task: FrameTask, on_evaluation: OnEvaluation | None = None
     ) -> tuple[OptimisedImage, History | None]:
         """Optimise one picture of ``content`` (1, 3, H, W) float32 in [0, 1]; the history to carry on."""
-        return self.optimiser(content).run(content, task, on_evaluation)
+        return self.optimiser(content).run(content, task, on_evaluation, self.shown(content))
+
+    def shown(self, content: torch.Tensor) -> OnPicture | None:
+        """What takes the pictures on the way to one of ``content`` for `on_picture`, in the colours they will have."""
+        told = self.on_picture
+        return None if told is None else (lambda pixels: told(self.wanted.finished(pixels, content.to(pixels))))
 
     def losses(self, content: torch.Tensor, pixels: torch.Tensor) -> Losses:
         """What ``pixels`` cost as a picture of ``content``, both (1, 3, H, W) in [0, 1]."""

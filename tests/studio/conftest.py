@@ -1,0 +1,18 @@
+"""One studio for the tests of a file that leave it as it was."""
+
+from collections.abc import Iterator
+
+import pytest
+
+pytest.importorskip("starlette", reason="the studio needs its extra: pip install 'videostyle[studio]'")
+pytest.importorskip("uvicorn", reason="the studio needs its extra: pip install 'videostyle[studio]'")
+
+from studio_server import StudioServer
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StudioServer]:
+    made = StudioServer(tmp_path_factory.mktemp("studio") / "work", "--largest", "0.01")
+    made.client.get(f"media/{made.named('clip.mp4')}")  # what it does by itself when it begins is done then
+    yield made
+    assert "Traceback" not in made.close()

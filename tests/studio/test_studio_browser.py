@@ -1,0 +1,194 @@
+"""The page in a real Chromium, from the drop of a clip to the download of its painting."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from experiments.browser import find_chromium
+from studio_server import StudioServer, by_command, same_frames
+
+from videostyle.pipeline.look_record import look_as_recorded
+
+pytestmark = pytest.mark.slow
+SECONDS = 90.0  # for anything to happen
+
+DROP = """async ([url, name, type, target]) => {
+  const content = await (await fetch(url)).blob();
+  const data = new DataTransfer();
+  data.items.add(new File([content], name, { type }));
+  for (const kind of ["dragover", "drop"]) {
+    const event = new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer: data });
+    document.querySelector(target).dispatchEvent(event);
+  }
+}"""
+
+
+class Page:
+    """A page that notes what it should never do. ``problems``: console messages, errors, requests to elsewhere."""
+
+    def __init__(self, browser: Any, server: StudioServer, **context: Any) -> None:
+        self.context = browser.new_context(viewport={"width": 1280, "height": 800}, **context)
+        self.page, self.problems, self.server = self.context.new_page(), [], server
+        self.page.on("console", lambda message: self.problems.append(f"{message.type}: {message.text}"))
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        own = (f"http://127.0.0.1:{server.port}/{server.token}/", "blob:", "data:")
+        self.page.on("request", lambda r: None if r.url.startswith(own) else self.problems.append(r.url))
+        self.page.goto(server.address)
+        self.until("window.studio && studio.timing.first > 0")
+
+    def until(self, script: str) -> None:
+        end = time.monotonic() + SECONDS
+        while not self.page.evaluate(script):
+            assert time.monotonic() < end, script
+            self.page.wait_for_timeout(40)
+
+    def until_painted(self) -> None:
+        self.until("studio.timing.quick > 0")
+
+    def drop(self, name: str, called: str, kind: str, target: str = "#stage") -> None:
+        url = f"api/v1/media/{self.server.named(name)}/file"
+        self.page.evaluate(DROP, [url, called, kind, target])
+
+    @property
+    def look(self) -> dict[str, Any]:
+        return self.page.evaluate("studio.draft.look")
+
+
+@pytest.fixture
+def chromium() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
+    program = find_chromium()
+    if program is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=program, args=["--no-sandbox", "--mute-audio"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[StudioServer]:
+    made = StudioServer(tmp_path / "own")
+    yield made
+    if made.process.poll() is None:
+        made.close()
+
+
+def try_looks(seen: Page) -> None:
+    """Drop, scrub, blend, key, part, undo."""
+    page = seen.page
+    seen.drop("clip.mp4", "holiday.mp4", "video/mp4")
+    seen.until("document.getElementById('title').textContent === 'holiday.mp4'")
+    seen.drop("styles/woodcut.jpg", "my painting.jpg", "image/jpeg")
+    page.wait_for_selector("[aria-label='my painting'][aria-pressed='true']")
+    seen.until_painted()
+    page.focus("#scrub")
+    for key in ("ArrowRight", "ArrowRight", "ArrowRight", "ArrowLeft"):
+        page.keyboard.press(key)
+    assert page.evaluate("studio.draft.at") == pytest.approx(2 / 24, abs=1e-5)
+    assert "frame 3 of 96" in page.text_content("#clock")
+    page.click("h1")
+    page.keyboard.press(",")
+    page.keyboard.press(",")
+    assert page.evaluate("studio.draft.at") == 0
+    page.click("[aria-label='Blend stained glass in']", force=True)
+    assert [style["weight"] for style in seen.look["style"]] == [1, 1]
+    page.fill("[aria-label='Weight of stained glass']", "0.5")
+    page.click("[aria-label='Strength: set a key here']")
+    page.focus("#scrub")
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    page.fill("[aria-label='Strength']", "0.7")
+    assert [key[:2] for key in seen.look["strength"]] == [[0, 0.5], [pytest.approx(5 / 24, abs=1e-3), 0.7]]
+    seen.until("document.querySelectorAll('.lane .key').length === 2")
+    page.focus("#scrub")
+    page.keyboard.press("Home")
+    seen.until_painted()
+    page.click("text=+ Paint a part")
+    box = page.locator("#mask").bounding_box()
+    page.mouse.move(box["x"] + 0.1 * box["width"], box["y"] + 0.3 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.15 * box["width"], box["y"] + 0.6 * box["height"], steps=6)
+    page.mouse.up()
+    seen.until("studio.draft.look.region[0].mask.endsWith('@0')")
+    first = seen.look["region"][0]["mask"]
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.6 * box["height"], steps=6)
+    page.mouse.up()
+    seen.until(f"studio.draft.look.region[0].mask !== '{first}'")
+    page.keyboard.press("z")
+    assert seen.look["region"][0]["mask"] == first
+    seen.until_painted()
+
+
+def test_from_the_drop_to_the_download(chromium, own, tmp_path):
+    seen = Page(chromium, own)
+    page = seen.page
+    assert page.title() == "videostyle studio"
+    try_looks(seen)
+    page.click("text=Everything else")
+    page.fill("#setting-iterations", "6")
+    page.keyboard.press("Tab")
+    page.evaluate("Object.assign(studio.draft.media, { size: 64, duration_seconds: 0.5 })")
+    page.click("#paint")
+    page.wait_for_selector("#queue .job")
+    name = page.get_attribute("#queue .job", "data-job")
+    own.wait(name, lambda job: job.get("progress", {}).get("frame", 0) >= 1 and job["progress"]["stage"] == "stylise")
+    page.reload()
+    seen.until("window.studio && studio.timing.first > 0")
+    assert [key[1] for key in seen.look["strength"]] == [0.5, 0.7], "the look is as it was"
+    own.wait(name, lambda job: job["progress"]["frame"] >= 4)
+    assert seen.problems == []
+
+    own.kill()
+    seen.until("document.getElementById('said').textContent.includes('does not answer')")
+    again = StudioServer(own.folder, port=own.port)
+    try:
+        seen.until("document.getElementById('said').textContent.includes('back') || studio.timing.first > 0")
+        seen.problems.clear()  # while there was no server, requests failed
+        again.wait(name, lambda job: job["state"] == "done")
+        page.click("#tab-gallery")
+        page.click(f"[data-job='{name}'] .show")
+        seen.until("document.getElementById('result').readyState >= 2")
+        page.click("#view-wipe")
+        page.focus("#wipe")
+        page.keyboard.press("ArrowRight")
+        page.click("#play")
+        seen.until("document.getElementById('result').currentTime > 0.1")
+        apart = (
+            "Math.abs(document.getElementById('result').currentTime - document.getElementById('source').currentTime)"
+        )
+        assert page.evaluate(apart) < 0.1
+        with page.expect_download() as begun:
+            page.click(f"[data-job='{name}'] >> text=Download")
+        painted = tmp_path / begun.value.suggested_filename
+        begun.value.save_as(painted)
+        assert seen.problems == []
+        command = again.job(name)["command"]
+    finally:
+        again.close()
+    assert painted.name == "holiday-my painting+stained_glass.mp4"
+    look, settings, _ = look_as_recorded(painted)
+    assert len(look.styles) == 2 and look.regions[0].at_seconds == 0 and settings["iterations"] == 6
+    by_command(command, tmp_path / "command.mp4")
+    assert same_frames(painted, tmp_path / "command.mp4"), "the page and the command line give the same frames"
+
+
+def test_every_control_has_a_name_and_can_be_reached(chromium, own):
+    seen = Page(chromium, own, color_scheme="dark")
+    nameless = """[...document.querySelectorAll("button, input, select, [role=tab]")].filter((e) => e.offsetParent &&
+      !(e.getAttribute("aria-label") || e.labels?.length || e.textContent.trim())).map((e) => e.outerHTML)"""
+    seen.page.click("text=Everything else")
+    assert seen.page.evaluate(nameless) == []
+    assert seen.page.evaluate("[...document.querySelectorAll('[tabindex]')].every((e) => e.tabIndex <= 0)")
+    seen.page.click("h1")
+    for key in ("1", "2", "3", "f", "f", "q", "g", "l", "k", "z", "?"):
+        seen.page.keyboard.press(key)
+    assert seen.page.is_visible("dialog")
+    seen.page.keyboard.press("Escape")
+    seen.page.set_viewport_size({"width": 390, "height": 844})
+    wide = "document.documentElement.scrollWidth <= innerWidth"
+    assert seen.page.evaluate(wide), "a phone needs no scrolling sideways"
+    assert seen.problems == []

@@ -1,0 +1,32 @@
+"""The command that opens the studio."""
+
+import argparse
+import webbrowser
+from contextlib import suppress
+from pathlib import Path
+
+from videostyle.cli.console import Console
+from videostyle.errors import UsageError
+from videostyle.studio.serve import serve
+
+
+def studio(arguments: argparse.Namespace) -> int:
+    """Open a page on which looks are tried, runs are queued, and frames are seen as they are painted.
+
+    The page is served by this machine alone. What is in FOLDER outlives the page and the server: the same command goes
+    on from there.
+    """
+    console = Console(quiet=False)
+
+    def on_ready(address: str) -> None:
+        console.say(f"{address}  (Ctrl-C ends; {arguments.folder} keeps everything)")
+        if not arguments.no_browser:
+            webbrowser.open(address)
+
+    if arguments.host not in ("127.0.0.1", "localhost", "::1"):
+        console.note(f"note: other machines can reach {arguments.host}, unencrypted; the token is all that guards it")
+    if not 0 <= arguments.port < 65536:
+        raise UsageError(f"--port is {arguments.port}; expected 0 to 65535")
+    with suppress(KeyboardInterrupt):  # the way to end it
+        serve(Path(arguments.folder), arguments.host, arguments.port, int(arguments.largest * 2**30), on_ready)
+    return 0

@@ -1,0 +1,106 @@
+"""One frame at a time, painted again and again while somebody looks: networks and statistics stay between them."""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from videostyle.frames import Frame, StylisedFrame
+from videostyle.media.mask_picture import is_picture
+from videostyle.media.probe import probe
+from videostyle.media.still import read_picture
+from videostyle.pipeline.facts import frame_at
+from videostyle.pipeline.look import LookDirection
+from videostyle.pipeline.region_masks import open_mask
+from videostyle.settings import MediaSettings, Settings, TrainSettings
+from videostyle.settings.look import Look
+from videostyle.stylise.choose_maker import frame_maker_of
+from videostyle.stylise.style_networks import NetworkKey, find_network
+from videostyle.stylise.stylizer import Stylizer
+
+# Settings that a network is loaded with; with the same values it is used again.
+OF_NETWORK = ("backbone", "weights", "download", "content_layers", "style_layers", "pooling")
+OF_MACHINE = ("device", "precision", "memory")
+QUICK_EVALUATIONS = 10  # of every octave: by then strokes and colours are there
+KEPT = 32  # pictures, masks and frames
+CARRIED_SECONDS = 1.0  # masks are carried so far beyond the frame
+
+
+@dataclass(frozen=True)
+class FrameRequest:
+    """A frame of a clip, or a picture, and how it is painted. ``size``: of its longer side, in pixels."""
+
+    source: Path
+    at_seconds: float
+    size: int
+    look: Look
+    settings: Settings
+
+
+class PreviewPainter:
+    """Paints `FrameRequest`s. A style's network is used where there is one, but none is trained."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Hashable, Any] = {}
+        self._stylizers: dict[Hashable, Stylizer] = {}
+
+    def paint(
+        self, request: FrameRequest, on_picture: Callable[[torch.Tensor], None] | None = None, *, quick: bool = False
+    ) -> StylisedFrame:
+        """The frame. ``on_picture`` is given every picture on the way, (1, 3, H, W) in [0, 1] and smaller at first; an
+        exception that it raises ends the painting. ``quick``: few evaluations. Raises VideoStyleError.
+        """
+        settings = request.settings.with_quality()
+        if quick:
+            most = min(QUICK_EVALUATIONS, settings.iterations)
+            settings = settings.replace(iterations=most, min_iterations=None)
+        frame = self._once(("frame", request.source, request.at_seconds, request.size), self._frame, request)
+        stylizer = self._stylizer(request, settings, frame)
+        stylizer.on_picture = on_picture
+        (stylised,) = frame_maker_of(stylizer).frames([frame])
+        return stylised
+
+    def _frame(self, request: FrameRequest) -> Frame:
+        return frame_at(request.source, request.at_seconds, request.size)
+
+    def _stylizer(self, request: FrameRequest, settings: Settings, frame: Frame) -> Stylizer:
+        source, look = request.source, request.look
+        info = None if is_picture(source) else self._once(("info", source), probe, source)
+        media = MediaSettings(start_seconds=float(frame.time_seconds), duration_seconds=CARRIED_SECONDS)
+        size = frame.pixels.shape[3], frame.pixels.shape[2]
+        direction = LookDirection(
+            look,
+            settings,
+            info,
+            media,
+            size,
+            read=lambda path: self._once(("picture", path), read_picture, path),
+            open_region=lambda path, at, **known: self._once(
+                ("mask", path, at, size, media, known["feather"], source), open_mask, path, at, **known
+            ),
+        )
+        style = direction.styles[0].at(0.0)
+        found = None
+        if look.has_network:
+            found = find_network(NetworkKey.of(style, settings, min(max(size), TrainSettings.size)))
+        if found is None and settings.uses_network:
+            settings = settings.replace(quality=None, network=None, init="warped", first_init="palette")
+            direction.settings = settings
+        key = tuple(getattr(settings, name) for name in (*OF_NETWORK, *OF_MACHINE))
+        if key not in self._stylizers:
+            starts = {name: read_picture(name) for name in settings.start_pictures}
+            self._stylizers = {key: Stylizer(style, settings, direction=direction, starts=starts)}
+        made = self._stylizers[key].directed(settings, direction)
+        if found is not None:
+            made.use_network(found)
+        return made
+
+    def _once(self, key: Hashable, make: Callable[..., Any], *asked: Any, **known: Any) -> Any:
+        """What ``make`` gives, kept for the next time; the oldest goes."""
+        if key not in self._kept:
+            self._kept[key] = make(*asked, **known)
+            while len(self._kept) > KEPT:
+                del self._kept[next(iter(self._kept))]
+        return self._kept[key]

@@ -1,0 +1,176 @@
+// The queue and the gallery.
+
+import { post, url } from "./api.js";
+import { $, duration, h, say } from "./dom.js";
+import { jobs } from "./state.js";
+import { hidePainted, setMode, showPainted, stage } from "./stage.js";
+
+let open = () => {}, take = () => {};
+export const onOpen = (opened, taken) => ([open, take] = [opened, taken]);
+const cards = new Map();
+const seen = new Map(); // id -> how many pictures of a job have been seen, so that an image is asked for anew
+
+const sorted = () => [...jobs.values()].sort((a, b) => a.order - b.order);
+const act = (job, action) => post(`jobs/${job.id}/${action}`).catch((error) => say(error.message, { problem: true }));
+
+function words(job) {
+  const { stage: at, frame, frames, seconds_left: left } = job.progress ?? {};
+  const of = frame === undefined || at === "mask" || at === "train" ? "" : `frame ${frame}${frames ? ` of ${frames}` : ""}`;
+  if (job.state === "failed") return job.problem;
+  if (job.state === "waiting") return of ? `Waiting, ${of}` : "Waiting";
+  if (job.state === "paused") return `Paused${of ? `, ${of}` : ""}`;
+  if (job.state === "done") return `${job.frames > 1 ? `${job.frames} frames, ` : ""}${duration(job.seconds)}`;
+  if (at === "mask") return "Following the painted part";
+  if (at === "train") return `Learning the painting, ${frame} %`;
+  if (at && at !== "stylise") return { restore: "Reading what is there", encode: "Encoding", verify: "Checking" }[at] ?? "Finishing";
+  return of ? `${of}${left ? `, about ${duration(left)} left` : ""}` : "Beginning";
+}
+
+function buttons(job) {
+  const button = (text, work, name = text) => h("button.quiet", { text, "aria-label": `${name}: ${job.name}`, onclick: work });
+  const link = (part, text) => h("button.quiet", { text, "aria-label": `${text}: ${job.name}`, onclick: () => download(job, part) });
+  const clip = job.ending !== ".png", made = [];
+  if (job.state === "done") made.push(link("output", "Download"), button("Use look", () => take(job)));
+  if (["waiting", "running"].includes(job.state)) made.push(button("Pause", () => act(job, "pause")));
+  if (["paused", "failed"].includes(job.state)) made.push(button("Resume", () => act(job, "resume")));
+  if (clip && ["running", "paused", "failed"].includes(job.state)) made.push(button("Clip so far", () => act(job, "partial")));
+  if (job.partial) made.push(link("partial", "Download so far"));
+  const others = [...jobs.values()].filter((other) => other.state !== "done").length > 1;
+  if (others && ["waiting", "paused"].includes(job.state)) made.push(button("First", () => act(job, "first"), "To the front"));
+  made.push(button("Command", () => showCommand(job.command)));
+  made.push(button(job.state === "done" ? "Delete" : "Cancel", () => really(job)));
+  return made;
+}
+
+function download(job, part) {
+  const link = h("a", { href: url(`jobs/${job.id}/${part}?download`), download: job.name });
+  document.body.append(link);
+  link.click();
+  link.remove();
+}
+
+function really(job) {
+  const delete_ = job.state === "done";
+  ask(delete_ ? `Delete ${job.name}?` : `Cancel ${job.name}?`, delete_ ? "The painting and its look go." : "The frames that are finished go, too.",
+    delete_ ? "Delete" : "Cancel the run", () => act(job, "cancel"));
+}
+
+function ask(title, text, yes, work) {
+  const dialog = $("dialog");
+  dialog.replaceChildren(
+    h("h2", { text: title }), h("p", { text }),
+    h("div.row", {}, h("button.primary", { text: yes, onclick: () => (dialog.close(), work()) }), h("button.quiet", { text: "Keep it", autofocus: true, onclick: () => dialog.close() })),
+  );
+  dialog.showModal();
+}
+
+export function showCommand(text) {
+  const dialog = $("dialog"), shown = h("pre", { text, tabIndex: 0 });
+  const copy = h("button.primary", { text: "Copy", onclick: async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+      copy.textContent = "Copied";
+    } catch {
+      getSelection().selectAllChildren(shown);
+    }
+  } });
+  dialog.replaceChildren(
+    h("h2", { text: "The same on the command line" }), shown,
+    h("div.row", {}, copy, h("button.quiet", { text: "Close", autofocus: true, onclick: () => dialog.close() })),
+  );
+  dialog.showModal();
+}
+
+function fillCard(job) {
+  const { card, image, name, line, bar, row } = cards.get(job.id);
+  const wanted = job.pictured ? url(`jobs/${job.id}/picture?${seen.get(job.id) ?? job.state}`) : "";
+  if (wanted && image.getAttribute("src") !== wanted) image.src = wanted;
+  image.hidden = !wanted;
+  name.textContent = name.title = job.name;
+  line.textContent = words(job);
+  line.classList.toggle("problem", Boolean(job.problem));
+  bar.hidden = job.state === "done";
+  bar.max = job.progress?.frames ?? 1;
+  bar.value = job.progress?.frame ?? 0;
+  card.querySelector(".show").setAttribute("aria-pressed", String(stage.job?.id === job.id));
+  const state = `${job.state} ${job.partial} ${jobs.size}`;
+  if (row.dataset.state !== state) {
+    row.dataset.state = state;
+    row.replaceChildren(...buttons(job));
+  }
+}
+
+function card(job) {
+  if (!cards.has(job.id)) {
+    const image = h("img", { alt: "", hidden: true }), name = h("b"), line = h("p"), row = h("div.row");
+    const bar = h("progress", { "aria-label": "Frames" });
+    const show = h("button.show", { "aria-label": `Show ${job.name}`, onclick: () => show_(jobs.get(job.id)) }, image);
+    cards.set(job.id, { card: h("div.job", { "data-job": job.id }, show, name, line, bar, row), image, name, line, bar, row });
+  }
+  fillCard(job);
+  return cards.get(job.id).card;
+}
+
+export function lists() {
+  const all = sorted(), left = all.filter((job) => job.state !== "done"), done = all.filter((job) => job.state === "done").reverse();
+  const none = (text) => h("p.empty", { text });
+  $("queue").replaceChildren(...(left.length ? left.map(card) : [none("Nothing is queued. Choose a look, then “Paint the clip”.")]));
+  const tiles = h("div.tiles", {}, ...done.map(card));
+  $("gallery").replaceChildren(done.length ? tiles : none("What has been painted will be here, each with its look."));
+  $("waiting").textContent = left.length || "";
+}
+
+// Shows a job on the stage: its newest frame, or the painted clip.
+async function show_(job) {
+  await open(job);
+  if (job.state === "done" && job.ending !== ".png" && job.ending !== ".gif") setMode("result", job);
+  else {
+    setMode("job", job);
+    hidePainted();
+    if (job.pictured) await showPainted(`jobs/${job.id}/picture`, () => stage.job?.id === job.id);
+  }
+  lists();
+}
+
+export function onJob(job) {
+  const before = jobs.get(job.id);
+  jobs.set(job.id, { progress: before?.progress, ...job });
+  lists();
+  if (job.state === "running" && before?.state !== "running" && !$("panel-queue").hidden && stage.mode === "edit") {
+    show_(jobs.get(job.id));
+  }
+  if (before && before.state !== "done" && job.state === "done") {
+    say(`${job.name} is finished`);
+    if (stage.job?.id === job.id) show_(jobs.get(job.id));
+  }
+}
+
+export async function onProgress(event) {
+  const job = jobs.get(event.job);
+  if (!job) return;
+  job.progress = event;
+  if (event.picture) {
+    job.pictured = true;
+    seen.set(job.id, (seen.get(job.id) ?? 0) + 1);
+    if (stage.mode === "job" && stage.job?.id === job.id) {
+      draw(job);
+      if (event.at !== null) document.dispatchEvent(new CustomEvent("job-frame", { detail: event.at }));
+    }
+  }
+  if (cards.has(job.id)) fillCard(job);
+}
+
+let drawing = false;
+async function draw(job) {
+  if (drawing) return;
+  drawing = true;
+  await showPainted(`jobs/${job.id}/picture`, () => stage.job?.id === job.id).catch(() => {});
+  drawing = false;
+}
+
+export function onGone({ id }) {
+  jobs.delete(id);
+  cards.delete(id);
+  lists();
+}
+

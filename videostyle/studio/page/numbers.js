@@ -1,0 +1,76 @@
+// The numbers of a look that have a slider and may have keys on the timeline.
+
+import { draft, isKeys, media, valueAt, withKey } from "./state.js";
+
+const log2 = { to: (value) => Math.log2(value), from: (place) => 2 ** place, shown: (value) => `${value.toFixed(value < 1 ? 2 : 1)}×` };
+const share = { to: (value) => value, from: (place) => place, shown: (value) => value.toFixed(2) };
+const percent = { ...share, shown: (value) => `${Math.round(100 * value)} %` };
+const short = (name) => name.replace(/\.[^.]*$/, "").replaceAll("_", " ");
+
+const setting = (name, label, usual, low, high, scale, help) => ({
+  id: name, label, usual, low, high, scale, help,
+  get: () => draft.look[name] ?? usual,
+  set: (curve) => (curve === usual ? delete draft.look[name] : (draft.look[name] = curve)),
+});
+
+export const MAIN = [
+  setting("strength", "Strength", 0.5, 0, 1, share, "from a tint to little but texture"),
+  setting("style_scale", "Stroke size", 1, -2, 2, log2, "broader or finer strokes"),
+  setting("coherence", "Coherence", 0.5, 0, 1, share, "how firmly strokes are held from frame to frame"),
+  {
+    id: "colours", label: "Colours", usual: 0, low: 0, high: 1, scale: percent, help: "the painting's, or the clip's own",
+    get: () => draft.look.colours.share,
+    set: (curve) => (draft.look.colours.share = curve),
+  },
+];
+
+const weight = (style, where, styles) => ({
+  id: `weight ${where} ${style.picture}`, label: short(media.get(style.picture)?.name ?? "painting"),
+  spoken: `Weight of ${short(media.get(style.picture)?.name ?? "painting")}`,
+  usual: 1, low: 0, high: 1, help: "its weight in the blend",
+  scale: { ...share, shown: (value) => `${Math.round((100 * value) / Math.max(1e-6, value + others(style, styles)))} %` },
+  get: () => style.weight ?? 1,
+  set: (curve) => (style.weight = curve),
+});
+
+const others = (style, styles) =>
+  styles.reduce((sum, other) => sum + (other === style ? 0 : valueAt(other.weight ?? 1, draft.at)), 0);
+
+// The styles of the part that is being worked on: the whole picture, or a region.
+export const stylesHere = () => (draft.part < 0 ? draft.look.style : (draft.look.region[draft.part].style ??= []));
+
+export function blendNumbers(styles = stylesHere(), where = draft.part) {
+  return styles.length > 1 ? styles.map((style) => weight(style, where, styles)) : [];
+}
+
+export const regionNumber = (region, index) => ({
+  id: `region ${index}`, label: region.style?.length ? "Strength here" : "Stays", usual: 1,
+  ...(region.style?.length ? { low: -3, high: 3, scale: log2 } : { low: 0, high: 1, scale: percent }),
+  help: "in this part",
+  get: () => region.weight ?? 1,
+  set: (curve) => (curve === 1 ? delete region.weight : (region.weight = curve)),
+});
+
+export function allNumbers() {
+  const regions = draft.look.region;
+  return [
+    ...MAIN, ...blendNumbers(draft.look.style, -1),
+    ...regions.flatMap((region, i) => [regionNumber(region, i), ...blendNumbers(region.style ?? [], i)]),
+  ];
+}
+
+// The value is set at the present time where there are keys, else everywhere.
+export function setNow(number, value) {
+  number.set(isKeys(number.get()) ? withKey(number.get(), draft.at, value) : value);
+}
+
+export function toggleKey(number) {
+  const curve = number.get(), at = draft.at;
+  if (isKeys(curve)) {
+    const left = curve.filter((key) => Math.abs(key[0] - at) >= 0.002);
+    if (left.length < curve.length) return number.set(left.length ? left : valueAt(curve, at));
+  }
+  number.set(withKey(curve, at, valueAt(curve, at)));
+}
+
+export const hasKeyHere = (number) => isKeys(number.get()) && number.get().some((key) => Math.abs(key[0] - draft.at) < 0.002);

@@ -1,0 +1,273 @@
+// The panel of the look: the clip, the part, its paintings, sliders, and everything else from the settings themselves.
+
+import { upload, url } from "./api.js";
+import { brush, clear, edit, fill, isHere, timeOf } from "./brush.js";
+import { $, clock, h, pressed, say } from "./dom.js";
+import { blendNumbers, hasKeyHere, MAIN, regionNumber, setNow, stylesHere, toggleKey } from "./numbers.js";
+import { commit, draft, form, isEditable, media, undo, valueAt } from "./state.js";
+import { frameIndex, source } from "./stage.js";
+
+let choose = () => {}, seek = () => {};
+export const onChoose = (chosen, sought) => ([choose, seek] = [chosen, sought]);
+
+const picture = (entry) => (entry.kind === "clip" ? `media/${entry.id}/frame?at=0&size=200` : `media/${entry.id}/file`);
+const spoken = (entry) => entry.name.replace(/\.[^.]*$/, "").replaceAll("_", " ");
+
+function thing(entry, on, chosen, extra) {
+  const image = h("img", { src: url(picture(entry)), alt: "", loading: "lazy" });
+  image.addEventListener("error", () => entry.kind !== "clip" && (image.src = url(`media/${entry.id}/frame?at=0&size=200`)), { once: true });
+  const button = h("button", { "aria-label": spoken(entry), title: spoken(entry), "aria-pressed": String(on), onclick: chosen }, image);
+  return h("div.thing", {}, button, extra);
+}
+
+// --- files
+
+export async function addFiles(files, role = null) {
+  for (const file of files) {
+    if (file.name.toLowerCase().endsWith(".toml")) {
+      document.dispatchEvent(new CustomEvent("look-file", { detail: file }));
+      continue;
+    }
+    const moving = file.type.startsWith("video/") || /\.(mp4|mov|mkv|webm|avi|gif|m4v|mpg|ts)$/i.test(file.name);
+    const wanted = role ?? (moving ? "clip" : "painting");
+    say(`Taking in ${file.name}`, { stay: true });
+    try {
+      const entry = await upload(file, file.name, wanted);
+      media.set(entry.id, entry);
+      if (wanted === "clip") choose(entry.id);
+      else toggleStyle(entry.id, false);
+      say(`${file.name} is here`);
+    } catch (error) {
+      say(error.message, { problem: true });
+    }
+  }
+}
+
+export function chooseFiles(accept, take) {
+  const chooser = $("chooser");
+  Object.assign(chooser, { accept, multiple: false, value: "" });
+  chooser.onchange = () => take([...chooser.files]);
+  chooser.click();
+}
+
+const add = (name, accept, role) =>
+  h("button.add", { text: "+", "aria-label": name, title: name, onclick: () => chooseFiles(accept, (files) => addFiles(files, role)) });
+
+// --- clip, part, paintings
+
+export function clips() {
+  const all = [...media.values()].filter((e) => e.kind === "clip" || (e.kind === "picture" && !e.painting && (!e.sample || e.sample === "photo.jpg")));
+  const things = all.map((entry) => thing(entry, entry.id === draft.source, () => choose(entry.id)));
+  $("clips").replaceChildren(...things, add("Add a clip or a photograph", "video/*,image/*,.mkv", "clip"));
+}
+
+export function parts() {
+  const chip = (words, index) =>
+    h("button", { text: words, "aria-pressed": String(draft.part === index), onclick: () => setPart(index) });
+  $("parts").replaceChildren(
+    chip("Whole picture", -1),
+    ...draft.look.region.map((_, i) => chip(`Part ${i + 1}`, i)),
+    h("button.add", { text: "+ Paint a part", onclick: addPart }),
+  );
+  tools();
+}
+
+export function setPart(index) {
+  draft.part = index;
+  brush.on = true;
+  commit("part");
+}
+
+function addPart() {
+  const other = [...media.values()].find((e) => e.painting && !draft.look.style.some((s) => s.picture === e.id));
+  draft.look.region.push({ mask: "", style: other ? [{ picture: other.id }] : [] });
+  setPart(draft.look.region.length - 1);
+  say("Paint on the picture where this part is", { stay: true });
+}
+
+function tools() {
+  const region = draft.look.region[draft.part], box = $("tools");
+  box.hidden = !region;
+  edit(region ?? null);
+  if (!region) return;
+  const tool = (words, on, key, work) => h("button.quiet", { text: words, "aria-pressed": String(on), title: key, onclick: work });
+  const at = timeOf(region);
+  box.replaceChildren(
+    h("div.row", {},
+      tool("Brush", brush.on && !brush.erase, "b", () => setBrush(true, false)),
+      tool("Erase", brush.on && brush.erase, "e", () => setBrush(true, true)),
+      tool("Hide", !brush.on, "v", () => setBrush(false, false)),
+      h("button.quiet", { text: "Undo", title: "z", onclick: undo }),
+    ),
+    plainSlider("Size", brush.size, 0.01, 0.5, (value) => (brush.size = value)),
+    plainSlider("Soft edge", brush.soft, 0, 1, (value) => (brush.soft = value)),
+    plainSlider("Opacity", brush.opacity, 0.05, 1, (value) => (brush.opacity = value)),
+    slider(regionNumber(region, draft.part)),
+    h("div.row", {},
+      source()?.kind === "clip" &&
+        h("button.quiet", {
+          text: at === null && region.mask ? "Stays in place" : "Follows what it covers", "aria-pressed": String(!(at === null && region.mask)),
+          onclick: () => follow(region),
+        }),
+      at !== null && !isHere(region) && h("button.quiet", { text: `Painted at ${clock(at)}`, onclick: () => seek(frameIndex(at)) }),
+    ),
+    h("div.row", {},
+      h("button.quiet", { text: "All", title: "The whole picture is in this part", onclick: fill }),
+      h("button.quiet", { text: "None", title: "Nothing is in this part", onclick: clear }),
+      h("button.quiet", { text: "Remove part", onclick: removePart }),
+    ),
+  );
+}
+
+function follow(region) {
+  const id = region.mask.split("@")[0];
+  region.follows = timeOf(region) === null && Boolean(region.mask);
+  if (id) region.mask = region.follows ? `${id}@${draft.at}` : id;
+  else region.follows = region.follows === undefined ? false : !region.follows;
+  delete region.follows;
+  commit("region");
+}
+
+export function setBrush(on, erase) {
+  Object.assign(brush, { on, erase });
+  tools();
+}
+
+function removePart() {
+  draft.look.region.splice(draft.part, 1);
+  draft.part = -1;
+  commit("part");
+}
+
+function toggleStyle(id, blend) {
+  const styles = stylesHere(), there = styles.findIndex((style) => style.picture === id);
+  if (!blend) styles.splice(0, styles.length, { picture: id });
+  else if (there < 0) {
+    for (const style of styles) style.weight ??= 1;
+    styles.push({ picture: id, weight: 1 });
+  } else if (styles.length > 1) {
+    styles.splice(there, 1);
+    if (styles.length === 1) delete styles[0].weight;
+  }
+  commit("style");
+}
+
+export function paintings() {
+  const styles = stylesHere(), chosen = new Set(styles.map((style) => style.picture));
+  $("paintings-title").textContent = draft.part < 0 ? "Painting" : `Painting of part ${draft.part + 1}`;
+  const things = [...media.values()].filter((entry) => entry.painting).map((entry) => {
+    const on = chosen.has(entry.id), words = on ? `Take ${spoken(entry)} out of the blend` : `Blend ${spoken(entry)} in`;
+    const plus = (!on || chosen.size > 1) && styles.length
+      ? h("button.plus", { text: on ? "−" : "+", "aria-label": words, title: words, onclick: () => toggleStyle(entry.id, true) })
+      : null;
+    return thing(entry, on, () => toggleStyle(entry.id, false), plus);
+  });
+  const none = draft.part < 0 ? null : h("button.add", {
+    text: "clip", title: "The clip as it is", "aria-label": "Leave the clip as it is here", "aria-pressed": String(!styles.length),
+    onclick: () => (styles.splice(0), commit("style")),
+  });
+  $("paintings").replaceChildren(...things, ...(none ? [none] : []), add("Add a painting", "image/*", "painting"));
+  $("blend").replaceChildren(...blendNumbers().map(slider));
+}
+
+// --- sliders
+
+function plainSlider(name, value, low, high, set) {
+  const shown = h("output", { text: `${Math.round(100 * value)}` });
+  const input = h("input", { type: "range", min: low, max: high, step: 0.01, value, "aria-label": `Brush: ${name}` });
+  input.addEventListener("input", () => {
+    set(Number(input.value));
+    shown.textContent = `${Math.round(100 * input.value)}`;
+  });
+  return h("div.slide", {}, h("label", { text: name }), input, shown);
+}
+
+const shownSliders = new Map();
+
+function slider(number) {
+  const input = h("input", { type: "range", min: number.low, max: number.high, step: 0.01, "aria-label": number.spoken ?? number.label });
+  const diamond = h("button.diamond", { text: "◇" });
+  const made = h("div.slide", { title: number.help }, h("label", { text: number.label }), input, h("output"), diamond);
+  const moved = (done) => {
+    const value = Math.round(1000 * number.scale.from(Number(input.value))) / 1000;
+    setNow(number, value);
+    commit("number", done);
+  };
+  input.addEventListener("input", () => moved(false));
+  input.addEventListener("change", () => moved(true));
+  input.addEventListener("dblclick", () => (setNow(number, number.usual), commit("number")));
+  diamond.addEventListener("click", () => (toggleKey(number), commit("keys")));
+  shownSliders.set(number.id, { number, made, input, diamond });
+  refresh(shownSliders.get(number.id));
+  return made;
+}
+
+function refresh({ number, made, input, diamond }) {
+  const curve = number.get(), value = valueAt(curve, draft.at), here = hasKeyHere(number);
+  if (document.activeElement !== input || Math.abs(Number(input.value) - number.scale.to(value)) > 0.006) input.value = number.scale.to(value);
+  input.disabled = diamond.disabled = !isEditable(curve);
+  const words = isEditable(curve) ? number.scale.shown(value) : "sound";
+  made.querySelector("output").textContent = words;
+  input.setAttribute("aria-valuetext", words);
+  diamond.textContent = here ? "◆" : "◇";
+  pressed(diamond, here);
+  const action = here ? "Remove the key here" : "Set a key here";
+  diamond.setAttribute("aria-label", `${number.label}: ${action.toLowerCase()}`);
+  diamond.title = action;
+  diamond.hidden = source()?.kind !== "clip" && !here;
+}
+
+export function sliders() {
+  if (!$("sliders").children.length) $("sliders").append(...MAIN.map(slider));
+  for (const [id, shown] of shownSliders) {
+    if (!shown.made.isConnected) shownSliders.delete(id);
+    else refresh(shown);
+  }
+}
+
+// --- everything else, from the settings' own metadata
+
+const ELSEWHERE = new Set(["strength", "style_scale", "coherence", "size", "start_seconds", "duration_seconds"]);
+
+export function fields() {
+  const rows = form.filter((field) => !ELSEWHERE.has(field.name)).sort((a, b) => Number(a.rare) - Number(b.rare));
+  $("form").replaceChildren(...rows.map(row));
+}
+
+function row(field) {
+  const values = () => (field.group === "look" ? draft.look : draft.media);
+  const value = values()[field.name] ?? field.default, id = `setting-${field.name}`;
+  const words = field.name.replaceAll("_", " ").replace(" seconds", "");
+  let input;
+  if (field.kind === "switch") input = h("input", { type: "checkbox", checked: value === true });
+  else if (field.choices) {
+    const choices = field.default === null ? ["", ...field.choices] : field.choices;
+    input = h("select", {}, ...choices.map((choice) => h("option", { value: choice, text: choice || "—", selected: choice === (value ?? "") })));
+  } else {
+    const numeric = field.kind === "number" || field.kind === "whole";
+    input = h("input", { type: numeric ? "number" : "text", step: field.kind === "whole" ? 1 : "any", min: field.minimum ?? field.above, max: field.maximum });
+    input.value = Array.isArray(value) ? value.join(", ") : value ?? "";
+    input.placeholder = field.default === null ? "automatic" : "";
+  }
+  input.id = id;
+  const made = h("div.field", {}, h("label", { text: words, htmlFor: id }), input, h("small", { text: field.help }));
+  const mark = () => made.classList.toggle("given", field.name in values());
+  input.addEventListener("change", () => {
+    const given = read(field, input);
+    if (given === undefined || JSON.stringify(given) === JSON.stringify(field.default)) delete values()[field.name];
+    else values()[field.name] = given;
+    mark();
+    commit("setting");
+  });
+  mark();
+  return made;
+}
+
+function read(field, input) {
+  if (field.kind === "switch") return input.checked;
+  const text = input.value.trim();
+  if (!text) return undefined;
+  if (field.kind === "number" || field.kind === "whole") return Number(text);
+  const words = text.split(",").map((part) => part.trim()).filter(Boolean);
+  return field.kind === "names" ? words : field.kind === "numbers" ? words.map(Number) : text;
+}
