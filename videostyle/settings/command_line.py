@@ -59,6 +59,8 @@ def _look_words(look: Look) -> Iterator[str]:
         at = "" if region.at_seconds is None else f"@{region.at_seconds!r}"
         painted = f":{region.styles[0].picture}" if region.styles else ""
         yield from ("--region", f"{region.mask}{at}{painted}" + ("" if region.weight == 1.0 else f":{region.weight!r}"))
+    for frame in look.frames:
+        yield from ("--keyframe", f"{frame.at_seconds!r}={frame.picture}")
     if look.feather != FEATHER:
         yield from ("--feather", repr(look.feather))
     if look.colours.of != STYLE_COLOURS:
