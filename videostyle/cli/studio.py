@@ -1,6 +1,7 @@
 """The command that opens the studio."""
 
 import argparse
+import threading
 import webbrowser
 from contextlib import suppress
 from pathlib import Path
@@ -21,7 +22,7 @@ def studio(arguments: argparse.Namespace) -> int:
     def on_ready(address: str) -> None:
         console.say(f"{address}  (Ctrl-C ends; {arguments.folder} keeps everything)")
         if not arguments.no_browser:
-            webbrowser.open(address)
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()  # some wait for their end
 
     if arguments.host not in ("127.0.0.1", "localhost", "::1"):
         console.note(f"note: other machines can reach {arguments.host}, unencrypted; the token is all that guards it")
