@@ -33,12 +33,11 @@ class ContentTarget:
         """The features of one tile."""
         for name in layers:
             stride, of_tile = layer_stride(name), activations[name]
-            size = tile.size(stride)
-            if of_tile.shape[2:] == size:
+            if tile.is_whole:
                 self.features[name] = of_tile
                 continue
             if name not in self.features:
-                whole = of_tile.new_empty(*of_tile.shape[:2], *size)
+                whole = of_tile.new_empty(*of_tile.shape[:2], *tile.size(stride))
                 self.features[name] = whole.contiguous(memory_format=torch.channels_last)
             tile.owned(self.features[name], stride).copy_(tile.core(of_tile, stride))
 

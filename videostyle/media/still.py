@@ -173,9 +173,9 @@ def write_picture(path: str | Path, pixels: torch.Tensor, *, overwrite: bool, co
 
 
 def write_glimpse(path: Path, pixels: torch.Tensor) -> None:
-    """Float RGB (1, 3, H, W) as a JPEG that is only looked at: whole or not at all, but not made durable."""
+    """Float RGB (1, 3, H, W) as a JPEG that is only looked at, or a PNG: whole or not at all, but not made durable."""
     with replacing(path) as part:
-        _save(part, pixels, "JPEG", None)
+        _save(part, pixels, WRITE_FORMATS[path.suffix], None)
 
 
 def save_png(path: Path, pixels: torch.Tensor, comment: str | None = None) -> None:

@@ -43,6 +43,11 @@ class Tile:
     rows: Span
     columns: Span
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is the only one."""
+        return all(span.begin == 0 and span.end == span.whole for span in (self.rows, self.columns))
+
     def seen(self, picture: torch.Tensor) -> torch.Tensor:
         """The pixels that go through the network, a view of the picture (N, C, H, W)."""
         return picture[..., self.rows.first : self.rows.last, self.columns.first : self.columns.last]

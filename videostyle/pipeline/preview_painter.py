@@ -12,6 +12,8 @@ from videostyle.media.mask_picture import is_picture
 from videostyle.media.probe import probe
 from videostyle.media.still import read_picture
 from videostyle.pipeline.facts import frame_at
+from videostyle.pipeline.fit_picture import fitted
+from videostyle.pipeline.given_frames import ROUNDING_SECONDS
 from videostyle.pipeline.look import LookDirection
 from videostyle.pipeline.region_masks import open_mask
 from videostyle.settings import MediaSettings, Settings, TrainSettings
@@ -57,10 +59,21 @@ class PreviewPainter:
             most = min(QUICK_EVALUATIONS, settings.iterations)
             settings = settings.replace(iterations=most, min_iterations=None)
         frame = self._once(("frame", request.source, request.at_seconds, request.size), self._frame, request)
+        if (given := self._given(request, frame)) is not None:
+            return given
         stylizer = self._stylizer(request, settings, frame)
         stylizer.on_picture = on_picture
         (stylised,) = frame_maker_of(stylizer).frames([frame])
         return stylised
+
+    def _given(self, request: FrameRequest, frame: Frame) -> StylisedFrame | None:
+        """The picture that is given for this very frame."""
+        for painted in request.look.frames:
+            if abs(painted.at_seconds - float(frame.time_seconds)) <= ROUNDING_SECONDS:
+                picture = self._once(("picture", painted.picture), read_picture, painted.picture)
+                pixels = fitted(picture, frame.pixels, Path(painted.picture).name)
+                return StylisedFrame(pixels, frame.pts, frame.time_base, start="given")
+        return None
 
     def _frame(self, request: FrameRequest) -> Frame:
         return frame_at(request.source, request.at_seconds, request.size)

@@ -136,14 +136,17 @@ class Studio:
         return FileResponse(self.store.path(request.path_params["id"]), headers={"cache-control": "private"})
 
     async def frame(self, request: Request) -> Response:
-        """The exact frame at a time."""
+        """The exact frame at a time; with ``?download`` as PNG, to be painted over."""
         asked = request.query_params
         at, size = number(asked, "at", 0.0, 0, 1e6), number(asked, "size", 960, 16, MOST_SIZE)
-        to = self.folder / f"frame-{secrets.token_hex(8)}.jpg"
+        kind, headers = ("png" if "download" in asked else "jpeg"), {"cache-control": "private"}
+        if kind == "png":
+            headers["content-disposition"] = 'attachment; filename="frame.png"'
+        to = self.folder / f"frame-{secrets.token_hex(8)}.{kind}"
         try:
             path = str(self.store.path(request.path_params["id"]))
             await self.worker.ask("frame", path=path, at=at, size=int(size), to=str(to))
-            return Response(to.read_bytes(), media_type="image/jpeg", headers={"cache-control": "private"})
+            return Response(to.read_bytes(), media_type=f"image/{kind}", headers=headers)
         finally:
             to.unlink(missing_ok=True)
 

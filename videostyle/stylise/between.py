@@ -14,9 +14,9 @@ from videostyle.stylise.frame_tasks import temporal_weight
 from videostyle.stylise.state import ShotState
 from videostyle.stylise.stylizer import Stylizer
 from videostyle.temporal import box_filter, colour
-from videostyle.temporal.scales import stroke_radius_px
+from videostyle.temporal.scales import NEAR_PX, stroke_radius_px
 from videostyle.temporal.trust import HELD_MOVING, with_photometric_confidence
-from videostyle.temporal.warp import Warp
+from videostyle.temporal.warp import Warp, sample
 
 # Least weight of a side that does not explain the source, so that the two always sum to something.
 LEAST_TRUST = 1e-3
@@ -39,6 +39,13 @@ class Neighbour:
         finest = state.finer[-1].stylised if state.finer else state.stylised
         return cls(state.source, state.stylised, finest, warp)
 
+    def moved(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """(the finest picture moved along, its local variance before that): resampling takes some of it."""
+        warp = self.warp.resized(self.finished.shape[2], self.finished.shape[3])
+        before = variance(self.finished, NEAR_PX)
+        before = torch.where(warp.static > 0, before, sample(before, warp.flow, mode="bilinear"))
+        return warp(self.finished).clamp(0, 1), before
+
 
 def between(
     stylizer: Stylizer, content: torch.Tensor, sides: tuple[Neighbour, Neighbour], share: float
@@ -53,8 +60,9 @@ def between(
     weights = [t * (trust + LEAST_TRUST) for t, trust in zip((1 - share, share), trusts, strict=True)]
     second = weights[1] / (weights[0] + weights[1])
     size = sides[0].finished.shape[2], sides[0].finished.shape[3]
-    moved = [s.warp.resized(*size)(s.finished).clamp(0, 1) for s in sides]
-    mixed = with_variance_of(moved[0], moved[1], F.interpolate(second, size, mode="bilinear"))
+    (first, of_first), (last, of_last) = (side.moved() for side in sides)
+    second = F.interpolate(second, size, mode="bilinear")
+    mixed = with_variance(torch.lerp(first, last, second), torch.lerp(of_first, of_last, second), NEAR_PX)
     known = torch.maximum(*trusts)
     if bool((known >= 0.5).all()):
         return mixed
@@ -91,15 +99,22 @@ def touched_up(
 
 
 def with_variance_of(a: torch.Tensor, b: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
-    """The mean of two pictures (1, 3, H, W) by ``share`` (1, 1, H, W) of the second, its local variance made theirs.
+    """The mean of two pictures (1, 3, H, W) by ``share`` (1, 1, H, W) of the second, the variance of its strokes made
+    theirs."""
+    radius = stroke_radius_px(a)
+    return with_variance(torch.lerp(a, b, share), torch.lerp(variance(a, radius), variance(b, radius), share), radius)
+
+
+def with_variance(picture: torch.Tensor, wanted: torch.Tensor, radius: int) -> torch.Tensor:
+    """``picture`` (1, 3, H, W), a mean of others, with the local variance that they have, `variance` of this radius.
 
     Not more than MOST_GAIN times what it is: where strokes meet it has theirs already.
     """
-    radius, mixed = stroke_radius_px(a), torch.lerp(a, b, share)
-    means = box_filter.mean(torch.cat((mixed, a, b), 1), radius).split(3, 1)
-    parts = [picture - mean for picture, mean in zip((mixed, a, b), means, strict=True)]
-    own, of_a, of_b = box_filter.mean(torch.cat([p.square() for p in parts], 1), radius).split(3, 1)
-    wanted = torch.lerp(of_a, of_b, share)
-    tiny = 1 / 255**2
-    gain = ((wanted + tiny) / (own + tiny)).sqrt().clamp(1, MOST_GAIN)
-    return (means[0] + gain * parts[0]).clamp(0, 1)
+    mean, tiny = box_filter.mean(picture, radius), 1 / 255**2
+    gain = ((wanted + tiny) / (variance(picture, radius) + tiny)).sqrt().clamp(1, MOST_GAIN)
+    return (mean + gain * (picture - mean)).clamp(0, 1)
+
+
+def variance(picture: torch.Tensor, radius: int) -> torch.Tensor:
+    """Around every pixel, over a window of 2 radius + 1 pixels a side: (1, 3, H, W) of the same."""
+    return box_filter.mean((picture - box_filter.mean(picture, radius)).square(), radius)

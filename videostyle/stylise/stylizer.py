@@ -69,7 +69,7 @@ class Stylizer:
     ) -> None:
         self.settings = settings or Settings()
         self.style, self.starts = as_style(style), dict(starts or {})
-        self.direction = direction
+        self.direction, self.on_download = direction, on_download
         self.machine = choose_machine(self.settings)
         self.choice = "given" if backbone else choose_backbone(self.settings, self.machine)[1]
         self.backbone = backbone or load_chosen(self.settings, self.machine, on_download)
@@ -80,9 +80,7 @@ class Stylizer:
         self.on_picture: OnPicture | None = None  # told every picture on the way, at its octave's size
         self._painter: NetworkPainter | None = None
         self.flow_network: Raft | None = None  # see choose_flow.py
-        self.on_download = on_download
-        self._most_pixels = 0
-        self._targets = StyleTargets()
+        self._most_pixels, self._targets = 0, StyleTargets()
         self.wanted = Wanted(Moment(self.settings, (Area(self.style),)), self._targets)
         self._optimisers: dict[tuple[int, int, bool], ImageOptimiser] = {}
         self._graphs: dict[tuple[int, int, bool], CudaGraphs | None] = {}
@@ -142,8 +140,7 @@ class Stylizer:
             self._most_pixels = height * width
             for extractor in (self.extractor, self.finer_extractor):
                 extractor.tile_pixels = pixels_at_once(self.settings, extractor, self._most_pixels)
-        extractor, _ = self.passes(height, width)[-1]
-        return len(extractor.tiles((height, width)))
+        return len(self.passes(height, width)[-1][0].tiles((height, width)))
 
     def use_network(self, network: TrainedNetwork) -> None:
         """Take the style's network, for drafts and for starts that are called network."""

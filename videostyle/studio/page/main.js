@@ -1,6 +1,6 @@
 // The page: what happens when something changes, keys, files that are dropped.
 
-import { get, listen, post, postForText, send } from "./api.js";
+import { get, listen, post, postForText, send, url } from "./api.js";
 import { brush, edit } from "./brush.js";
 import { $, clock, h, later, say } from "./dom.js";
 import * as jobList from "./jobs.js";
@@ -32,7 +32,7 @@ async function setClip(id) {
 
 async function chooseClip(id) {
   if (id !== draft.source) {
-    [draft.source, draft.at, draft.media, draft.part, draft.look.region] = [id, 0, {}, -1, []];
+    [draft.source, draft.at, draft.media, draft.part, draft.look.region, draft.look.frame] = [id, 0, {}, -1, [], []];
     state.commit("all");
   }
   showLook();
@@ -55,9 +55,16 @@ function atTime() {
   panel.sliders();
   const region = draft.look.region[draft.part];
   edit(region ?? null);
+  const given = Boolean(panel.givenHere()), size = $("size").value || 1280;
+  $("give-frame").setAttribute("aria-pressed", String(given));
+  $("give-frame").textContent = given ? "Take frame back" : "Give frame";
+  $("take-frame").href = draft.source ? url(`media/${draft.source}/frame?at=${draft.at}&size=${size}&download`) : "";
+  $("take-frame").download = `${(stage.source()?.name ?? "frame").replace(/\.[^.]*$/, "")}-${frameName(draft.at)}s.png`;
   $("play").textContent = stage.isPlaying() ? "❚❚" : "▶";
   $("play").setAttribute("aria-label", stage.isPlaying() ? "Pause" : "Play");
 }
+
+const frameName = (seconds) => (Math.floor(1000 * seconds) / 1000).toFixed(3).padStart(8, "0");
 
 stage.onMove((settled) => {
   atTime();
@@ -96,8 +103,8 @@ function everything() {
   panel.sliders();
   panel.fields();
   timeline.lanes();
-  timeline.update();
   sizes();
+  atTime();
 }
 
 function sizes() {
@@ -187,6 +194,7 @@ const mark = (end) => {
   if (whole) delete draft.media.duration_seconds;
   state.commit("setting");
 };
+$("give-frame").addEventListener("click", panel.giveFrame);
 $("mark-in").addEventListener("click", () => mark(false));
 $("mark-out").addEventListener("click", () => mark(true));
 
@@ -259,7 +267,7 @@ const KEYS = {
   1: () => stage.setView("source"), 2: () => stage.setView("wipe"), 3: () => stage.setView("painted"),
   f: stage.zoom, m: stage.sound, i: () => mark(false), o: () => mark(true), "?": help,
   z: state.undo, Z: state.redo, y: state.redo,
-  k: () => (toggleKey(MAIN[0]), state.commit("keys")),
+  k: () => (toggleKey(MAIN[0]), state.commit("keys")), p: panel.giveFrame,
   b: part(() => panel.setBrush(true, false)), e: part(() => panel.setBrush(true, true)), v: part(() => panel.setBrush(!brush.on, false)),
   "[": part(() => ((brush.size = Math.max(0.01, brush.size / 1.2)), panel.parts())),
   "]": part(() => ((brush.size = Math.min(0.5, brush.size * 1.2)), panel.parts())),
@@ -287,7 +295,7 @@ addEventListener("keydown", (event) => {
 function help() {
   const rows = [
     ["space", "play, pause"], [", .  or arrows", "frame before, frame after"], ["1 2 3", "source, compare, painted"], ["f", "100 %"],
-    ["k", "key of the strength, here"], ["i o", "from here, up to here"], ["b e [ ]", "brush, erase, size"], ["v", "hide the brush"], ["z  Z", "undo, redo"],
+    ["k", "key of the strength, here"], ["p", "your own painting of this frame"], ["i o", "from here, up to here"], ["b e [ ]", "brush, erase, size"], ["v", "hide the brush"], ["z  Z", "undo, redo"],
     ["l q g", "look, queue, gallery"], ["m", "sound"],
   ];
   const dialog = $("dialog");

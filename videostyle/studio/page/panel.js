@@ -22,6 +22,30 @@ function thing(entry, on, chosen, extra) {
 
 // --- files
 
+// An artist's own painting of the present frame, or what was given for it taken away.
+export function giveFrame() {
+  const there = givenHere();
+  if (there) {
+    draft.look.frame.splice(draft.look.frame.indexOf(there), 1);
+    return commit("frames");
+  }
+  chooseFiles("image/*", async ([file]) => {
+    const at = draft.at;
+    try {
+      const entry = await upload(file, file.name, "painting");
+      media.set(entry.id, entry);
+      draft.look.frame.push({ at, picture: entry.id });
+      draft.look.frame.sort((a, b) => a.at - b.at);
+      commit("frames");
+      say(`${file.name} is the frame at ${clock(at)} now`);
+    } catch (error) {
+      say(error.message, { problem: true });
+    }
+  });
+}
+
+export const givenHere = () => draft.look.frame.find((frame) => Math.abs(frame.at - draft.at) < 1e-3);
+
 export async function addFiles(files, role = null) {
   for (const file of files) {
     if (file.name.toLowerCase().endsWith(".toml")) {

@@ -9,7 +9,7 @@ export let form = [];
 
 export const draft = {
   source: null, at: 0, preview: 256, part: -1, size: null, ending: ".mp4", media: {},
-  look: { style: [], region: [], colours: { of: "source", share: 0 } },
+  look: { style: [], region: [], frame: [], colours: { of: "source", share: 0 } },
 };
 
 const listeners = [];
@@ -66,6 +66,7 @@ export function begin(state) {
   draft.look.style = draft.look.style.filter(here);
   draft.look.region = draft.look.region.filter((r) => media.has(r.mask.split("@")[0]));
   for (const region of draft.look.region) region.style = region.style?.filter(here);
+  draft.look.frame = (draft.look.frame ?? []).filter(here);
   draft.part = Math.min(draft.part, draft.look.region.length - 1);
   if (!draft.look.style.length) draft.look.style = [{ picture: named("styles/brush.jpg") }];
   before = undoable();
@@ -105,6 +106,7 @@ export function withKey(curve, seconds, value) {
 export function lookForServer(look = draft.look) {
   const made = copy(look);
   if (!made.region.length) delete made.region;
+  if (!made.frame?.length) delete made.frame;
   for (const region of made.region ?? []) if (!region.style?.length) delete region.style;
   if (made.colours.share === 0) delete made.colours;
   return made;
@@ -124,6 +126,7 @@ function timed(curve, seconds) {
 export function lookFromServer(values, seconds) {
   const look = copy(values);
   look.region ??= [];
+  look.frame ??= [];
   if (typeof look.colours === "string") {
     const [of, share] = look.colours.split(":");
     look.colours = of === "style" ? { of: "source", share: 0 } : { of, share: Number(share ?? 1) };

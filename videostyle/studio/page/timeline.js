@@ -54,13 +54,32 @@ export function update() {
 
 $("scrub").addEventListener("input", (event) => seek(Number(event.target.value)));
 
-// --- lanes; frames that an artist has painted will be a lane of this kind, above the numbers
+// --- lanes: frames that are given, then the numbers that have keys
 
 export function lanes() {
   const focused = document.activeElement?.dataset?.key;
   const keyed = allNumbers().filter((number) => isKeys(number.get()));
-  $("lanes").replaceChildren(...keyed.map(lane));
+  $("lanes").replaceChildren(...(draft.look.frame.length ? [given()] : []), ...keyed.map(lane));
   if (focused) document.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+}
+
+function given() {
+  const keys = draft.look.frame.map((frame, index) => {
+    const words = `Your frame at ${clock(frame.at)}`, help = "click goes there; Delete removes";
+    const made = h("button.key.hold", { "aria-label": words, title: `${words}\n${help}`, "data-key": `frame ${index}` });
+    made.style.setProperty("--at", `${place(frame.at)}%`);
+    made.style.setProperty("--high", "50%");
+    made.addEventListener("click", () => seek(frameIndex(frame.at)));
+    made.addEventListener("keydown", (event) => {
+      if (event.key !== "Delete" && event.key !== "Backspace") return;
+      event.preventDefault();
+      event.stopPropagation();
+      draft.look.frame.splice(index, 1);
+      commit("frames");
+    });
+    return made;
+  });
+  return h("div.lane", { role: "group", "aria-label": "Your frames" }, ...keys, h("span", { text: "Your frames" }));
 }
 
 function lane(number) {
