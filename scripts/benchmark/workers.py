@@ -2,8 +2,8 @@
 
     python scripts/benchmark/workers.py --size 128 --seconds 2 --rounds 3 --workers 1 2 --json out/workers.json
 
-One process with all cores, and so many workers with their share of them, take turns. The outputs of the same number of
-threads are compared byte for byte. "Painting" leaves out what is paid once: starting Python, cuts, the encode.
+One process with all cores, one with a single thread, and so many workers with their share of the cores take turns.
+"Painting" leaves out what is paid once: starting Python, cuts, the encode.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from common import Timing, interleaved, say, speed_up, write_json
 from videostyle.samples import sample
 
 CUTS = 8  # shots of the clip
-SINGLE = "one process"
+SINGLE, ONE_THREAD = "one process", "one thread"
 
 
 class Runs:
@@ -40,7 +40,8 @@ class Runs:
         output, record = self.folder / f"{name.replace(' ', '-')}.mp4", self.folder / "run.json"
         command = [*self._command, "-o", str(output), "--record", str(record)]
         command += [] if workers is None else ["--workers", str(workers)]
-        subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": str(self.threads)})
+        threads = 1 if name == ONE_THREAD else self.threads
+        subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": str(threads)})
         told = json.loads(record.read_text())
         self.frames = len(told["frames"])
         if workers is None:
@@ -51,6 +52,7 @@ class Runs:
                 by_node[shot["node"]] = by_node.get(shot["node"], 0.0) + shot["seconds"]
             spent = max(by_node.values())
         self.painting.setdefault(name, []).append(spent)
+        say(f"  {name}: painting {spent:.1f} s")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     threads = len(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory(prefix="videostyle-workers-") as folder:
         runs = Runs(Path(folder), arguments.size, arguments.seconds, threads)
-        ways = {SINGLE: None} | {f"{n} workers": n for n in arguments.workers}
+        ways: dict[str, int | None] = {SINGLE: None, ONE_THREAD: None} | {f"{n} workers": n for n in arguments.workers}
         began = time.perf_counter()
         timings: dict[str, Timing] = interleaved(
             {name: lambda name=name, n=n: runs.run(name, n) for name, n in ways.items()},  # type: ignore[misc]
