@@ -38,8 +38,7 @@ from videostyle.stylise.wanted import Wanted
 NETWORK_SHARE = 2 / 3
 # The share where the coarser octaves are painted first.
 OCTAVES_SHARE = 1 / 4
-# Longer side, in pixels, of the coarsest octave that is painted, and of the one at which frames follow one another,
-# within a factor of the root of 2; but no more than MOST_FINER octaves are finished from it.
+# Longer side (px) of the coarsest octave and of the one that frames are painted at, but for a factor of root 2.
 COARSEST_OCTAVE, PAINTED_OCTAVE, MOST_FINER = 64, 256, 2
 # Evaluations of a coarser octave, at most; one costs a quarter of what it costs at twice the size.
 COARSE_EVALUATIONS = 40
