@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops, ImageOps, ImageStat
 from studio_server import FEW, SMALL, StudioServer, by_command, same_frames, sample_bytes
 
 from videostyle.cli.main import main
@@ -95,6 +95,24 @@ def test_a_preview_emerges_and_a_new_one_takes_its_place(server):
     assert server.client.get(f"previews/{first}").status_code == 204
     whole = server.client.post("previews?wait=1", json=asked | {"quick": True})
     assert whole.headers["content-type"] == "image/jpeg"
+
+
+def test_a_frame_is_taken_painted_over_and_given_back(server):
+    """As PNG, at the output's size; its preview is the picture, and the command line names it."""
+    clip = server.named("clip.mp4")
+    taken = server.client.get(f"media/{clip}/frame", params={"at": 0.5, "size": 96, "download": ""})
+    assert taken.headers["content-type"] == "image/png" and taken.headers["content-disposition"] == "attachment"
+    frame = Image.open(io.BytesIO(taken.content)).convert("RGB")
+    painted, negative = io.BytesIO(), ImageOps.invert(frame)
+    negative.save(painted, "PNG")
+    named = {"role": "painting", "name": "mine.png"}
+    entry = server.client.post("media", params=named, content=painted.getvalue()).json()
+    look = server.look(frame=[{"at": 0.5, "picture": entry["id"]}])
+    shown = server.client.post("previews?wait=1", json={"source": clip, "at": 0.5, "size": 96, "look": look})
+    difference = ImageChops.difference(Image.open(io.BytesIO(shown.content)).convert("RGB"), negative)
+    assert frame.size == (96, 54) and ImageStat.Stat(difference).mean < [6, 6, 6]  # of a JPEG
+    words = server.client.post("command", json={"source": clip, "look": look, "media": {}}).json()["words"]
+    assert words[words.index("--keyframe") + 1].startswith("0.5=")
 
 
 def test_an_error_of_the_painting_is_said(server):

@@ -141,7 +141,7 @@ class Studio:
         at, size = number(asked, "at", 0.0, 0, 1e6), number(asked, "size", 960, 16, MOST_SIZE)
         kind, headers = ("png" if "download" in asked else "jpeg"), {"cache-control": "private"}
         if kind == "png":
-            headers["content-disposition"] = 'attachment; filename="frame.png"'
+            headers["content-disposition"] = "attachment"
         to = self.folder / f"frame-{secrets.token_hex(8)}.{kind}"
         try:
             path = str(self.store.path(request.path_params["id"]))
