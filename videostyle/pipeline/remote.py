@@ -45,10 +45,15 @@ def with_files(request: Request, run: Callable[[Request], Result]) -> Result:
     if is_remote(request.record_to):
         raise UsageError(f"the record cannot go to {request.record_to}; name a file of this machine")
     folder = scratch_folder(request)
-    source = fetched(request.source, folder)
-    style: Any = request.style
-    if request.kind != "copy" and _pictures(request):
-        style = as_look(request.style).with_paths(lambda path: str(fetched(path, folder)))
+    try:
+        source = fetched(request.source, folder)
+        style: Any = request.style
+        if request.kind != "copy":
+            style = as_look(request.style).with_paths(lambda path: str(fetched(path, folder)))
+    except VideoStyleError:
+        with suppress(OSError):
+            folder.rmdir()  # where nothing was fetched
+        raise
     local = folder / Path(str(request.place)).name if output is not None else request.place
     result = run(replace(request, source=source, style=style, output=local))
     if output is not None:
