@@ -51,8 +51,8 @@ def with_files(request: Request, run: Callable[[Request], Result]) -> Result:
         if request.kind != "copy":
             style = as_look(request.style).with_paths(lambda path: str(fetched(path, folder)))
     except VideoStyleError:
-        with suppress(OSError):
-            folder.rmdir()  # where nothing was fetched
+        if not any(path.is_file() for path in folder.rglob("*")):  # nothing was fetched
+            shutil.rmtree(folder, ignore_errors=True)
         raise
     local = folder / Path(str(request.place)).name if output is not None else request.place
     result = run(replace(request, source=source, style=style, output=local))
@@ -82,7 +82,8 @@ def fetched(path: str | Path, folder: Path) -> str | Path:
         return path
     url = str(path)
     name = url.partition("?")[0].rstrip("/").rpartition("/")[2]
-    place = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{name}"
+    place = folder / hashlib.sha256(url.encode()).hexdigest()[:8] / name  # under its own name, which records tell
+    place.parent.mkdir(exist_ok=True)
     with _reaching(url) as (system, remote):
         size = system.info(remote).get("size")
         if not (place.is_file() and size is not None and place.stat().st_size == size):
