@@ -201,7 +201,8 @@ def test_awkward_names_are_files_and_nothing_else(here: Path, clip: str, style: 
 
 BAD = {
     "missing clip": (2, "video nope.mp4 --style {style}", r"nope\.mp4"),
-    "a URL that cannot be reached": (1, "video http://localhost:1/x.mp4 --style {style}", r"http:/"),
+    "another URL is a file": (2, "video ftp://localhost:1/x.mp4 --style {style}", r"ftp:/"),
+    "a URL where nothing answers": (1, "video http://localhost:1/x.mp4 --style {style}", r"http://"),
     "no style": (2, "video {clip}", "--style"),
     "missing style": (2, "video {clip} --style nope.png", r"nope\.png"),
     "unreadable style": (2, "video {clip} --style text.png", r"text\.png"),

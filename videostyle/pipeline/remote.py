@@ -45,10 +45,15 @@ def with_files(request: Request, run: Callable[[Request], Result]) -> Result:
     if is_remote(request.record_to):
         raise UsageError(f"the record cannot go to {request.record_to}; name a file of this machine")
     folder = scratch_folder(request)
-    source = fetched(request.source, folder)
-    style: Any = request.style
-    if request.kind != "copy" and _pictures(request):
-        style = as_look(request.style).with_paths(lambda path: str(fetched(path, folder)))
+    try:
+        source = fetched(request.source, folder)
+        style: Any = request.style
+        if request.kind != "copy":
+            style = as_look(request.style).with_paths(lambda path: str(fetched(path, folder)))
+    except VideoStyleError:
+        if not any(path.is_file() for path in folder.rglob("*")):  # nothing was fetched
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
     local = folder / Path(str(request.place)).name if output is not None else request.place
     result = run(replace(request, source=source, style=style, output=local))
     if output is not None:
@@ -77,7 +82,8 @@ def fetched(path: str | Path, folder: Path) -> str | Path:
         return path
     url = str(path)
     name = url.partition("?")[0].rstrip("/").rpartition("/")[2]
-    place = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{name}"
+    place = folder / hashlib.sha256(url.encode()).hexdigest()[:8] / name  # under its own name, which records tell
+    place.parent.mkdir(exist_ok=True)
     with _reaching(url) as (system, remote):
         size = system.info(remote).get("size")
         if not (place.is_file() and size is not None and place.stat().st_size == size):
