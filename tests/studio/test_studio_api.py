@@ -31,11 +31,12 @@ def own(tmp_path: Path) -> Iterator[StudioServer]:
         made.close()
 
 
-def events(server: StudioServer, until: str) -> list[tuple[str, dict]]:
-    """(type, values) of what is told, up to and with the first text that holds ``until``."""
+def events(server: StudioServer, until: str, here: threading.Event) -> list[tuple[str, dict]]:
+    """(type, values) of what is told, up to and with the first text that holds ``until``; ``here``: it listens."""
     found, kind = [], ""
     with httpx.stream("GET", f"{server.address}api/v1/events", timeout=120, trust_env=False) as stream:
         for line in stream.iter_lines():
+            here.set()
             if line.startswith("event: "):
                 kind = line.removeprefix("event: ")
             elif line.startswith("data: "):
@@ -81,8 +82,10 @@ def test_a_clip_and_its_exact_frames(server):
 
 def test_a_preview_emerges_and_a_new_one_takes_its_place(server):
     told: list[tuple[str, dict]] = []
-    listener = threading.Thread(target=lambda: told.extend(events(server, '"ended"')))
+    here = threading.Event()
+    listener = threading.Thread(target=lambda: told.extend(events(server, '"ended"', here)))
     listener.start()
+    assert here.wait(30)
     asked = {"source": server.named("clip.mp4"), "at": 0.5, "size": 96, "look": server.look(iterations=300)}
     first = server.client.post("previews", json=asked).json()["preview"]
     last = server.client.post("previews", json=asked | {"look": server.look(strength=0.7)}).json()["preview"]

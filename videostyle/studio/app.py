@@ -99,9 +99,9 @@ class Studio:
         if len(self.listeners) >= MOST_LISTENERS:
             raise UsageError(f"{MOST_LISTENERS} listeners are there already; close some pages")
         queue: asyncio.Queue[str] = asyncio.Queue()
-        self.listeners.add(queue)
 
         async def stream() -> AsyncIterator[str]:
+            self.listeners.add(queue)
             try:
                 yield ": here\n\n"
                 while queue in self.listeners:
