@@ -178,6 +178,7 @@ def test_sound_drives_a_number(tmp_path: Path) -> None:
     assert max(abs(a - b) for a, b in itertools.pairwise(found)) < 0.3
 
 
+@pytest.mark.slow
 def test_an_output_is_painted_like_another(
     clip: Path, tmp_path: Path, mask: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -305,6 +306,7 @@ def test_a_number_that_does_not_go_with_another_is_refused_before_any_work() -> 
         LookDirection(look, QUICK.replace(temporal_weight=1.0), None, MEDIA, (48, 28))
 
 
+@pytest.mark.slow
 def test_a_preview_carries_a_mask_no_further_than_it_looks(tmp_path: Path, mask: Path) -> None:
     """A second after the mask's own frame, of a clip that goes on for three."""
     seen: list[Progress] = []

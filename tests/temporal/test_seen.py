@@ -45,6 +45,7 @@ def chosen_of(pictures: list[torch.Tensor], cuts: tuple[int, ...] = ()) -> list[
     return numbers(list(choose_frames(clip(pictures, cuts))))
 
 
+@pytest.mark.slow
 @settings(max_examples=4)
 @given(st.floats(0.8, 2.5), st.integers(0, 9), st.booleans())
 def test_a_pan_is_covered_by_few_frames(speed: float, seed: int, backwards: bool):
@@ -168,6 +169,7 @@ def test_tiny_frames(size: tuple[int, int]):
     assert chosen_of([pixels] * 3) == [0]
 
 
+@pytest.mark.slow
 def test_the_choice_does_not_depend_on_the_frames_size():
     pictures = pan(textured(HEIGHT, WIDTH + 120), [2.0 * t for t in range(60)])
     large = [F.interpolate(p, scale_factor=4, mode="bicubic").clamp(0, 1) for p in pictures]
