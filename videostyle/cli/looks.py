@@ -16,7 +16,7 @@ def add_look(parser: argparse.ArgumentParser, *, keyframe: bool = False) -> None
     shown = "several pictures in one style, by weight; A.jpg:1:scale=2 for broader strokes"
     group.add_argument("--blend", nargs="+", metavar="IMG:WEIGHT", help=shown)
     shown = "a part in a style of its own, or as the source; MASK: a picture that is white there, a video or "
-    shown += "folder of them, or PICTURE@SECONDS of that frame alone"
+    shown += "folder of them, or PICTURE@SECONDS, followed from there"
     group.add_argument("--region", dest="regions", action="append", metavar="MASK[:IMG[:WEIGHT]]", help=shown)
     shown = "width of a region's soft edge in pixels (default: 8)"
     group.add_argument("--feather", type=number("--feather"), metavar="PX", help=shown)

@@ -54,7 +54,7 @@ def between(
     to the second; at the finest octave.
 
     Weights are linear in time and in the trust in each side. What neither shows takes its neighbours' colours. Fine
-    strokes keep the variance that the two sides have: an average of strokes that do not meet has less.
+    strokes keep the variance that the two sides have: a picture that is moved, and an average of two, has less.
     """
     trusts = [with_photometric_confidence(s.warp, content, s.source).visible for s in sides]
     weights = [t * (trust + LEAST_TRUST) for t, trust in zip((1 - share, share), trusts, strict=True)]
