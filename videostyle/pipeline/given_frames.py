@@ -62,10 +62,10 @@ class FoundFrames:
 
     def __call__(self, frame: Frame) -> Given | None:
         if (path := self._pictures.get(frame.pts)) is not None:
-            return Given(fitted(read_picture(path), frame.pixels, path.name))
+            return Given(lambda: fitted(read_picture(path), frame.pixels, path.name))
         if (carried := self._carried.get(frame.pts)) is not None:
             directory, index, share = carried
-            return Given(directory.read(index).pixels, share, begins=False)
+            return Given(lambda: directory.read(index).pixels, share, begins=False)
         return None
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 
@@ -16,15 +17,20 @@ from videostyle.stylise.stylizer import Stylizer
 
 @dataclass(frozen=True)
 class Given:
-    """A picture for a frame: ``pixels`` (1, 3, H, W) in [0, 1] at the output's size.
+    """A picture for a frame; ``load`` gives its pixels, when they are asked for.
 
     ``share``: in [0, 1], how far the paint has gone over to it since the given frame before; at 1 the frame is it.
     ``begins``: whether later frames are carried on from it.
     """
 
-    pixels: torch.Tensor
+    load: Callable[[], torch.Tensor]
     share: float = 1.0
     begins: bool = True
+
+    @cached_property
+    def pixels(self) -> torch.Tensor:
+        """(1, 3, H, W) in [0, 1] at the output's size."""
+        return self.load()
 
 
 # What is given for a frame; None: nothing. It has (1, 3, H, W) pixels at the output's size.
