@@ -1,4 +1,4 @@
-"""What every test may use: the shared folder where it is there, and a random-number state that is put back."""
+"""What every test may use: the shared folder where it is there. An empty cache, a random state that is put back."""
 
 import os
 from collections.abc import Iterator
@@ -25,6 +25,14 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the shared folder with real weights and clips (set VIDEOSTYLE_SHARED)")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _empty_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test, and no process that one starts, finds a network that the user has trained or fetched."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TORCH_HOME", str(tmp_path_factory.mktemp("torch")))
+        yield
 
 
 @pytest.fixture(autouse=True)

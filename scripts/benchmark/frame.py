@@ -182,7 +182,12 @@ def against(
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = _arguments(argv)
     keep_freed_memory()  # as the command line does
-    settings = Settings(backbone=arguments.backbone, weights=arguments.weights, statistic="gram")  # as other programs
+    settings = Settings(
+        backbone=arguments.backbone,
+        weights=arguments.weights,
+        statistic="gram",
+        keyframes="off",  # as other programs
+    )
     frames, style = (
         read(arguments.clip, arguments.size, arguments.frames, arguments.every),
         read_picture(arguments.style),

@@ -149,7 +149,9 @@ class Bench:
         self.peak_flops = float("nan")
 
     def stylizer(self, network: str, **changes: Any) -> Stylizer:
-        settings = Settings(device=self.device.type, precision="bf16", statistic="gram").replace(**changes)
+        settings = Settings(device=self.device.type, precision="bf16", statistic="gram", keyframes="off").replace(
+            **changes
+        )
         return Stylizer(self.style, settings, backbone=self.backbone(network))
 
     def backbone(self, network: str) -> Backbone:

@@ -5,8 +5,8 @@
 Every clip and style with every frame painted ("off") and with the spacings asked for, a frame of each in turns,
 without files. ``seconds``: of a frame, with decoding left out and the shot's first frame too. ``loss``: each frame's
 own loss at the painted octave, without priors, over that of "off"; ``style``: VGG-19's style loss over that of "off";
-``change``: mean squared change along RAFT-small's flow, 1e-3, beside that of "off"; ``pumping``: the energy of the
-frame-to-frame difference at the keys' frequency and its harmonics over that of "off". Medians and worst frames. Writes
+``change``: mean squared change along RAFT-small's flow, 1e-3, beside that of "off"; ``pumping``: how unevenly frames
+change at keys, 0 for not at all (see `pumping`). Medians and worst frames. Writes
 ``keyframes.json``, and for every run the frames' x-t slice below a sheet.
 """
 
@@ -101,19 +101,19 @@ def compared(
         own_loss(stylizer, source, frame) / own_loss(stylizer, source, other)
         for source, frame, other in zip(sources, frames, off, strict=True)
     ]
-    spacing = len(frames) / sum(f.start != "between" for f in frames)
+    keys = [f.start != "between" for f in frames]
     chosen = range(1, len(frames), JUDGED)
     styles = [style_distance(judge[0], frames[i].pixels, judge[1]) for i in chosen]
     of_off = [style_distance(judge[0], off[i].pixels, judge[1]) for i in chosen]
     everywhere = [torch.ones_like(f.pixels[:, :1]) for f in sources]
     return {
-        "keys": round(len(frames) / spacing),
+        "keys": sum(keys),
         "frames": len(frames),
         "loss": round(statistics.median(losses), 3),
         "worst_loss": round(max(losses), 3),
         "style": round(statistics.median(a / b for a, b in zip(styles, of_off, strict=True)), 3),
         "change": along_flow(sources, frames, everywhere, raft),
-        "pumping": round(pumping(frames, spacing) / max(pumping(off, spacing), 1e-12), 3),
+        "pumping": round(pumping(frames, off, keys), 3),
     }
 
 
@@ -123,15 +123,21 @@ def own_loss(stylizer: Stylizer, source: Frame, frame: StylisedFrame) -> float:
     return stylizer.losses(contents[0], pictures[0]).without_priors.item()
 
 
-def pumping(frames: list[StylisedFrame], spacing: float) -> float:
-    """Energy of the mean frame-to-frame difference of luma at the keys' frequency and its harmonics."""
-    y = [luma(f.pixels) for f in frames]
-    changes = np.array([(b - a).square().mean().item() for a, b in pairwise(y)])
-    spectrum = np.abs(np.fft.rfft(changes - changes.mean())) ** 2
-    if spacing <= 1 or len(changes) < 2 * spacing:
-        return float(spectrum.sum())
-    harmonics = {round(k * len(changes) / spacing) for k in range(1, int(spacing // 2) + 1)}
-    return float(sum(spectrum[h] for h in harmonics if h < len(spectrum)))
+def pumping(frames: list[StylisedFrame], off: list[StylisedFrame], keys: list[bool]) -> float:
+    """How unevenly the frames change at keys, which need not be evenly spaced.
+
+    The change of luma from frame to frame, over that of ``off`` in the same step, has a mean over the steps into a key
+    and one over those out of a key, or between others: the standard deviation of these means over their mean.
+    """
+    ratios = np.array(_changes(frames)) / np.array(_changes(off))
+    kinds = np.array([2 * entered + left for left, entered in pairwise(keys)])
+    means = [ratios[kinds == kind].mean() for kind in np.unique(kinds)]
+    return float(np.std(means) / np.mean(means))
+
+
+def _changes(frames: list[StylisedFrame]) -> list[float]:
+    """Root mean square change of luma from each frame to the next."""
+    return [(luma(b.pixels) - luma(a.pixels)).square().mean().sqrt().item() for a, b in pairwise(frames)]
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:

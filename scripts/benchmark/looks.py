@@ -43,7 +43,7 @@ from videostyle.stylise.recolour import to_lab
 from videostyle.stylise.start_images import fit_style
 from videostyle.temporal.warp import sample
 
-SETTINGS = Settings(backbone="compact", first_init="palette")
+SETTINGS = Settings(backbone="compact", first_init="palette", keyframes="off")
 LAYERS = SETTINGS.style_layers
 # Pixels: of soft edges, taken off a region for its style, of the box that fine strokes are below.
 FEATHER, ERODED, FINE = 8.0, 16, 9

@@ -46,7 +46,9 @@ def measured(clip: Path, style: Path, way: str, flow: Path, arguments: argparse.
     stylizer.PAINTED_OCTAVE = WAYS[way]
     media = MediaSettings(size=arguments.size, duration_seconds=arguments.duration, overwrite=True, crf=8)
     output = arguments.output / f"{clip.stem}-{style.stem}-{way}.mp4"
-    record = stylise_video(clip, style, output, Settings(backbone="compact", first_init="palette"), media).record
+    record = stylise_video(
+        clip, style, output, Settings(backbone="compact", first_init="palette", keyframes="off"), media
+    ).record
     found = summary(measure_files(clip, output, style, weights=arguments.weights, flow=flow).measures)
     first, *later = (frame["wall_seconds"] for frame in record["frames"])
     return {

@@ -2,7 +2,7 @@
 
     python scripts/benchmark/table.py --sizes 256 512 640 --seconds 1 [--weights FILE] [--json out/table.json]
 
-Each row is one run of `videostyle video` in a process of its own, read from its run record: the median wall time of a
+Each row is one run of `videostyle video` in a process of its own, read from its run record: the mean wall time of a
 frame from the second one on (flow and optimisation; decoding and encoding run beside it), the first frame's, and the
 peak memory.
 """
@@ -52,9 +52,9 @@ def row(size: int, name: str, options: list[str], seconds: float) -> dict[str, A
     return {
         "size": size,
         "network": name,
-        "frame_seconds": statistics.median(f["wall_seconds"] for f in later),
+        "frame_seconds": statistics.fmean(f["wall_seconds"] for f in later),
         "first_seconds": first["wall_seconds"],
-        "evaluations": statistics.median(f["evaluations"] for f in later),
+        "evaluations": statistics.fmean(f["evaluations"] for f in later),
         "wall_seconds": run["totals"]["wall_seconds"] / run["totals"]["frames"],
         "peak_rss_bytes": run["totals"]["peak_rss_bytes"],
     }

@@ -109,10 +109,10 @@ def run_scene(scene: Scene, style: torch.Tensor, backbone: Any, arguments: argpa
     found: dict[str, Any] = {}
     say(f"{scene.name}, {scene.frames[0].shape[3]} x {scene.frames[0].shape[2]}: {len(scene.frames)} frames")
     for name, changes in ways.items():
-        stylizer = Stylizer(style, Settings(**changes), backbone=backbone)
+        stylizer = Stylizer(style, Settings(**{"keyframes": "off", **changes}), backbone=backbone)
         frames = list(stylise_frames([Frame(f) for f in scene.frames], stylizer, flow=scene.flow))
         _note(found, scene, name, frames, stylizer)
-    stylizer = Stylizer(style, Settings(), backbone=backbone)
+    stylizer = Stylizer(style, Settings(keyframes="off"), backbone=backbone)
     for weight in arguments.baseline:
         _note(found, scene, f"Ruder, weight {weight:g}", list(ruder(scene, stylizer, weight)), stylizer)
     return found

@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
     backbone = load_backbone("auto" if arguments.weights else "compact", arguments.weights)
     results: dict[str, dict[str, float]] = {}
     for style_path in arguments.styles:
-        stylizer = Stylizer(read_picture(style_path), Settings(), backbone=backbone)
+        stylizer = Stylizer(read_picture(style_path), Settings(keyframes="off"), backbone=backbone)
         for name, frames in runs(arguments).items():
             title = f"{name}-{Path(style_path).stem}"
             results[title] = asdict(drift(frames, stylizer, folder / title))

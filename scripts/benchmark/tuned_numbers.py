@@ -101,7 +101,7 @@ def rows(shared: Path, size: int, backbone: Backbone) -> list[Row]:
 
 def measured(row: Row, backbone: Backbone) -> dict[str, float]:
     """The row painted with the numbers as they are now; without what the row does not show."""
-    scene, stylizer = row.scene, Stylizer(row.style, Settings(), backbone=backbone)
+    scene, stylizer = row.scene, Stylizer(row.style, Settings(keyframes="off"), backbone=backbone)
     given = scene.flow if scene.name.startswith("middlebury") else None
     frames = list(stylise_frames([Frame(f) for f in scene.frames], stylizer, flow=given))
     warps = {t: scene.flow(scene.frames[t], scene.frames[t - 1]) for t in sorted(scene.judged)}

@@ -229,7 +229,7 @@ def test_the_command_line_and_the_look_that_the_output_holds(clip, painted, tmp_
         (["--keyframe", f"0.1={name}", "--style", BRUSH, "--quality", "draft"], "a draft is painted by"),
         (["--keyframe", "0.1=none.png", "--style", BRUSH], "none.png does not exist"),
         (["--keyframe", f"0.1={BRUSH}"], "has another shape than the frame's 48x"),
-        (["--style", BRUSH, "--touch-up", "2"], "touch-up is 2 and keyframes off"),
+        (["--style", BRUSH, "--touch-up", "2", "--keyframes", "off"], "touch-up is 2 and keyframes off"),
     ):
         assert main([*words, *given_words, "-o", "c.mp4"]) == 2
         assert told in capsys.readouterr().err and not Path("c.mp4").exists()

@@ -93,7 +93,8 @@ def test_a_stop_and_the_same_call_again(clip: Path, tmp_path: Path, whole: np.nd
     assert stages == ["restore", "stylise", "encode", "verify", "publish"]
     written = json.loads(record.read_text())
     assert [f["index"] for f in written["frames"]] == list(range(FRAMES))
-    assert written["totals"]["restored"] == 5 and all(f["loss"] > 0 for f in written["frames"])
+    assert written["totals"]["restored"] == 5
+    assert all((f["loss"] > 0) != (f["start"] == "between") for f in written["frames"])
 
 
 # (stage, frame, frames that are restored)
@@ -273,7 +274,7 @@ def test_out_of_memory_names_a_size_and_loses_nothing(
 
     def optimise(self: Stylizer, *arguments: Any) -> Any:
         calls.append(1)
-        if len(calls) == 4:
+        if len(calls) == 2:  # the second key
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
         return real(self, *arguments)
 
@@ -281,7 +282,7 @@ def test_out_of_memory_names_a_size_and_loses_nothing(
         patch.setattr(Stylizer, "optimise", optimise)
         with pytest.raises(DeviceError, match=r"ran out of memory at 48x28; .* --size 32, which would fit"):
             stylise(clip, output, RunSettings())
-    assert stylise(clip, output, RunSettings()).restored == 3
+    assert stylise(clip, output, RunSettings()).restored == 1
     assert np.array_equal(decoded(output), whole)
 
 

@@ -182,7 +182,8 @@ OTHER_STARTS = (({"quality": "best"}, "network"), ({}, "network"), ({"first_init
 def test_the_network_starts_the_frames(style, network, tmp_path, asked, start):
     settings = Settings(**asked, iterations=3)
     result = run(Request("video", sample("clip.mp4"), style, tmp_path / "a.mp4", settings, MEDIA))
-    assert [f["start"] for f in result.record["frames"]] == [start] + ["warped"] * 5
+    first, *between, last = (f["start"] for f in result.record["frames"])
+    assert (first, last) == (start, "warped") and set(between) <= {"warped", "between"} and len(between) == 4
     assert result.record["totals"]["evaluations"] > 0
     assert ("style_network" in result.record) == (start == "network")
 

@@ -1,6 +1,7 @@
 """Keyframes: which frames are painted, what lies between them, and runs that go on in the middle of a group."""
 
 from fractions import Fraction
+from typing import Any
 
 import pytest
 import torch
@@ -61,9 +62,14 @@ def test_short_shots(count):
     assert len(found) == count and keys(found)[-1] == count - 1
 
 
-def test_no_keyframes_is_every_frame():
-    stylizer = Stylizer(STYLE, QUICK, backbone=small_backbone())
+@pytest.mark.parametrize("changes", [{"keyframes": "off"}, {"init": "previous"}, {"init": "content"}])
+def test_every_frame_is_painted_where_keyframes_are_off_or_nothing_is_carried(changes: dict[str, Any]):
+    stylizer = Stylizer(STYLE, QUICK.replace(**changes), backbone=small_backbone())
     assert isinstance(frame_maker_of(stylizer), EveryFrame)
+
+
+def test_keyframes_are_the_default():
+    assert isinstance(frame_maker_of(Stylizer(STYLE, QUICK, backbone=small_backbone())), Keyframes)
 
 
 def test_a_shot_ends_with_a_key_and_begins_as_if_nothing_had_been_before():
@@ -131,6 +137,8 @@ def test_what_keyframes_can_be(value):
 def test_what_keyframes_do_not_go_with(other):
     with pytest.raises(UsageError, match="keyframes is 4 and"):
         Settings(keyframes="4", **other)
+    with pytest.raises(UsageError, match="touch-up is 2 and .*: every frame is painted"):
+        Settings(touch_up=2, **other)
 
 
 # --- averages and motion over several steps

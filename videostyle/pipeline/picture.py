@@ -108,4 +108,4 @@ def preview_video(
 
 def _typical(seconds: list[float], settings: Settings) -> float:
     """What a frame in mid-shot costs: the median, or the mean where some frames are painted and some are not."""
-    return statistics.median_high(seconds) if settings.keyframes == "off" else statistics.fmean(seconds)
+    return statistics.fmean(seconds) if settings.uses_keyframes else statistics.median_high(seconds)

@@ -126,8 +126,8 @@ def network_for(
 
 
 def worth_training(stylizer: Stylizer, size: tuple[int, int], frames: int | None) -> bool:
-    """Whether a clip takes so long on a CPU that a minute of training is a tenth of it or less; by its pixels alone, so
-    that a run that is resumed finds the same answer. Not on an accelerator, where clips take minutes."""
+    """Whether painting every frame of a clip takes a CPU ten times as long as a training's minute; by its pixels alone,
+    so that a run that is resumed finds the same answer. Not on an accelerator, where clips take minutes."""
     if frames is None or stylizer.machine.accelerated:
         return False
     cost = 1 if stylizer.backbone.name == "compact" else VGG19_COST

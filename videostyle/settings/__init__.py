@@ -17,7 +17,7 @@ from videostyle.settings.runs import TrainSettings as TrainSettings
 
 # What a frame can start from beside a picture.
 NAMED_STARTS = ("content", "palette", "noise", "network", "previous", "warped")
-AUTO = "auto"  # a start that is chosen by what is there
+AUTO = "auto"  # chosen by what is there
 STANDARD_ITERATIONS, STANDARD_FEWEST = 20, 2  # evaluations per frame, at most and at least, for --quality standard
 DRAFT_FLOW_SIZE = 256  # longer side, in pixels, of the frames whose flow a draft follows
 MOST_APART = 16  # frames from one key to the next
@@ -119,9 +119,9 @@ class Settings(CheckedSettings):
         None, "weight of the temporal loss (default: set by --coherence)", minimum=0.0, metavar="GAMMA"
     )
     keyframes: str = setting(
-        "off",
+        AUTO,
         "paint only some frames, and make those between from the two around them; auto: 2 to 16 frames apart, as "
-        "motion allows",
+        "motion allows; off: paint every frame",
         metavar="auto|N|off",
     )
     touch_up: int = rare_setting(
@@ -199,17 +199,19 @@ class Settings(CheckedSettings):
         if self.temporal_weight and self.coherence == 0:
             both = f"temporal-weight is {self.temporal_weight:g} and coherence 0"
             raise UsageError(f"{both}, which disables the temporal loss; leave one of them out")
-        if self.keyframes not in ("off", "auto") and not (
+        if self.keyframes not in ("off", AUTO) and not (
             self.keyframes.isascii() and self.keyframes.isdigit() and 2 <= int(self.keyframes) <= MOST_APART
         ):
             raise UsageError(
                 f"keyframes is {self.keyframes!r}; it can be auto, off, or a number from 2 to {MOST_APART}"
             )
-        if self.keyframes != "off" and (self.init != "warped" or self.quality == "draft"):
+        if not self.uses_keyframes:
             other = f"init is {self.init}" if self.init != "warped" else "quality is draft"
-            raise UsageError(f"keyframes is {self.keyframes} and {other}; leave one of them out")
-        if self.touch_up and self.keyframes == "off":
-            raise UsageError(f"touch-up is {self.touch_up} and keyframes off: every frame is painted; leave it out")
+            if self.keyframes not in ("off", AUTO):
+                raise UsageError(f"keyframes is {self.keyframes} and {other}; leave one of them out")
+            if self.touch_up:
+                why = "keyframes off" if self.keyframes == "off" else other
+                raise UsageError(f"touch-up is {self.touch_up} and {why}: every frame is painted; leave it out")
         if self.quality and self.init not in ("warped", "network"):
             raise UsageError(f"quality is {self.quality} and init {self.init}; leave one of them out")
         if self.network is not None and not self.uses_network:
@@ -218,6 +220,11 @@ class Settings(CheckedSettings):
             raise UsageError(f"flow-weights is {self.flow_weights} and flow {self.flow}; add --flow raft")
         if not self.content_layers and not self.style_layers:
             raise UsageError("neither content-layers nor style-layers name a layer; give at least one")
+
+    @property
+    def uses_keyframes(self) -> bool:
+        """Whether some frames are made from others: only those that are carried along the motion, and no drafts."""
+        return self.keyframes != "off" and self.init == "warped" and self.quality != "draft"
 
     @property
     def uses_network(self) -> bool:

@@ -41,5 +41,5 @@ def frame_maker_of(
     """Drafts are painted by the style's network alone; everything else is optimised: every frame, or the keys."""
     if stylizer.settings.quality == "draft":
         return NetworkFrames(stylizer, flow)
-    maker = EveryFrame if stylizer.settings.keyframes == "off" else Keyframes
+    maker = Keyframes if stylizer.settings.uses_keyframes else EveryFrame
     return maker(stylizer, flow, on_evaluation, given)

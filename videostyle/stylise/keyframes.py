@@ -10,7 +10,7 @@ import torch
 
 from videostyle.frames import Frame, StylisedFrame
 from videostyle.optimise.outcome import OptimisedImage
-from videostyle.settings import MOST_APART, Settings
+from videostyle.settings import AUTO, MOST_APART, Settings
 from videostyle.stylise import frame_check
 from videostyle.stylise.between import Neighbour, between, touched_up
 from videostyle.stylise.choose_flow import estimator_of
@@ -222,4 +222,4 @@ def _unpacked(position: SequenceState) -> tuple[ShotState, BetweenState | None]:
 
 def spacing(settings: Settings) -> int | None:
     """Frames from one key to the next, None where the clip decides."""
-    return None if settings.keyframes == "auto" else int(settings.keyframes)
+    return None if settings.keyframes == AUTO else int(settings.keyframes)
