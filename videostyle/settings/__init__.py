@@ -21,12 +21,10 @@ AUTO = "auto"  # chosen by what is there
 STANDARD_ITERATIONS, STANDARD_FEWEST = 20, 2  # evaluations per frame, at most and at least, for --quality standard
 DRAFT_FLOW_SIZE = 256  # longer side, in pixels, of the frames whose flow a draft follows
 MOST_APART = 16  # frames from one key to the next
+SPACINGS = ("off", AUTO, *map(str, range(2, MOST_APART + 1)))
 MIN_ITERATIONS = 8  # evaluations per frame, at least, by default
 # Settings that a network has learned; with other values it is another network.
-LEARNED = (
-    *("style_weight", "content_weight", "strength", "style_scale", "tv_weight"),
-    *("content_layers", "style_layers"),
-)
+LEARNED = ("style_weight", "content_weight", "strength", "style_scale", "tv_weight", "content_layers", "style_layers")
 UNIT_RANGE = {"minimum": 0.0, "maximum": 1.0}
 
 
@@ -199,12 +197,8 @@ class Settings(CheckedSettings):
         if self.temporal_weight and self.coherence == 0:
             both = f"temporal-weight is {self.temporal_weight:g} and coherence 0"
             raise UsageError(f"{both}, which disables the temporal loss; leave one of them out")
-        if self.keyframes not in ("off", AUTO) and not (
-            self.keyframes.isascii() and self.keyframes.isdigit() and 2 <= int(self.keyframes) <= MOST_APART
-        ):
-            raise UsageError(
-                f"keyframes is {self.keyframes!r}; it can be auto, off, or a number from 2 to {MOST_APART}"
-            )
+        if self.keyframes not in SPACINGS:
+            raise UsageError(f"keyframes is {self.keyframes!r}; it can be auto, off, or from 2 to {MOST_APART}")
         if not self.uses_keyframes:
             other = f"init is {self.init}" if self.init != "warped" else "quality is draft"
             if self.keyframes not in ("off", AUTO):
@@ -244,9 +238,7 @@ class Settings(CheckedSettings):
 
     def with_quality(self) -> Self:
         """The settings that ``quality`` means, beside those that were given."""
-        if self.quality is None:
-            return self
-        if self.quality == "draft":
+        if self.quality in (None, "draft"):
             return self
         started = self.replace(first_init="network")
         if self.quality == "best":
