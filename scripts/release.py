@@ -1,7 +1,7 @@
 """Whether this checkout can be released, and what to say about it.
 
-    python scripts/release.py v0.2.0           # the tag, the version and the changelog agree; prints the version's notes
-    python scripts/release.py --wheel FILE.whl  # the wheel is small enough
+python scripts/release.py v0.2.0            # tag, version and changelog agree; prints the notes
+python scripts/release.py --wheel FILE.whl  # small enough
 """
 
 import argparse
