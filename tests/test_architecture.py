@@ -82,6 +82,7 @@ LIBRARIES = {
     "ffmpeg": ("media/", "experiments/demo/montage.py"),
     "imageio_ffmpeg": ("media/",),
     "PIL": ("media/",),
+    "pi_heif": ("media/heif.py",),
     "cv2": ("temporal/flow.py", "live/viewers.py"),
     "scenedetect": ("temporal/cuts.py",),
     "tqdm": ("cli/",),

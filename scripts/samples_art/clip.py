@@ -651,7 +651,7 @@ def write(path: Path, seed: int = 7) -> None:
             "-pix_fmt",
             "yuv420p",
         ]
-        command += ["-c:v", "libx264", "-preset", "slow", "-crf", "20", "-threads", "1", "-bf", "2", "-g", "48"]
+        command += ["-c:v", "libx264", "-preset", "veryslow", "-crf", "23", "-threads", "1", "-bf", "2", "-g", "48"]
         command += ["-c:a", "aac", "-b:a", "128k", "-shortest", "-movflags", "+faststart", str(path)]
         encoder = subprocess.Popen(command, stdin=subprocess.PIPE)
         assert encoder.stdin is not None

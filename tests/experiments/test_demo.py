@@ -57,7 +57,7 @@ def test_the_demo_has_every_scene_sound_and_an_animation(tmp_path, stub, monkeyp
     assert made["frames"] == expected
     assert made["seconds"] == pytest.approx(expected / rate, abs=0.1)
     assert made["size"] == (1280, 720) and made["sound"] == ["aac"]
-    assert 0 < animation.stat().st_size < 8_000_000 and animation.suffix in (".webp", ".gif")
+    assert 0 < animation.stat().st_size < 3_000_000 and animation.suffix in (".webp", ".gif")
     # the main style paints all, the others only their own frames
     assert stub == [("brush", 0, SECONDS), ("cubist", 0, SECONDS / 2), ("woodcut", SECONDS / 2, SECONDS / 2)]
     monkeypatch.setattr(film, "compose", lambda *_: None)

@@ -44,7 +44,8 @@ def write_patches(
                 plane.update(np.pad(values, ((0, 0), (0, row - values.shape[1]))).tobytes())
             frame.pts = index
             frame.colorspace, frame.color_range = number, 2 if full else 1
-            frame.color_primaries, frame.color_trc = primaries, transfer
+            if hasattr(frame, "color_primaries"):  # PyAV 17; before it, the stream alone says them
+                frame.color_primaries, frame.color_trc = primaries, transfer
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
 

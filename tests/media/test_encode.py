@@ -192,7 +192,8 @@ def test_everything_else_is_carried_or_named(suffix, expected, make_clip, tmp_pa
     with av.open(str(output)) as container:
         found = [stream.type for stream in container.streams if stream.type != "data"]  # mov's chapter track
         assert {kind: found.count(kind) for kind in found} == expected
-        assert [chapter["metadata"].get("title") for chapter in container.chapters()] == ["One"]
+        if hasattr(container, "chapters"):  # PyAV 16
+            assert [chapter["metadata"].get("title") for chapter in container.chapters()] == ["One"]
         tags = {key.lower(): value for key, value in container.metadata.items()}
         assert tags["title"] == "A title" and json.loads(tags["comment"]) == {"a": "b"}
         assert container.streams.audio[1].metadata.get("language") == "ger"

@@ -142,7 +142,7 @@ def bomb(path: Path) -> None:
 def test_bad_pictures_are_one_line(tmp_path: Path) -> None:
     Image.effect_noise((64, 64), 90).save(tmp_path / "whole.png")
     files = {
-        "HEIC": struct.pack(">I4s4sI", 24, b"ftyp", b"heic", 0) + bytes(200),
+        "begins as HEIC does|pi-heif": struct.pack(">I4s4sI", 24, b"ftyp", b"heic", 0) + bytes(200),
         "is a clip": struct.pack(">I4s4sI", 24, b"ftyp", b"isom", 0) + bytes(200),
         "is not a picture": b"just a text " * 20,
         "is empty": b"",

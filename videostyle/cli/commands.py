@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from videostyle.cli.console import Console
+from videostyle.cli.given_picture import given_picture
 from videostyle.cli.keyframes import keyframes as keyframes
 from videostyle.cli.looks import asked_looks
 from videostyle.cli.options import given_settings
@@ -119,8 +120,10 @@ def image(arguments: argparse.Namespace) -> int:
     console = Console(arguments.quiet)
     (look,), settings = asked_looks(arguments, [arguments.style] if arguments.style else [])
     settings, media = console.introduce(settings), given_settings(arguments, MediaSettings)
-    photo, output = arguments.photo, arguments.output
-    return run_one(console, "image", photo, look, output, settings, media, RunSettings(), arguments.record)
+    with given_picture(arguments.photo) as photo:
+        return run_one(
+            console, "image", photo, look, arguments.output, settings, media, RunSettings(), arguments.record
+        )
 
 
 def look(arguments: argparse.Namespace) -> int:

@@ -8,8 +8,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
 from videostyle.cli.formatting import counted, duration, memory
 from videostyle.cli.progress_display import _Bar, _Json, _Lines
 from videostyle.settings import Settings
@@ -97,6 +95,8 @@ class Console:
     @contextmanager
     def download_bar(self) -> Iterator[Callable[[int, int | None], None] | None]:
         """A callback for a download's bytes."""
+        from tqdm import tqdm
+
         bar: tqdm | None = None
 
         def show(done: int, total: int | None) -> None:

@@ -9,6 +9,7 @@ from videostyle.device import available_devices, choose_machine
 from videostyle.errors import UsageError, VideoStyleError, WeightsError
 from videostyle.files import sha256_of
 from videostyle.media.ffmpeg import find_ffmpeg
+from videostyle.networks import compact
 from videostyle.networks.backbone import Backbone
 from videostyle.networks.download import DownloadProgress, fetch, torchvision_url
 from videostyle.networks.raft import RAFT_SMALL, raft_url
@@ -65,12 +66,8 @@ def list_weights() -> Iterator[str]:
         yield f"weights of {name}: {place}; {known.origin}"
     place = f"here, {RAFT_SMALL.path}" if RAFT_SMALL.path.is_file() else f"not here (would be {RAFT_SMALL.path})"
     yield f"weights of raft (--flow raft): {place}; {RAFT_SMALL.origin}"
-    try:
-        load_backbone("compact")
-    except WeightsError:
-        yield "weights of compact: missing from the package"
-    else:
-        yield "weights of compact: in the package"
+    there = "in the package" if compact.is_here() else "missing from the package"
+    yield f"weights of compact: {there}"
 
 
 def fetch_weights(name: str, on_progress: DownloadProgress | None = None) -> str:

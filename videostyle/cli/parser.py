@@ -93,7 +93,7 @@ def _add_webcam(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_image(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("photo", metavar="PHOTO", help="picture to stylise")
+    parser.add_argument("photo", metavar="PHOTO", help="picture to stylise, or - for standard input")
     parser.add_argument("--style", metavar="IMG", help="picture that gives the style")
     add_look(parser)
     _add_output(parser, "PHOTO-STYLE.png", "; .png, .jpg, .webp or .tif")

@@ -6,11 +6,11 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
 from videostyle.cli.formatting import duration
 
 if TYPE_CHECKING:
+    from tqdm import tqdm
+
     from videostyle.pipeline.progress import Progress
 
 PLAIN_SECONDS = 15.0  # between lines of progress where there is no terminal to draw a bar in
@@ -38,6 +38,8 @@ class _Bar:
             self.bar.close()
             self.bar, self.began = None, time.monotonic()
         if self.bar is None:
+            from tqdm import tqdm
+
             form = BAR if progress.frames else BAR_WITHOUT_END
             self.bar = tqdm(total=progress.frames, bar_format=form, dynamic_ncols=True, unit=unit)
         if progress.frames and progress.frame > progress.frames:

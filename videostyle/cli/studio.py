@@ -8,7 +8,6 @@ from pathlib import Path
 
 from videostyle.cli.console import Console
 from videostyle.errors import UsageError
-from videostyle.studio.serve import serve
 
 
 def studio(arguments: argparse.Namespace) -> int:
@@ -17,6 +16,8 @@ def studio(arguments: argparse.Namespace) -> int:
     The page is served by this machine alone. What is in FOLDER outlives the page and the server: the same command goes
     on from there.
     """
+    from videostyle.studio.serve import serve
+
     console = Console(quiet=False)
 
     def on_ready(address: str) -> None:

@@ -11,12 +11,11 @@ from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageErro
 from videostyle.errors import MediaError, UsageError, VideoStyleError
 from videostyle.files import replacing
 from videostyle.frames import to_array
-from videostyle.media import publish
+from videostyle.media import heif, publish
 
 MAX_PIXELS = 150_000_000  # below Pillow's own refusal; a 4-megapixel style is more than any run uses
 # Named one by one: among Pillow's others some start programs (EPS) or read further files.
-READ_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "JPEG2000", "PPM", "TGA", "AVIF", "ICO", "PCX")
-HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"hevm", b"mif1", b"msf1")
+READ_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "JPEG2000", "PPM", "TGA", "AVIF", "ICO", "PCX", "HEIF")
 WRITE_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 DESCRIPTION = 0x010E  # EXIF ImageDescription
 SRGB = ImageCms.createProfile("sRGB")
@@ -27,8 +26,9 @@ def read_picture(path: str | Path, *, longest: int | None = None) -> torch.Tenso
     """A picture as float32 RGB, shape (1, 3, H, W), sRGB in [0, 1].
 
     EXIF orientation and embedded colour profiles are applied, transparency is laid on white, 16-bit, CMYK, grey and
-    palette pictures converted; of an animation the first picture is taken. ``longest`` bounds the longer side (pixels);
-    nothing is enlarged. Raises UsageError for what is no picture, MediaError for a damaged or absurdly large one.
+    palette pictures converted; of an animation the first picture is taken. HEIC needs pi-heif, AVIF a Pillow that has
+    it. ``longest`` bounds the longer side (pixels); nothing is enlarged. Raises UsageError for what is no picture,
+    MediaError for a damaged or absurdly large one.
     """
     path = Path(path)
     _check_file(path)
@@ -39,7 +39,9 @@ def read_picture(path: str | Path, *, longest: int | None = None) -> torch.Tenso
                 _check_size(path, image.size)
                 if longest and image.mode in ("RGB", "L"):
                     image.draft(None, (longest, longest))  # a JPEG can be decoded smaller, never below this
+                colours = heif.numbered_colours(path, image.info) if image.format == heif.FORMAT else None
                 pixels = _to_floats(ImageOps.exif_transpose(image))
+                pixels = heif.to_srgb(pixels, colours) if colours else pixels
     except UnidentifiedImageError:
         raise UsageError(_unknown(path)) from None
     except Image.DecompressionBombError:
@@ -47,12 +49,13 @@ def read_picture(path: str | Path, *, longest: int | None = None) -> torch.Tenso
     except VideoStyleError:
         raise
     except Exception as error:  # decoders of damaged files raise nearly everything
-        raise MediaError(f"{path} is damaged or cut off ({error}); expected a whole picture") from error
+        words = " ".join(str(error).split())
+        raise MediaError(f"{path} is damaged or cut off ({words}); expected a whole picture") from error
     return shrink(torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous(), longest)
 
 
 def _formats() -> list[str]:
-    """Those that this build of Pillow has (AVIF and JPEG 2000 are optional)."""
+    """Those that this build of Pillow has (AVIF and JPEG 2000 are optional), and HEIF once it is enabled."""
     Image.init()
     return [name for name in READ_FORMATS if name in Image.OPEN]
 
@@ -68,8 +71,8 @@ def _check_file(path: Path) -> None:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None
     if not head:
         raise MediaError(f"{path} is empty; expected a picture")
-    if head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS:
-        raise UsageError(f"{path} is HEIC, which cannot be read here; convert it to JPEG or PNG first")
+    if heif.is_heif(head):
+        heif.enable(path)
 
 
 def _head(path: Path) -> bytes:
@@ -79,6 +82,8 @@ def _head(path: Path) -> bytes:
 
 def _unknown(path: Path) -> str:
     head = _head(path)
+    if heif.is_heif(head):
+        return f"{path} begins as HEIC does and goes on otherwise; expected a whole picture"
     is_clip = head[4:8] == b"ftyp" or head[:4] == b"\x1aE\xdf\xa3" or (head[:4] == b"RIFF" and head[8:11] == b"AVI")
     if is_clip:
         return f"{path} is a clip; expected a picture (for a clip there is `videostyle video`)"

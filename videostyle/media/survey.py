@@ -53,10 +53,11 @@ def survey_output(path: str) -> dict[str, Any]:
 def open_media(path: str) -> Iterator[Any]:
     import av
 
+    # The container's options alone: PyAV before 17.1 crashes where those of streams meet an MPEG programme stream
     options = {"protocol_whitelist": "none"}
     # Metadata may be in any encoding; from PyAV 19 on that is nobody's concern but its own
     careful: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
-    with open(path, "rb") as file, av.open(file, options=options, **careful) as container:
+    with open(path, "rb") as file, av.open(file, container_options=options, **careful) as container:
         yield container
 
 

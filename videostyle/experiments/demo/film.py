@@ -35,7 +35,7 @@ QUICK_SIZE, STYLE_PIXELS = 256, 640  # pixels, the longer side
 CANVAS, MOST_RATE = (1280, 720), 30  # pixels, frames per second
 SECONDS, TITLE_SECONDS, END_SECONDS = 4.0, 3.0, 3.0  # of the clip, the first and the last scene
 QUICK_ITERATIONS = 30
-MOST_BYTES = 8_000_000  # of the animation for a README
+MOST_BYTES = 3_000_000  # of the animation for a README
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,14 @@ TIME_LIMIT = 1800.0  # seconds
 PATIENCE, PATIENCE_PER_FRAME, PATIENCES = 8.0, 0.25, (1, 1, 2, 4, 8)  # seconds for a scene, and times as much
 _numbers = itertools.count(64)
 LINE = 4  # pixels, the width of a wipe's edge
-ANIMATIONS = ((640, 12, 60), (560, 12, 50), (480, 10, 45), (400, 10, 35), (320, 8, 25))  # width, frames/s, quality
+ANIMATIONS = (
+    (640, 12, 60),
+    (560, 12, 50),
+    (480, 10, 45),
+    (440, 8, 45),
+    (360, 8, 35),
+    (320, 8, 25),
+)  # width, frames/s, quality
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,11 @@ TARGET_EVALUATIONS = 45
 LAYERS = ("conv1_1", "conv2_1", "conv2_2", "conv3_1", "conv4_1", "conv4_2", "conv5_1")
 
 
+def is_here() -> bool:
+    """Whether the embedded network's file is in the package."""
+    return resources.files(__name__).joinpath(FILE_NAME).is_file()
+
+
 def load(path: Path | None = None) -> Backbone:
     """The embedded network, or one of the same format from ``path`` (as ``scripts/train_compact.py`` writes them)."""
     try:
