@@ -127,12 +127,15 @@ class Killer:
             time.sleep(later)
             there = painted(output)
             kill([*children(run.pid), *tasks_on_ray()])
-            if what == "node":
+            if self._cluster and what == "node":
                 self._cluster.kill_node()
             elif what == "cluster":
                 kill(children(os.getpid())[1:])
-        if self._cluster:
-            self._mend(what)
+        if self._cluster and what == "cluster":
+            self._cluster.close()
+            self._cluster = Cluster()
+        elif self._cluster:
+            self._cluster.mend()
         self._run(output, *self._options, "--record", str(record))
         found = {"killed": what, "painted": there, "seconds_later": round(later, 2)}
         found |= {"restored": FRAMES, "redone": 0, "shots": SHOTS}
@@ -146,12 +149,6 @@ class Killer:
     @property
     def _options(self) -> list[str]:
         return [*self._how, *(["--ray", self._cluster.address] if self._cluster else [])]
-
-    def _mend(self, what: str) -> None:
-        if what == "cluster":
-            self._cluster.close()
-            self._cluster = Cluster()
-        self._cluster.mend()
 
     def _run(self, output: Path, *more: str) -> None:
         subprocess.run(command(output, *more), check=True, env=self._environment)
