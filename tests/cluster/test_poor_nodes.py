@@ -1,9 +1,11 @@
-"""Nodes and disks without room, for real: tasks killed for memory, files that cannot grow, a folder that is full."""
+"""Nodes that lack something, for real: memory, room on the disk, the folder that they should share."""
 
+import itertools
 import os
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from five_shots import five_shots, in_one_process
-from ray_cluster import Nodes, at_frame, begun_on
+from ray_cluster import STORE, Nodes, at_frame, begun_on
 
 from videostyle.cluster import processes
 from videostyle.cluster.run import run_spread
@@ -120,6 +122,27 @@ def test_a_node_out_of_disk(nodes: Nodes, tmp_path: Path, expected: bytes, full_
     assert run_spread(kept(tmp_path), SpreadSettings(ray=nodes.address)).output.read_bytes() == expected
     assert shots(tmp_path) == FIVE
     assert {where[-1] for where in begun_on(tmp_path).values()} == {good}
+
+
+def test_a_node_that_does_not_share_the_folder(nodes: Nodes, tmp_path: Path) -> None:
+    """A node with a view of its own of the file system, where something else is mounted at the output's folder."""
+    nodes.add()
+    ray = f"{sys.executable} -m ray.scripts.scripts start --address {nodes.address} --num-cpus 1 --block"
+    own = f"mount -t tmpfs tmpfs {tmp_path} && exec {ray} --object-store-memory {STORE}"
+    command = ["unshare", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child", "sh", "-c", own]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as other:
+        assert other.stdout is not None
+        try:
+            said = "".join(itertools.takewhile(lambda line: "Ray runtime started" not in line, other.stdout))
+            if other.poll() is not None:
+                pytest.skip(f"this user may have no view of his own: {said.strip()}")
+            with pytest.raises(MediaError) as caught:
+                run_spread(five_shots(tmp_path), SpreadSettings(ray=nodes.address))
+        finally:
+            other.kill()
+    words = str(caught.value)
+    assert words.startswith(f"{tmp_path} is not shared: node ") and words.endswith("name an output in a folder that is")
+    assert not list(tmp_path.rglob("*shot-*"))  # nothing was begun
 
 
 def test_a_folder_that_is_full(tmp_path: Path, expected: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
