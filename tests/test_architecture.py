@@ -88,7 +88,7 @@ LIBRARIES = {
     "tqdm": ("cli/",),
     "matplotlib": ("experiments/", "measure/report.py"),
     "triton": ("kernels/",),
-    "ray": ("cluster/ray_engine.py",),
+    "ray": ("cluster/ray_nodes.py",),
     "fsspec": ("pipeline/remote.py",),
     "starlette": ("studio/",),
     "uvicorn": ("studio/serve.py",),

@@ -3,7 +3,8 @@
     python scripts/benchmark/workers.py --size 128 --seconds 2 --rounds 3 --workers 1 2 --json out/workers.json
 
 One process with all cores, one with a single thread, and so many workers with their share of the cores take turns.
-"Painting" leaves out what is paid once: starting Python, cuts, the encode.
+"Painting" leaves out what is paid once: starting Python, cuts, the encode. The load is the system's average of the
+last minute, at the end of a run: with nobody else there it is about the number of cores in use.
 """
 
 import argparse
@@ -34,6 +35,7 @@ class Runs:
         self._command += ["--style", str(sample("styles/brush.jpg")), "--size", str(size), "--quiet", "--overwrite"]
         self._command += ["--duration", str(seconds), "--cuts", cuts, "--first-init", "palette"]
         self.painting: dict[str, list[float]] = {}
+        self.loads: dict[str, list[float]] = {}
         self.frames = 0
 
     def run(self, name: str, workers: int | None) -> None:
@@ -52,7 +54,8 @@ class Runs:
                 by_node[shot["node"]] = by_node.get(shot["node"], 0.0) + shot["seconds"]
             spent = max(by_node.values())
         self.painting.setdefault(name, []).append(spent)
-        say(f"  {name}: painting {spent:.1f} s")
+        self.loads.setdefault(name, []).append(os.getloadavg()[0])
+        say(f"  {name}: painting {spent:.1f} s, load {self.loads[name][-1]:.1f}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -84,7 +87,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             say(f"{name:14} {seconds:8.1f} {rate:9.2f} {spent:8.1f}s {ratio[0]:10.2f}, painting {ratio[1]:.2f}")
         if arguments.json:
             settings = {"size": arguments.size, "seconds": arguments.seconds, "threads": threads}
-            results = {name: {"wall": timings[name].seconds, "painting": painting[name].seconds} for name in ways}
+            results = {
+                name: {"wall": timings[name].seconds, "painting": painting[name].seconds, "load": runs.loads[name]}
+                for name in ways
+            }
             write_json(arguments.json, "workers against one process", settings, {"frames": runs.frames, **results})
     return 0
 

@@ -2,23 +2,22 @@
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from five_shots import OPTIONS, five_shots, in_one_process
+from ray_cluster import Nodes, at_frame, begun_on
 
 from videostyle.cluster import processes
 from videostyle.cluster.run import run_spread
 from videostyle.errors import DeviceError, MediaError, UsageError
-from videostyle.pipeline.progress import Progress
 from videostyle.pipeline.request import Callbacks
 from videostyle.settings import SpreadSettings
 
@@ -29,36 +28,6 @@ pytestmark = [
     pytest.mark.xdist_group("ray"),
     pytest.mark.timeout(600),
 ]
-MEMORY = 2 << 30  # bytes of a node for tasks
-
-
-class Nodes:
-    """A cluster whose nodes can be killed and replaced."""
-
-    def __init__(self) -> None:
-        from ray.cluster_utils import Cluster
-
-        head = {"num_cpus": 0, "object_store_memory": 80 << 20, "include_dashboard": False}
-        self.cluster = Cluster(initialize_head=True, head_node_args=head)
-        self.workers: list[Any] = []
-        self.two()
-
-    @property
-    def address(self) -> str:
-        return self.cluster.address
-
-    def two(self) -> None:
-        """Let there be two of them, both there."""
-        while len(self.workers) < 2:
-            added = self.cluster.add_node(num_cpus=1, object_store_memory=80 << 20, memory=MEMORY)
-            self.workers.append(added)
-        self.cluster.wait_for_nodes()
-
-    def kill(self, node_id: str) -> None:
-        """Kill all processes of the node whose number begins so."""
-        (node,) = (node for node in self.workers if node.node_id.startswith(node_id))
-        self.workers.remove(node)
-        self.cluster.remove_node(node, allow_graceful=False)
 
 
 @pytest.fixture(scope="module")
@@ -76,22 +45,6 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def on_ray(nodes: Nodes, **more: Any) -> SpreadSettings:
     nodes.two()
     return SpreadSettings(ray=nodes.address, **more)
-
-
-def begun_on(folder: Path) -> dict[str, list[str]]:
-    """Of every task's log: the numbers of the nodes that it was begun on, in order."""
-    logs = (folder / "out.mp4.videostyle" / "logs").glob("*.log")
-    return {log.stem: re.findall(r"begun on .*\((\w{8})\)", log.read_text()) for log in logs}
-
-
-def at_frame(number: int, action: Callable[[], None]) -> Callable[[Progress], None]:
-    left = [action]
-
-    def told(progress: Progress) -> None:
-        if progress.stage == "stylise" and progress.frame >= number and left:
-            left.pop()()
-
-    return told
 
 
 def test_a_cluster_makes_the_same_file_as_one_process(nodes: Nodes, tmp_path: Path, expected: bytes) -> None:
@@ -167,7 +120,7 @@ def test_a_shot_that_fails_everywhere_is_named(nodes: Nodes, tmp_path: Path) -> 
 
 
 def test_what_cannot_be_had_is_said_before_any_work(nodes: Nodes, tmp_path: Path) -> None:
-    from videostyle.cluster.ray_engine import alive, check_nodes
+    from videostyle.cluster.ray_nodes import alive, check_nodes
 
     with pytest.raises(DeviceError, match=r"needs 7 CPUs.*2 nodes"):
         run_spread(five_shots(tmp_path), on_ray(nodes, ray_cpus=7))

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from videostyle.cluster import ray_engine
-from videostyle.cluster.ray_engine import Needs, RayEngine, alive, connect, first_line, import_ray, needs_of, slots
+from videostyle.cluster.ray_engine import Needs, RayEngine, needs_of, slots
+from videostyle.cluster.ray_nodes import alive, connect, first_line, import_ray, name_of
 from videostyle.errors import DeviceError, MissingLibraryError, UsageError
 from videostyle.settings import Settings, SpreadSettings
 
@@ -93,7 +93,7 @@ def test_rays_signal_handlers_are_put_back() -> None:
         given.append(options)
         signal.signal(signal.SIGTERM, lambda *_: None)
 
-    connect(SimpleNamespace(init=init), "local")
+    connect(SimpleNamespace(init=init, _private=SimpleNamespace(worker=SimpleNamespace())), "local")
     assert signal.getsignal(signal.SIGTERM) == before
     assert given[0]["address"] == "local" and given[0]["num_cpus"] >= 1
 
@@ -123,13 +123,28 @@ def test_a_node_that_failed_is_left_out_where_there_are_others() -> None:
     pretended = PretendedRay([good, bad])
     engine = RayEngine(pretended, Needs(4, 0, 1000))
     engine.submit(task(0), ())
-    engine.submit(task(1), [ray_engine.name_of(bad)])
-    engine.submit(task(2), [ray_engine.name_of(bad), ray_engine.name_of(good)])
+    engine.submit(task(1), [name_of(bad)])
+    engine.submit(task(2), [name_of(bad), name_of(good)])
     asked = [options.get("label_selector") for options in pretended.options]
     assert asked == [None, {"ray.io/node-id": f"!in({'b' * 56})"}, None]
     first = pretended.options[0]
     assert pretended.functions == 1
     assert (first["num_cpus"], first["num_gpus"], first["memory"], first["max_retries"]) == (4, 0, 1000, 0)
+
+
+def test_a_task_does_not_wait_for_a_node_that_has_gone() -> None:
+    from test_spread import task
+
+    good, bad = node(4, number="a" * 56), node(4, number="b" * 56)
+    pretended, cancelled = PretendedRay([good, bad]), list[object]()
+    pretended.cancel = cancelled.append  # type: ignore[attr-defined]
+    engine = RayEngine(pretended, Needs(4, 0, 1000))
+    engine.submit(task(0), [name_of(bad)])
+    assert engine.room and not cancelled
+    good["Alive"], engine._looked = False, -1e9
+    assert engine.room and len(cancelled) == 1
+    assert [options.get("label_selector") is None for options in pretended.options] == [False, True]
+    assert list(engine._running.values()) == [task(0)] and not engine._avoided
 
 
 def test_a_remote_error_is_told_in_one_line() -> None:
@@ -142,12 +157,14 @@ def test_a_remote_error_is_told_in_one_line() -> None:
 def test_a_task_that_was_killed_for_memory_is_begun_again_elsewhere(tmp_path: Path) -> None:
     from test_spread import task
 
+    words = ["Task was killed due to the node running low on memory."]
+
     class RayError(Exception): ...
 
     class OutOfMemoryError(RayError): ...
 
     def get(reference: object) -> None:
-        raise OutOfMemoryError("Task was killed due to the node running low on memory.\nmore")
+        raise OutOfMemoryError("\n".join(words))
 
     pretended = PretendedRay([node(4)])
     pretended.exceptions = SimpleNamespace(RayError=RayError)  # type: ignore[attr-defined]
@@ -156,5 +173,11 @@ def test_a_task_that_was_killed_for_memory_is_begun_again_elsewhere(tmp_path: Pa
     engine.submit(lost, ())
     lost.log.write_text("2026-11-30 10:00:00 shot 0 of film.mp4 begun on host-aa (aaaaaaaa), process 7\n")
     ((ended, outcome),) = engine.wait(0.0)
-    assert ended is lost and outcome.again and outcome.node == ray_engine.name_of(node(4))
+    assert ended is lost and outcome.again and outcome.node == name_of(node(4))
     assert outcome.problem == "the worker was killed, as its node ran out of memory"
+    lost.log.unlink()  # before it began, there is no log: Ray's words have the node's number, or nothing has
+    engine.submit(lost, ())
+    assert engine.wait(0.0)[0][1].node == "an unknown node"
+    words.append(f"where it ran, ID: {'a' * 56}, was low on memory")
+    engine.submit(lost, ())
+    assert engine.wait(0.0)[0][1].node == name_of(node(4))

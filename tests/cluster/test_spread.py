@@ -86,6 +86,14 @@ def test_a_node_that_fails_twice_gets_no_more() -> None:
     assert engine.avoided[0] == [] and engine.avoided[-1] == ["bad"]
 
 
+def test_a_lost_task_is_begun_again_elsewhere() -> None:
+    engine = Pretended(
+        lambda number, attempt: Outcome(f"node-{attempt}", "killed", again=True) if attempt < 3 else Outcome("a")
+    )
+    all_ended(engine, [task(0)])
+    assert list(map(sorted, engine.avoided)) == [[], ["node-1"], ["node-1", "node-2"]]
+
+
 def test_after_too_many_failures_nothing_is_begun() -> None:
     engine = Pretended(lambda number, attempt: Outcome("a", "no room"), 1)
     assert len(all_ended(engine, [task(n) for n in range(100)], most_failed=3)) == 3

@@ -3,6 +3,7 @@
 import itertools
 import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from videostyle.cluster.prepare import Prepared, prepare
 from videostyle.cluster.run import Opener, opener_of, run_in_shots, stopper
 from videostyle.cluster.spread import Ended, spread
 from videostyle.cluster.task import Task
+from videostyle.device import cores
 from videostyle.errors import StoppedError, UsageError, VideoStyleError
 from videostyle.pipeline.batch import BatchItemResult, run_item
 from videostyle.pipeline.job import open_job
@@ -25,6 +27,7 @@ from videostyle.settings import SpreadSettings
 from videostyle.stylise.stylizer import Stylizer
 
 LOGS = ".videostyle-logs"  # beside the outputs: what the workers said; removed where nothing failed
+STOPPED = "stopped; clips that are finished are there, and the same command goes on with the others"
 OnItem = Callable[[BatchItemResult], None]
 
 
@@ -73,6 +76,14 @@ def _in_shots(request: Request, opener: Opener, callbacks: Callbacks) -> BatchIt
         return BatchItemResult(request, problem=str(error))
 
 
+def _frames_or_problem(request: Request) -> int | str:
+    """How many frames a request's clip has, 0 where that is not known, or why it cannot be painted."""
+    try:
+        return open_job(request, request.settings.history_size).expected_frames or 0
+    except VideoStyleError as error:
+        return str(error)
+
+
 @dataclass(frozen=True)
 class _Begun:
     """A clip whose task was made; its folder is held until it has ended."""
@@ -98,6 +109,8 @@ class _Clips:
     def run(self) -> None:
         """Paint all of them."""
         ready = self._longest_first()
+        if self.stopped:
+            raise StoppedError(STOPPED)
         tasks = self._tasks([request for request, _ in ready])
         first = next(tasks, None)
         if first is None:
@@ -123,18 +136,20 @@ class _Clips:
             if not self.problems:
                 shutil.rmtree(logs, ignore_errors=True)
         if self.stopped:
-            raise StoppedError(
-                "stopped; clips that are finished are there, and the same command goes on with the others"
-            )
+            raise StoppedError(STOPPED)
 
     def _longest_first(self) -> list[tuple[Request, int]]:
-        """The requests whose clips can be read, with their frames."""
+        """The requests whose clips can be read, with their frames; several are read at a time."""
         found: list[tuple[Request, int]] = []
-        for request in self.requests:
-            try:
-                found.append((request, open_job(request, request.settings.history_size).expected_frames or 0))
-            except VideoStyleError as error:
-                self._fail(request, str(error))
+        with ThreadPoolExecutor(cores()) as pool:
+            for request, frames in zip(self.requests, pool.map(_frames_or_problem, self.requests), strict=True):
+                if self._should_stop():
+                    pool.shutdown(cancel_futures=True)
+                    break
+                if isinstance(frames, int):
+                    found.append((request, frames))
+                else:
+                    self._fail(request, frames)
         return sorted(found, key=lambda item: -item[1])
 
     def _tasks(self, requests: Sequence[Request]) -> Iterator[Task]:

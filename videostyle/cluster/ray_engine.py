@@ -1,41 +1,25 @@
 """Workers on a Ray cluster: a task a shot or a clip. Paths and small values go through Ray, frames never do.
 
-Only this file knows Ray, and only when it is asked for. Ray's own retries are off: `spread` begins a lost task again,
-and so can leave out a node that fails, and name the one that failed.
+Ray's own retries are off: `spread` begins a lost task again, and so can leave out a node that fails, and name the one
+that failed.
 """
 
-import logging
-import os
-import signal
-import socket
-import threading
 import time
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from videostyle.cluster.folder import is_visible
 from videostyle.cluster.prepare import Prepared
-from videostyle.cluster.task import Outcome, Task, carry_out, last_node, node_name
-from videostyle.device import cores
-from videostyle.errors import DeviceError, MediaError, MissingLibraryError, UsageError
+from videostyle.cluster.ray_nodes import LOST, alive, check_nodes, connect, first_line, here, import_ray, name_of
+from videostyle.cluster.task import Outcome, Task, carry_out, last_node
+from videostyle.errors import DeviceError
 from videostyle.settings import Settings, SpreadSettings
 from videostyle.stylise.memory import GIB, PROGRAM_BYTES
-from videostyle.version import __version__
 
-ANSWER_SECONDS = 5.0  # that an address is given to answer
-CHECK_SECONDS = 120.0  # that all nodes are given to say whether they see the folder: Ray starts a worker for it
 NODES_SECONDS = 5.0  # between two looks at which nodes there are
 WAITING = 8  # tasks that wait in Ray's queue at least, for its autoscaler to see
 MEMORY_SHARE = 1.1  # of what painting takes by estimate
-# What a lost task's exception means, by the name of its class.
-LOST = {
-    "NodeDiedError": "the node died",
-    "WorkerCrashedError": "the worker died, or its node did",
-    "OutOfMemoryError": "the worker was killed, as its node ran out of memory",
-}
 
 
 @dataclass(frozen=True)
@@ -93,6 +77,7 @@ class RayEngine:
     ray: Any
     needs: Needs
     _running: dict[Any, Task] = field(default_factory=dict)
+    _avoided: dict[Any, set[str]] = field(default_factory=dict)  # numbers of nodes that a task waits for others of
     _paint: Any = None
     _room: int = 0
     _looked: float = -NODES_SECONDS
@@ -101,22 +86,37 @@ class RayEngine:
     def room(self) -> int:
         """As many as run at a time, and some that wait; nodes may come and go."""
         if time.monotonic() - self._looked >= NODES_SECONDS:
-            there = slots(alive(self.ray.nodes()), self.needs)
+            nodes = alive(self.ray.nodes())
+            there = slots(nodes, self.needs)
             self._room, self._looked = there + max(WAITING, there // 4), time.monotonic()
+            self._let_go(nodes)
         return self._room
+
+    def _let_go(self, nodes: list[dict[str, Any]]) -> None:
+        """Tasks that wait for other nodes than those that are left take any."""
+        for reference, bad in list(self._avoided.items()):
+            if slots(nodes, self.needs) and not slots(_without(nodes, bad), self.needs):
+                self.ray.cancel(reference)
+                del self._avoided[reference]
+                self.submit(self._running.pop(reference), ())
 
     def submit(self, task: Task, avoid: Collection[str]) -> None:
         needs = self.needs
         own = replace(task, threads=needs.cpus, memory_gib=None if needs.gpus else needs.memory_bytes / GIB)
         options: dict[str, Any] = {"scheduling_strategy": "SPREAD"}
         nodes = alive(self.ray.nodes())
-        bad = [node["NodeID"] for node in nodes if name_of(node) in avoid]
-        if bad and len(bad) < len([node for node in nodes if slots([node], needs)]):
-            options["label_selector"] = {"ray.io/node-id": f"!in({','.join(bad)})"}
+        bad = {node["NodeID"] for node in nodes if name_of(node) in avoid}
+        if bad and slots(_without(nodes, bad), needs):
+            options["label_selector"] = {"ray.io/node-id": f"!in({','.join(sorted(bad))})"}
+        else:
+            bad.clear()
         if self._paint is None:  # once: Ray keeps every function that it is given
             share = {"num_cpus": needs.cpus, "num_gpus": needs.gpus, "memory": needs.memory_bytes}
             self._paint = self.ray.remote(max_retries=0, **share)(paint_here)
-        self._running[self._paint.options(**options).remote(own)] = task
+        reference = self._paint.options(**options).remote(own)
+        self._running[reference] = task
+        if bad:
+            self._avoided[reference] = bad
 
     def wait(self, seconds: float) -> list[tuple[Task, Outcome]]:
         ready, _ = self.ray.wait(list(self._running), num_returns=1, timeout=seconds, fetch_local=True)
@@ -126,11 +126,14 @@ class RayEngine:
 
     def _outcome(self, reference: Any) -> tuple[Task, Outcome]:
         task = self._running.pop(reference)
+        self._avoided.pop(reference, None)
         try:
             return task, self.ray.get(reference)
         except self.ray.exceptions.RayError as error:
             words = LOST.get(type(error).__name__) or f"{type(error).__name__}: {first_line(error)}"
-            return task, Outcome(last_node(task) or "an unknown node", words, again=True)
+            named = [name_of(node) for node in self.ray.nodes() if node["NodeID"] in str(error)]
+            where = named[0] if named else last_node(task) or "an unknown node"  # none: it was lost before it began
+            return task, Outcome(where, words, again=True)
 
     def close(self) -> None:
         for reference in self._running:
@@ -138,82 +141,13 @@ class RayEngine:
         self._running.clear()
 
 
+def _without(nodes: list[dict[str, Any]], bad: Collection[str]) -> list[dict[str, Any]]:
+    return [node for node in nodes if node["NodeID"] not in bad]
+
+
 def paint_here(task: Task) -> Outcome:
     """What a worker of Ray does: `carry_out`, under the name of its node."""
     return carry_out(task, here())
-
-
-def here() -> str:
-    """This node's name, as `name_of` has it."""
-    ray = import_ray()
-    return _name(node_name(), ray.get_runtime_context().get_node_id())
-
-
-def name_of(node: dict[str, Any]) -> str:
-    return _name(node["NodeManagerHostname"], node["NodeID"])
-
-
-def _name(host: str, number: str) -> str:
-    return f"{host} ({number[:8]})"
-
-
-def import_ray() -> Any:
-    """Raises MissingLibraryError."""
-    try:
-        import ray
-    except ImportError as error:
-        raise MissingLibraryError(f"--ray needs Ray ({error}): pip install 'videostyle[ray]', on all nodes") from error
-    return ray
-
-
-def connect(ray: Any, address: str) -> None:
-    """Be a driver of the cluster at ``address``: host:port, auto or local. Raises UsageError."""
-    if address == "auto":
-        address = os.environ.get("RAY_ADDRESS") or "auto"
-    if "://" in address:
-        words = "expected host:port, auto or local; to begin on another machine: ray job submit"
-        raise UsageError(f"ray is {address}, which Ray's client would need; {words}")
-    host, _, port = address.rpartition(":")
-    if port.isdigit():
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
-        except OSError as error:
-            words = f"no Ray cluster answers at {address} ({error.strerror or error})"
-            raise UsageError(f"{words}; start one with ray start --head, or give --ray local") from error
-    elif address not in ("auto", "local"):
-        raise UsageError(f"ray is {address!r}; expected host:port, auto or local")
-    own = {"num_cpus": cores(), "include_dashboard": False} if address == "local" else {}
-    try:
-        with _signals_kept():
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
-    except ConnectionError as error:
-        words = "no Ray cluster runs here, and RAY_ADDRESS names none"
-        raise UsageError(f"{words}; start one with ray start --head, or give --ray local") from error
-    except RuntimeError as error:
-        if "ersion mismatch" not in str(error):
-            raise
-        words = " ".join(str(error).split())
-        raise UsageError(f"{words}; use one image, with one Ray and one Python, on all nodes") from error
-
-
-@contextmanager
-def _signals_kept() -> Iterator[None]:
-    """Ray has handlers of its own, which would end a run that is asked to stop."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            if handler is not None:
-                signal.signal(number, handler)
-
-
-def alive(nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those that can take a task."""
-    return [node for node in nodes if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
 
 
 def needs_of(nodes: list[dict[str, Any]], spread: SpreadSettings, settings: Settings) -> Needs:
@@ -248,41 +182,3 @@ def slots(nodes: list[dict[str, Any]], needs: Needs) -> int:
             fit.append(have.get("memory", 0) // needs.memory_bytes)
         found += int(min(fit))
     return found
-
-
-def sees(token: Path) -> tuple[str, bool, str]:
-    """(this node's name, whether the run's folder is there, the version of this package): what a node is asked."""
-    return here(), is_visible(token), __version__
-
-
-def check_nodes(ray: Any, nodes: list[dict[str, Any]], token: Path) -> None:
-    """Refuse, before any work, nodes that do not share the run's folder or have another version. Raises MediaError."""
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    ask = ray.remote(num_cpus=0, max_retries=1)(sees)
-    pinned = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=True) for node in nodes]
-    asked = [ask.options(scheduling_strategy=strategy).remote(token) for strategy in pinned]
-    try:
-        answers = ray.get(asked, timeout=CHECK_SECONDS)
-    except ray.exceptions.GetTimeoutError as error:
-        raise MediaError(
-            f"the cluster's nodes do not answer within {CHECK_SECONDS:.0f} s; look at ray status"
-        ) from error
-    except ray.exceptions.RayError as error:
-        words = f"a node cannot run videostyle: {first_line(error)}"
-        raise MediaError(f"{words}; use one image with videostyle {__version__} on all nodes") from error
-    for node, there, version in answers:
-        if not there:
-            folder = token.parent.parent
-            raise MediaError(f"{folder} is not shared: node {node} does not see it; name an output in a folder that is")
-        if version != __version__:
-            words = f"node {node} has videostyle {version} and this machine {__version__}"
-            raise MediaError(f"{words}; use one version on all nodes")
-
-
-def first_line(error: BaseException) -> str:
-    """The last line of a remote traceback, or the first of a message: what went wrong."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if not lines:
-        return type(error).__name__
-    return lines[-1] if "Traceback" in str(error) or "ray::" in lines[0] else lines[0]

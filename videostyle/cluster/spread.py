@@ -63,15 +63,18 @@ def spread(
     left, again = iter(tasks), deque[Task]()
     running: dict[str, Task] = {}
     attempts, failures = Counter[str](), Counter[str]()
+    failed_on: dict[str, set[str]] = {}  # nodes, by task
     failed = 0
     while True:
         while len(running) < engine.room and (most_failed is None or failed < most_failed) and not should_stop():
             task = again.popleft() if again else next(left, None)
             if task is None:
                 break
-            running[str(task.log)] = task
-            attempts[str(task.log)] += 1
-            engine.submit(task, [node for node, count in failures.items() if count >= FAILURES_OF_NODE])
+            key = str(task.log)
+            running[key] = task
+            attempts[key] += 1
+            bad = {node for node, count in failures.items() if count >= FAILURES_OF_NODE}
+            engine.submit(task, bad | failed_on.get(key, set()))
         if not running:
             return
         for task, outcome in engine.wait(LOOK_SECONDS):
@@ -81,6 +84,7 @@ def spread(
                 continue
             if outcome.problem:
                 failures[outcome.node] += 1
+                failed_on.setdefault(key, set()).add(outcome.node)
                 if outcome.again and attempts[key] < MOST_ATTEMPTS:
                     again.append(task)
                     continue

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +41,17 @@ def probe(path: str | Path, stream: int | None = None) -> VideoInfo:
     """Find the video stream of a clip and everything that decoding and carrying the other streams need.
 
     ``stream`` is the index of a video stream in the file; by default the one flagged as default, of several the one
-    with most pixels, then the lowest index; cover art never. Raises UsageError for what is no clip, MediaError for a
-    clip that cannot be read.
+    with most pixels, then the lowest index; cover art never. A file that has not changed is read once. Raises
+    UsageError for what is no clip, MediaError for a clip that cannot be read.
     """
     path = Path(path)
     check_file(path)
+    about = path.stat()
+    return _probed(path, stream, about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns)
+
+
+@lru_cache(maxsize=1024)
+def _probed(path: Path, stream: int | None, *identity: int) -> VideoInfo:
     found = read_survey(
         path, "clip", *([] if stream is None else [str(stream)]), seconds=survey.LIFETIME_SECONDS["clip"]
     )
