@@ -184,8 +184,11 @@ class Worker:
                 time.sleep(0.2)
 
     def _fail(self, asked: dict[str, Any], error: Exception) -> None:
-        words = str(error) if isinstance(error, VideoStyleError) else f"{type(error).__name__}: {error}"
+        """``spoken`` in a message: what is said in the place of paths that its reader has never seen."""
         expected = isinstance(error, VideoStyleError)
+        words = str(error) if expected else f"{type(error).__name__}: {error}"
+        for path, name in asked.get("spoken", {}).items():
+            words = words.replace(path, name)
         self.say(asked["number"], error=" ".join(words.split()), expected=expected)
 
 
