@@ -57,8 +57,12 @@ class JobQueue:
         raise UnknownError(f"there is no job {name[:40]!r}; GET jobs lists them")
 
     def file(self, job: dict[str, Any], part: str = "output") -> Path:
-        """``part``: the output, the partial result or the picture of the newest frame. Raises UnknownError."""
-        endings = {"output": job["ending"], "partial": ".partial" + job["ending"], "picture": ".jpg"}
+        """``part``: the output, the partial result, the picture of the newest frame, the run record.
+
+        Raises UnknownError.
+        """
+        ending = job["ending"]
+        endings = {"output": ending, "partial": ".partial" + ending, "picture": ".jpg", "record": ".record.json"}
         if part not in endings:
             raise UnknownError(f"a job has no {part[:20]!r}; it can be {', '.join(endings)} or look")
         return self._made / (job["id"] + endings[part])
@@ -78,7 +82,7 @@ class JobQueue:
         last, name = max((job["order"] for job in self._list), default=0), run["output"]
         job = {"id": secrets.token_hex(8), "state": "waiting", "order": last + 1, "made": time.time()} | shown
         job |= {"name": name, "ending": Path(name).suffix, "media": run["media"]}
-        output, record = str(self.file(job)), str(self.file(job).with_suffix(".record.json"))
+        output, record = str(self.file(job)), str(self.file(job, "record"))
         asked = run | {"output": output, "record": record, "spoken": {output: name, run["path"]: "the clip"}}
         job |= {"command": shlex.join(self.command(asked)), "asked": asked}
         self._list.append(job)
@@ -92,21 +96,22 @@ class JobQueue:
         self._due.set()
 
     def do(self, name: str, action: str) -> dict[str, Any]:
-        """pause, resume, partial, cancel, first (of those that wait); the job as it is then.
+        """The job as it is then. Raises UsageError for what does not fit.
 
-        Raises UsageError for what does not fit.
+        ``action``: pause, resume, first (of those that wait), partial (a clip of what is finished), keep (that, and the
+        run ends), cancel (nothing is left).
         """
         job = self.get(name)
         match action, job["state"]:
-            case "pause" | "partial" | "cancel", "running":
+            case "pause" | "partial" | "keep" | "cancel", "running":
                 self._wanted = action
                 self._worker.stop(self._running)
             case "pause", "waiting":
                 self._change(job, state="paused")
             case "resume", "paused" | "failed":
                 self._change(job, state="waiting", problem=None)
-            case "partial", "paused" | "failed":
-                self._change(job, partial_wanted=True)
+            case "partial" | "keep", "waiting" | "paused" | "failed":
+                self._change(job, partial_wanted=action)
             case "first", "waiting" | "paused":
                 self._change(job, order=min(j["order"] for j in self._list) - 1)
                 self._list.sort(key=lambda job: job["order"])
@@ -119,11 +124,14 @@ class JobQueue:
     def _remove(self, job: dict[str, Any]) -> None:
         self._list.remove(job)
         (self._jobs / f"{job['id']}.json").unlink(missing_ok=True)
-        shutil.rmtree(directory_of(self.file(job)), ignore_errors=True)
-        record = self.file(job).with_suffix(".record.json")
-        for file in (*(self.file(job, part) for part in ("output", "partial", "picture")), record):
-            file.unlink(missing_ok=True)
+        self._clear(job, "output", "partial", "picture", "record")
         self._publish("gone", {"id": job["id"]})
+
+    def _clear(self, job: dict[str, Any], *parts: str) -> None:
+        """Delete files of a job, and the state of its run."""
+        shutil.rmtree(directory_of(self.file(job)), ignore_errors=True)
+        for part in parts:
+            self.file(job, part).unlink(missing_ok=True)
 
     async def work(self) -> None:
         """Run what waits, one after the other, for ever."""
@@ -156,18 +164,26 @@ class JobQueue:
             return self._change(job, state="failed", problem=str(error))
         spent = job.get("seconds", 0.0) + time.monotonic() - began
         if not result.get("stopped"):
-            self.file(job, "partial").unlink(missing_ok=True)
-            return self._change(job, state="done", seconds=spent, partial=False, **result)
+            return self._end(job, result, seconds=spent)
         if self._wanted == "cancel":
             return self._remove(job)
-        state = "paused" if self._wanted == "pause" else "waiting"
-        self._change(job, state=state, seconds=spent, partial_wanted=self._wanted == "partial")
+        state = "paused" if self._wanted in ("pause", "keep") else "waiting"
+        part = self._wanted if self._wanted in ("partial", "keep") else None
+        self._change(job, state=state, seconds=spent, partial_wanted=part)
+
+    def _end(self, job: dict[str, Any], result: dict[str, Any], **changes: Any) -> None:
+        self._clear(job, "partial")
+        self._change(job, state="done", partial=False, partial_wanted=None, **result, **changes)
 
     async def _publish_part(self, job: dict[str, Any]) -> None:
-        """The frames that are finished, as a clip beside the output, which is still to come."""
+        """The frames that are finished, as a clip beside the output, which is still to come; or in its place."""
         try:
-            await self._ask(job, partial=True)
-            self.file(job).replace(self.file(job, "partial"))
-            self._change(job, partial_wanted=False, partial=True)
+            result = await self._ask(job, partial=True)
         except VideoStyleError as error:
-            self._change(job, partial_wanted=False, problem=str(error))
+            return self._change(job, partial_wanted=None, problem=str(error))
+        if job not in self._list:  # it was cancelled meanwhile
+            return self._clear(job, "output")
+        if job["partial_wanted"] == "keep":
+            return self._end(job, result, problem=None)
+        self.file(job).replace(self.file(job, "partial"))
+        self._change(job, partial_wanted=None, partial=True)
