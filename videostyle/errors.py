@@ -13,6 +13,10 @@ class UnknownError(UsageError):
     """What the request names is not there."""
 
 
+class TooLargeError(UsageError):
+    """More bytes than are taken."""
+
+
 class MediaError(VideoStyleError):
     """A clip or a picture cannot be read or written; carries FFmpeg's own words when it was FFmpeg that failed."""
 

@@ -221,7 +221,7 @@ def test_the_command_line_says_the_same(server):
     assert words[:3] == ["videostyle", "video", str(sample("clip.mp4"))]
     assert words[3:] == [
         *("--style", str(sample("styles/brush.jpg")), "--strength", "0.6", "--style-layers", "conv1_1,conv2_1"),
-        *("--size", "64", "--duration", "0.3", "-o", "clip-painted.mp4"),
+        *("--size", "64", "--duration", "0.3", "-o", "clip-brush.mp4"),
     ]
     changing = look | {"strength": [[0, 0.1], [1, 0.5]]}
     words = server.client.post("command", json={"source": clip, "look": changing}).json()["words"]

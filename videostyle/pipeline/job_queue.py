@@ -1,23 +1,25 @@
 """A queue of runs: a folder of job files beside the outputs and their run directories. It survives everything."""
 
 import asyncio
+import hashlib
 import json
 import secrets
 import shlex
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from videostyle.checkpoint.directory_name import directory_of
 from videostyle.errors import UnknownError, UsageError, VideoStyleError
 from videostyle.files import write_json, write_text
+from videostyle.media.formats import CONTAINERS
 from videostyle.pipeline.worker_process import WorkerProcess
-from videostyle.settings.command_line import command_of
-from videostyle.settings.look import Look
-from videostyle.settings.look_file import as_toml, to_plain
+from videostyle.settings.command_line import command_of, needs_file
+from videostyle.settings.look_file import as_toml, from_plain
 
+ENDINGS = (*CONTAINERS, ".png")  # of outputs
 Publish = Callable[[str, dict[str, Any]], None]
 
 
@@ -28,10 +30,11 @@ class JobQueue:
     """
 
     def __init__(self, folder: Path, worker: WorkerProcess, publish: Publish) -> None:
-        self._jobs, self._made, self._worker, self._publish = folder / "jobs", folder / "made", worker, publish
+        self._jobs, self._made, self._looks = folder / "jobs", folder / "made", folder / "looks"
+        self._worker, self._publish = worker, publish
         self._due, self._running, self._wanted = asyncio.Event(), 0, ""
         self._list: list[dict[str, Any]] = []
-        for place in (self._jobs, self._made):
+        for place in (self._jobs, self._made, self._looks):
             place.mkdir(exist_ok=True)
         for file in self._jobs.glob("*.json"):
             job = json.loads(file.read_text(encoding="utf-8"))
@@ -54,23 +57,34 @@ class JobQueue:
         raise UnknownError(f"there is no job {name[:40]!r}; GET jobs lists them")
 
     def file(self, job: dict[str, Any], part: str = "output") -> Path:
-        """The ``output`` of a job, its ``partial`` result, the ``picture`` of its newest frame, or its ``look``."""
-        endings = {"output": job["ending"], "partial": ".partial" + job["ending"], "picture": ".jpg", "look": ".toml"}
-        return (self._jobs if part == "look" else self._made) / (job["id"] + endings[part])
+        """``part``: the output, the partial result, the picture of the newest frame, the run record.
 
-    def add(
-        self, values: dict[str, Any], path: Path, look: Look, settings: dict[str, Any], media: dict[str, Any]
-    ) -> dict[str, Any]:
-        """Put a run of the clip or picture ``path`` at the end of the queue. ``values``: what is shown of it, its
-        ``name`` and the ``ending`` of its output among them."""
-        last = max((job["order"] for job in self._list), default=0)
-        job = {"id": secrets.token_hex(8), "state": "waiting", "order": last + 1, "made": time.time()} | values
-        output, kind = str(self.file(job)), "image" if job["ending"] == ".png" else "video"
-        plain, record = settings | to_plain(look), str(self.file(job).with_suffix(".record.json"))
-        write_text(self.file(job, "look"), as_toml(plain))
-        words = command_of(kind, str(path), look, output, settings, media, str(self.file(job, "look")))
-        asked = {"kind": kind, "path": str(path), "look": plain, "media": media, "output": output, "record": record}
-        job |= {"command": shlex.join(words), "asked": asked}
+        Raises UnknownError.
+        """
+        ending = job["ending"]
+        endings = {"output": ending, "partial": ".partial" + ending, "picture": ".jpg", "record": ".record.json"}
+        if part not in endings:
+            raise UnknownError(f"a job has no {part[:20]!r}; it can be {', '.join(endings)} or look")
+        return self._made / (job["id"] + endings[part])
+
+    def command(self, run: dict[str, Any]) -> Sequence[str]:
+        """The words of the command line that does the same; a look that options cannot say is kept as a file."""
+        look, settings = from_plain(run["look"])
+        text = as_toml(run["look"])
+        file = self._looks / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.toml"
+        if needs_file(look):
+            write_text(file, text)
+        return command_of(run["kind"], run["path"], look, run["output"], settings, run["media"], str(file))
+
+    def add(self, run: dict[str, Any], shown: dict[str, Any]) -> dict[str, Any]:
+        """Put a run at the end of the queue. ``run``: its ``kind``, ``path``, ``look``, ``media`` and the name of its
+        ``output``; ``shown``: what others are shown of it beside that."""
+        last, name = max((job["order"] for job in self._list), default=0), run["output"]
+        job = {"id": secrets.token_hex(8), "state": "waiting", "order": last + 1, "made": time.time()} | shown
+        job |= {"name": name, "ending": Path(name).suffix, "media": run["media"]}
+        output, record = str(self.file(job)), str(self.file(job, "record"))
+        asked = run | {"output": output, "record": record, "spoken": {output: name, run["path"]: "the clip"}}
+        job |= {"command": shlex.join(self.command(asked)), "asked": asked}
         self._list.append(job)
         self._change(job)
         return job
@@ -81,18 +95,23 @@ class JobQueue:
         self._publish("job", self.shown(job))
         self._due.set()
 
-    def do(self, job: dict[str, Any], action: str) -> None:
-        """pause, resume, partial, cancel, first (of those that wait). Raises UsageError for what does not fit."""
+    def do(self, name: str, action: str) -> dict[str, Any]:
+        """The job as it is then. Raises UsageError for what does not fit.
+
+        ``action``: pause, resume, first (of those that wait), partial (a clip of what is finished), keep (that, and the
+        run ends), cancel (nothing is left).
+        """
+        job = self.get(name)
         match action, job["state"]:
-            case "pause" | "partial" | "cancel", "running":
+            case "pause" | "partial" | "keep" | "cancel", "running":
                 self._wanted = action
                 self._worker.stop(self._running)
             case "pause", "waiting":
                 self._change(job, state="paused")
             case "resume", "paused" | "failed":
                 self._change(job, state="waiting", problem=None)
-            case "partial", "paused" | "failed":
-                self._change(job, partial_wanted=True)
+            case "partial" | "keep", "waiting" | "paused" | "failed":
+                self._change(job, partial_wanted=action)
             case "first", "waiting" | "paused":
                 self._change(job, order=min(j["order"] for j in self._list) - 1)
                 self._list.sort(key=lambda job: job["order"])
@@ -100,15 +119,19 @@ class JobQueue:
                 self._remove(job)
             case _:
                 raise UsageError(f"{action[:20]!r} does not fit a job that is {job['state']}; see docs/studio-api.md")
+        return self.shown(job)
 
     def _remove(self, job: dict[str, Any]) -> None:
         self._list.remove(job)
         (self._jobs / f"{job['id']}.json").unlink(missing_ok=True)
-        shutil.rmtree(directory_of(self.file(job)), ignore_errors=True)
-        record = self.file(job).with_suffix(".record.json")
-        for file in (*(self.file(job, part) for part in ("output", "partial", "picture", "look")), record):
-            file.unlink(missing_ok=True)
+        self._clear(job, "output", "partial", "picture", "record")
         self._publish("gone", {"id": job["id"]})
+
+    def _clear(self, job: dict[str, Any], *parts: str) -> None:
+        """Delete files of a job, and the state of its run."""
+        shutil.rmtree(directory_of(self.file(job)), ignore_errors=True)
+        for part in parts:
+            self.file(job, part).unlink(missing_ok=True)
 
     async def work(self) -> None:
         """Run what waits, one after the other, for ever."""
@@ -138,25 +161,29 @@ class JobQueue:
         try:
             result = await self._ask(job, partial=False)
         except VideoStyleError as error:
-            return self._change(job, state="failed", problem=self._spoken(job, str(error)))
+            return self._change(job, state="failed", problem=str(error))
         spent = job.get("seconds", 0.0) + time.monotonic() - began
         if not result.get("stopped"):
-            self.file(job, "partial").unlink(missing_ok=True)
-            return self._change(job, state="done", seconds=spent, partial=False, **result)
+            return self._end(job, result, seconds=spent)
         if self._wanted == "cancel":
             return self._remove(job)
-        state = "paused" if self._wanted == "pause" else "waiting"
-        self._change(job, state=state, seconds=spent, partial_wanted=self._wanted == "partial")
+        state = "paused" if self._wanted in ("pause", "keep") else "waiting"
+        part = self._wanted if self._wanted in ("partial", "keep") else None
+        self._change(job, state=state, seconds=spent, partial_wanted=part)
+
+    def _end(self, job: dict[str, Any], result: dict[str, Any], **changes: Any) -> None:
+        self._clear(job, "partial")
+        self._change(job, state="done", partial=False, partial_wanted=None, **result, **changes)
 
     async def _publish_part(self, job: dict[str, Any]) -> None:
-        """The frames that are finished, as a clip beside the output, which is still to come."""
+        """The frames that are finished, as a clip beside the output, which is still to come; or in its place."""
         try:
-            await self._ask(job, partial=True)
-            self.file(job).replace(self.file(job, "partial"))
-            self._change(job, partial_wanted=False, partial=True)
+            result = await self._ask(job, partial=True)
         except VideoStyleError as error:
-            self._change(job, partial_wanted=False, problem=self._spoken(job, str(error)))
-
-    def _spoken(self, job: dict[str, Any], words: str) -> str:
-        """An error without paths, which a reader of the page has never seen."""
-        return words.replace(str(self.file(job)), job["name"]).replace(job["asked"]["path"], "the clip")
+            return self._change(job, partial_wanted=None, problem=str(error))
+        if job not in self._list:  # it was cancelled meanwhile
+            return self._clear(job, "output")
+        if job["partial_wanted"] == "keep":
+            return self._end(job, result, problem=None)
+        self.file(job).replace(self.file(job, "partial"))
+        self._change(job, partial_wanted=None, partial=True)

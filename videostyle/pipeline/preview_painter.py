@@ -15,7 +15,7 @@ from videostyle.pipeline.facts import frame_at
 from videostyle.pipeline.fit_picture import fitted
 from videostyle.pipeline.given_frames import ROUNDING_SECONDS
 from videostyle.pipeline.look import LookDirection
-from videostyle.pipeline.region_masks import open_mask
+from videostyle.pipeline.region_masks import CARRIED_SIZE, OnProgress, open_mask
 from videostyle.settings import MediaSettings, Settings, TrainSettings
 from videostyle.settings.look import Look
 from videostyle.stylise.choose_maker import frame_maker_of
@@ -27,7 +27,7 @@ OF_NETWORK = ("backbone", "weights", "download", "content_layers", "style_layers
 OF_MACHINE = ("device", "precision", "memory")
 QUICK_EVALUATIONS = 10  # of every octave: by then strokes and colours are there
 KEPT = 32  # pictures, masks and frames
-CARRIED_SECONDS = 1.0  # masks are carried so far beyond the frame
+FRAME_SECONDS = 0.001  # of the clip that a preview needs, from the frame's time on
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,16 @@ class PreviewPainter:
         self._stylizers: dict[Hashable, Stylizer] = {}
 
     def paint(
-        self, request: FrameRequest, on_picture: Callable[[torch.Tensor], None] | None = None, *, quick: bool = False
+        self,
+        request: FrameRequest,
+        on_picture: Callable[[torch.Tensor], None] | None = None,
+        on_mask: OnProgress | None = None,
+        *,
+        quick: bool = False,
     ) -> StylisedFrame:
-        """The frame. ``on_picture`` is given every picture on the way, (1, 3, H, W) in [0, 1] and smaller at first; an
-        exception that it raises ends the painting. ``quick``: few evaluations. Raises VideoStyleError.
+        """The frame. ``on_picture`` is given every picture on the way, (1, 3, H, W) in [0, 1] and smaller at first;
+        ``on_mask(done, total)`` is told through how many frames a mask has been carried. An exception that one of them
+        raises ends the painting. ``quick``: few evaluations. Raises VideoStyleError.
         """
         settings = request.settings.with_quality()
         if quick:
@@ -61,7 +67,7 @@ class PreviewPainter:
         frame = self._once(("frame", request.source, request.at_seconds, request.size), self._frame, request)
         if (given := self._given(request, frame)) is not None:
             return given
-        stylizer = self._stylizer(request, settings, frame)
+        stylizer = self._stylizer(request, settings, frame, on_mask)
         stylizer.on_picture = on_picture
         (stylised,) = frame_maker_of(stylizer).frames([frame])
         return stylised
@@ -78,20 +84,24 @@ class PreviewPainter:
     def _frame(self, request: FrameRequest) -> Frame:
         return frame_at(request.source, request.at_seconds, request.size)
 
-    def _stylizer(self, request: FrameRequest, settings: Settings, frame: Frame) -> Stylizer:
+    def _stylizer(
+        self, request: FrameRequest, settings: Settings, frame: Frame, on_mask: OnProgress | None
+    ) -> Stylizer:
         source, look = request.source, request.look
         info = None if is_picture(source) else self._once(("info", source), probe, source)
-        media = MediaSettings(start_seconds=float(frame.time_seconds), duration_seconds=CARRIED_SECONDS)
+        media = MediaSettings(start_seconds=float(frame.time_seconds), duration_seconds=FRAME_SECONDS)
         size = frame.pixels.shape[3], frame.pixels.shape[2]
+        carried = {"carried_size": min(CARRIED_SIZE, max(size))}
         direction = LookDirection(
             look,
             settings,
             info,
             media,
             size,
+            on_mask,
             read=lambda path: self._once(("picture", path), read_picture, path),
             open_region=lambda path, at, **known: self._once(
-                ("mask", path, at, size, media, known["feather"], source), open_mask, path, at, **known
+                ("mask", path, at, size, media, known["feather"], source), open_mask, path, at, **known, **carried
             ),
         )
         style = direction.styles[0].at(0.0)

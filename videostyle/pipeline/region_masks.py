@@ -19,7 +19,7 @@ import torch
 from videostyle.device import encoder_threads
 from videostyle.errors import UsageError, VideoStyleError
 from videostyle.frames import Frame, VideoInfo, luma, to_array
-from videostyle.media.decode import Decoder, output_size, to_tensor
+from videostyle.media.decode import Decoder, as_spoken, output_size, to_tensor
 from videostyle.media.mask_picture import is_picture, read_mask
 from videostyle.media.probe import probe
 from videostyle.pipeline.mask_edges import edge_width, feathered, refined, resized
@@ -64,14 +64,16 @@ def open_mask(
     media: MediaSettings,
     feather: float,
     on_progress: OnProgress | None = None,
+    carried_size: int = CARRIED_SIZE,
 ) -> RegionMask:
     """The mask in ``path``: a picture for the whole clip, or a video or a folder of pictures with one for every frame.
 
     With ``at_seconds`` a picture is the mask of the frame at that time of the clip, and is carried through its shot;
     in other shots it is 0. ``info``: the clip, None where a single picture is painted. ``size``: (width, height) of the
     output. ``feather``: width of the soft edge in the output's pixels, 0 for edges as they are given.
-    ``on_progress(done, total)``: frames carried or read, and how many there are where that is known. Raises UsageError
-    for what is no mask of this clip, MediaError for what cannot be read.
+    ``on_progress(done, total)``: frames carried or read, and how many there are where that is known. ``carried_size``:
+    longer side of the frames that it is carried along. Raises UsageError for what is no mask of this clip, MediaError
+    for what cannot be read.
     """
     place = Path(path)
     still = place.is_file() and is_picture(place)
@@ -84,7 +86,7 @@ def open_mask(
             return _Still(feathered(resized(mask, size), feather))
         if info is None:
             raise UsageError(f"{place} has a time, {at_seconds:g} s, and a picture has none; leave the time out")
-        return _carried(mask, at_seconds, info, size, media, feather, on_progress)
+        return _carried(mask, at_seconds, info, size, media, feather, on_progress, carried_size)
     if place.is_dir():
         return _folder(place, info, size, feather)
     return _video(place, info, size, feather, on_progress)
@@ -220,13 +222,16 @@ def _carried(
     media: MediaSettings,
     feather: float,
     on_progress: OnProgress | None,
+    carried_size: int,
 ) -> RegionMask:
-    """``mask``, painted on the frame at ``at_seconds``, at every frame of that frame's shot."""
-    small = output_size(info, CARRIED_SIZE, even=False)
+    """``mask``, painted on the frame at ``at_seconds``, at every frame of that frame's shot that the run needs."""
+    small = output_size(info, carried_size, even=False)
     painted = resized(mask, small)
     with _open_part(at_seconds, info, media, small) as decoder:
         before, rest = _at_key(in_shots(iter(decoder), media), at_seconds, info)
         key_time, key = before.pop()
+        first = as_spoken(media.start_seconds) - SAME_MOMENT
+        before = [(time, pixels) for time, pixels in before if time >= first]
         times, done = [time for time, _ in before] + [key_time], itertools.count(1)
         forwards, state = _Packed(), carried_mask.begin(to_tensor(key), painted)
         forwards.append(state.mask)

@@ -130,18 +130,28 @@ class Worker:
             shown, last = shown + 1, time.monotonic()
             self.say(asked["number"], event={"picture": shown, "stage": stage})
 
+        def go_on() -> None:
+            if self._preview is not None or self._ended:
+                raise SupersededError
+
+        def on_mask(done: int, _total: int | None) -> None:
+            nonlocal last
+            go_on()
+            if time.monotonic() - last >= TELL_SECONDS:
+                last = time.monotonic()
+                self.say(asked["number"], event={"stage": "mask", "frame": done})
+
         for quick in passes:
             full = 0
 
             def on_picture(pixels: torch.Tensor, quick: bool = quick) -> None:
                 nonlocal full
-                if self._preview is not None or self._ended:
-                    raise SupersededError
+                go_on()
                 full += max(pixels.shape[2:]) >= min(request.size, SHOWN_SIZE)
                 if time.monotonic() - last >= SHOW_SECONDS and (quick or full > QUICK_EVALUATIONS):
                     show(pixels, "emerging")
 
-            frame = self._painter.paint(request, on_picture, quick=quick)
+            frame = self._painter.paint(request, on_picture, on_mask, quick=quick)
             show(frame.pixels, "quick" if quick else "finished")
 
     def _run(self, asked: dict[str, Any]) -> None:
@@ -184,8 +194,11 @@ class Worker:
                 time.sleep(0.2)
 
     def _fail(self, asked: dict[str, Any], error: Exception) -> None:
-        words = str(error) if isinstance(error, VideoStyleError) else f"{type(error).__name__}: {error}"
+        """``spoken`` in a message: what is said in the place of paths that its reader has never seen."""
         expected = isinstance(error, VideoStyleError)
+        words = str(error) if expected else f"{type(error).__name__}: {error}"
+        for path, name in asked.get("spoken", {}).items():
+            words = words.replace(path, name)
         self.say(asked["number"], error=" ".join(words.split()), expected=expected)
 
 

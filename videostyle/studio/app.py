@@ -2,37 +2,36 @@
 
 import asyncio
 import json
+import mimetypes
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 
 from videostyle.errors import UnknownError, UsageError, VideoStyleError
-from videostyle.files import write_json, write_text
-from videostyle.pipeline.job_queue import JobQueue
+from videostyle.files import write_json
+from videostyle.pipeline.job_queue import ENDINGS, JobQueue
 from videostyle.pipeline.worker_process import WorkerProcess
-from videostyle.settings.command_line import command_of, needs_file
 from videostyle.settings.form import form
 from videostyle.settings.look_file import as_toml, from_plain
-from videostyle.studio.asked import in_words, json_of, number, text_of
-from videostyle.studio.looks import asked_look, asked_media, look_file, plain_look, read_look_file
+from videostyle.studio import checks
 from videostyle.studio.store import Store
 from videostyle.version import __version__
 
 PAGE = Path(__file__).parent / "page"
-MOST_SIZE, MOST_LISTENERS, MOST_LAG = 4096, 64, 500
-VIDEO_ENDINGS = (".mp4", ".mov", ".mkv", ".webm", ".gif")
-ROLES = ("clip", "painting", "mask")
-KEPT_LOOKS = 20  # look files that commands name
+MOST_SIZE = 4096  # longer side of a frame or a preview, in pixels
+MOST_LISTENERS, MOST_LAG = 64, 500
 QUIET_SECONDS = 15.0  # between two signs of life of the events
-KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+PRIVATE = {"cache-control": "private"}  # a frame, a file with an id: they never change
 
 
 class Studio:
@@ -40,48 +39,49 @@ class Studio:
 
     def __init__(self, folder: Path, most_upload: int) -> None:
         self.folder, self.worker = folder, WorkerProcess(folder)
-        self.listeners: set[asyncio.Queue[str]] = set()
+        self.listeners = set[asyncio.Queue[str]]()
         self.store = Store(folder / "media", self.worker, most_upload)
-        self.jobs = JobQueue(folder, self.worker, self.publish)
+        self.jobs = JobQueue(folder, self.worker, self.tell)
         self.store.forget_masks(json.dumps([self.jobs.list(), self.saved_draft()]))
-        self.preview, self.tasks = 0, set[asyncio.Task]()
+        self.preview, self.picture = 0, folder / "preview.jpg"
 
-    def publish(self, kind: str, values: dict[str, Any]) -> None:
-        """Tell everybody who listens; one who does not keep up is let go."""
+    @asynccontextmanager
+    async def alive(self, _app: Starlette) -> AsyncIterator[None]:
+        self.picture.unlink(missing_ok=True)
+        first = self.store.entry(self.store.called("clip.mp4"))  # starts the worker before it is needed
+        work = asyncio.gather(self.jobs.work(), first, return_exceptions=True)
+        yield
+        work.cancel()
+        await self.worker.close()
+
+    # --- events: everybody who listens is told what happens
+
+    def tell(self, kind: str, values: dict[str, Any]) -> None:
         for queue in [*self.listeners]:
-            if queue.qsize() > MOST_LAG:
+            if queue.qsize() > MOST_LAG:  # it does not keep up
                 self.listeners.discard(queue)
             else:
                 queue.put_nowait(f"event: {kind}\ndata: {json.dumps(values)}\n\n")
 
-    def start(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+    async def events(self, _request: Request) -> Response:
+        if len(self.listeners) >= MOST_LISTENERS:
+            raise UsageError(f"{MOST_LISTENERS} listeners are there already; close some pages")
+        return StreamingResponse(self.stream(), media_type="text/event-stream")
 
-    @asynccontextmanager
-    async def alive(self, _app: Starlette) -> AsyncIterator[None]:
-        (self.folder / "preview.jpg").unlink(missing_ok=True)
-        self.start(self.jobs.work())
-        self.start(self._warm_up())
-        yield
-        for task in self.tasks:
-            task.cancel()
-        await self.worker.close()
+    async def stream(self) -> AsyncIterator[str]:
+        queue: asyncio.Queue[str] = asyncio.Queue()
+        self.listeners.add(queue)
+        try:
+            yield ": here\n\n"
+            while queue in self.listeners:
+                try:
+                    yield await asyncio.wait_for(queue.get(), QUIET_SECONDS)
+                except TimeoutError:
+                    yield ": quiet\n\n"
+        finally:
+            self.listeners.discard(queue)
 
-    async def _warm_up(self) -> None:
-        """Start the worker before it is needed, with what the page asks first."""
-        with suppress(VideoStyleError):
-            await self.store.entry(self.store.called("clip.mp4") or "")
-
-    # --- the page
-
-    async def page(self, request: Request) -> Response:
-        name = request.path_params.get("name", "index.html")
-        there = {file.name: file for file in PAGE.iterdir()}
-        if name not in there:
-            raise UnknownError(f"there is no page {name[:40]!r}")
-        return Response(there[name].read_bytes(), media_type=KINDS.get(there[name].suffix))
+    # --- what the page begins with
 
     async def state(self, _request: Request) -> Response:
         lists = {"media": self.store.list(), "jobs": self.jobs.list(), "form": form(), "draft": self.saved_draft()}
@@ -92,38 +92,15 @@ class Studio:
         return json.loads(draft.read_text(encoding="utf-8")) if draft.is_file() else None
 
     async def draft(self, request: Request) -> Response:
-        write_json(self.folder / "draft.json", await json_of(request))
+        write_json(self.folder / "draft.json", await checks.json_of(request))
         return JSONResponse({})
-
-    async def events(self, request: Request) -> Response:
-        if len(self.listeners) >= MOST_LISTENERS:
-            raise UsageError(f"{MOST_LISTENERS} listeners are there already; close some pages")
-        queue: asyncio.Queue[str] = asyncio.Queue()
-
-        async def stream() -> AsyncIterator[str]:
-            self.listeners.add(queue)
-            try:
-                yield ": here\n\n"
-                while queue in self.listeners:
-                    try:
-                        yield await asyncio.wait_for(queue.get(), QUIET_SECONDS)
-                    except TimeoutError:
-                        yield ": quiet\n\n"
-            finally:
-                self.listeners.discard(queue)
-
-        return StreamingResponse(stream(), media_type="text/event-stream")
 
     # --- clips, pictures, masks
 
     async def upload(self, request: Request) -> Response:
-        role = request.query_params.get("role", "clip")
-        if role not in ROLES:
-            raise UsageError(f"role is {role[:20]!r}; it can be {', '.join(ROLES)}")
-        with suppress(ClientDisconnect):
-            entry = await self.store.add(request.stream(), request.query_params.get("name", "unnamed"), role)
-            return JSONResponse(entry, 201)
-        return Response(status_code=400)
+        asked = request.query_params
+        entry = await self.store.add(request.stream(), asked.get("name", "unnamed"), asked.get("role", "clip"))
+        return JSONResponse(entry, 201)
 
     async def entry(self, request: Request) -> Response:
         return JSONResponse(await self.store.entry(request.path_params["id"]))
@@ -133,134 +110,124 @@ class Studio:
         return JSONResponse({})
 
     async def file(self, request: Request) -> Response:
-        return FileResponse(self.store.path(request.path_params["id"]), headers={"cache-control": "private"})
+        return FileResponse(self.store.path(request.path_params["id"]), headers=PRIVATE)
 
     async def frame(self, request: Request) -> Response:
         """The exact frame at a time; with ``?download`` as PNG, to be painted over."""
-        asked = request.query_params
-        at, size = number(asked, "at", 0.0, 0, 1e6), number(asked, "size", 960, 16, MOST_SIZE)
-        kind, headers = ("png" if "download" in asked else "jpeg"), {"cache-control": "private"}
-        if kind == "png":
-            headers["content-disposition"] = "attachment"
+        asked, path = request.query_params, self.store.path(request.path_params["id"])
+        at, size = checks.number(asked, "at", 0.0, 0, 1e6), checks.number(asked, "size", 960, 16, MOST_SIZE)
+        kind, saved = ("png", {"content-disposition": "attachment"}) if "download" in asked else ("jpeg", {})
         to = self.folder / f"frame-{secrets.token_hex(8)}.{kind}"
         try:
-            path = str(self.store.path(request.path_params["id"]))
-            await self.worker.ask("frame", path=path, at=at, size=int(size), to=str(to))
-            return Response(to.read_bytes(), media_type=f"image/{kind}", headers=headers)
+            await self.worker.ask("frame", path=str(path), at=at, size=int(size), to=str(to))
+            return Response(to.read_bytes(), media_type=f"image/{kind}", headers=PRIVATE | saved)
         finally:
             to.unlink(missing_ok=True)
 
-    # --- looks and previews
+    # --- previews
 
     async def start_preview(self, request: Request) -> Response:
         """Paint one frame; with ``?wait=1`` the answer is the picture."""
-        asked = await json_of(request)
-        size, at = int(number(asked, "size", 256, 32, MOST_SIZE)), number(asked, "at", 0.0, 0, 1e6)
-        look, path = plain_look(asked_look(asked.get("look"), self.store)), self.store.path(str(asked.get("source")))
-        to, mine = self.folder / "preview.jpg", 0
+        asked = await checks.json_of(request)
+        size, at = checks.number(asked, "size", 256, 32, MOST_SIZE), checks.number(asked, "at", 0.0, 0, 1e6)
+        look, path = checks.look_with_paths(asked, self.store), str(self.store.path(str(asked.get("source"))))
+        mine = 0
 
-        def on_event(event: dict[str, Any]) -> None:
-            self.publish("preview", {"preview": mine} | event)
+        def tell(event: dict[str, Any]) -> None:
+            self.tell("preview", {"preview": mine} | event)
 
-        message = {"path": str(path), "at": at, "size": size, "look": look, "to": str(to)}
-        quick = bool(asked.get("quick"))
-        mine, answer = await self.worker.begin("preview", on_event, quick=quick, **message)
+        message = {"path": path, "at": at, "size": int(size), "look": look, "to": str(self.picture)}
+        mine, answer = await self.worker.begin("preview", tell, quick=bool(asked.get("quick")), **message)
         self.preview = mine
         if request.query_params.get("wait"):
             if (await answer).get("superseded"):
                 raise UsageError("another preview was asked for meanwhile; ask again")
-            return Response(to.read_bytes(), media_type="image/jpeg")
+            return Response(self.picture.read_bytes(), media_type="image/jpeg")
 
         async def follow() -> None:
             try:
-                ended = await answer
-                self.publish("preview", {"preview": mine, "stage": "superseded" if ended else "ended"})
-            except Exception as error:
-                self.publish("preview", {"preview": mine, "stage": "failed", "problem": str(error)})
+                tell({"stage": "superseded" if await answer else "ended"})
+            except VideoStyleError as error:
+                tell({"stage": "failed", "problem": str(error)})
 
-        self.start(follow())
-        return JSONResponse({"preview": mine}, 202)
+        return JSONResponse({"preview": mine}, 202, background=BackgroundTask(follow))
 
-    async def picture(self, request: Request) -> Response:
-        picture = self.folder / "preview.jpg"
-        if request.path_params["number"] != self.preview or not picture.is_file():
+    async def newest_picture(self, request: Request) -> Response:
+        if request.path_params["number"] != self.preview or not self.picture.is_file():
             return Response(status_code=204)  # another has taken its place
-        return Response(picture.read_bytes(), media_type="image/jpeg")
+        return Response(self.picture.read_bytes(), media_type="image/jpeg")
+
+    # --- looks
 
     async def read_look(self, request: Request) -> Response:
-        return JSONResponse({"look": read_look_file(await text_of(request), self.store)})
+        return JSONResponse({"look": checks.look_of_file(await checks.text_of(request), self.store)})
 
     async def write_look(self, request: Request) -> Response:
-        return PlainTextResponse(look_file((await json_of(request)).get("look"), self.store))
+        return PlainTextResponse(as_toml(checks.look_with_names(await checks.json_of(request), self.store)))
+
+    # --- runs: of the command line, and jobs
+
+    def run_of(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """What a worker takes, checked; ``output`` is the name that a browser saves it under. Raises UsageError."""
+        entry, ending = self.store.known(str(asked.get("source"))), str(asked.get("ending", ".mp4"))
+        look, media = checks.look_with_paths(asked, self.store), checks.media_settings(asked)
+        kind, ending = ("image", ".png") if entry["kind"] == "picture" else ("video", ending)
+        if ending not in ENDINGS:
+            raise UsageError(f"ending is {ending[:20]!r}; it can be {', '.join(ENDINGS)}")
+        label = from_plain(checks.look_with_names(asked, self.store))[0].label
+        name, path = f"{Path(entry['name']).stem}-{label}"[:100] + ending, str(self.store.path(entry["id"]))
+        return {"kind": kind, "path": path, "look": look, "media": media, "output": name}
 
     async def command(self, request: Request) -> Response:
         """The command line that paints the same."""
-        asked = await json_of(request)
-        look, media = asked_look(asked.get("look"), self.store), asked_media(asked.get("media"))
-        entry = self.store.known(str(asked.get("source")))
-        kind, ending = ("image", ".png") if entry["kind"] == "picture" else ("video", ".mp4")
-        file = self.folder / "looks" / f"{secrets.token_hex(4)}.toml"
-        if needs_file(look[0]):
-            file.parent.mkdir(exist_ok=True)
-            write_text(file, as_toml(plain_look(look)))
-            for old in sorted(file.parent.glob("*.toml"), key=lambda f: f.stat().st_mtime)[:-KEPT_LOOKS]:
-                old.unlink()
-        output, words = Path(entry["name"]).stem + "-painted" + ending, str(self.store.path(entry["id"]))
-        return JSONResponse({"words": command_of(kind, words, look[0], output, look[1], media, str(file))})
-
-    # --- jobs
+        return JSONResponse({"words": self.jobs.command(self.run_of(await checks.json_of(request)))})
 
     async def add_job(self, request: Request) -> Response:
-        asked = await json_of(request)
-        entry = await self.store.entry(str(asked.get("source")))
-        look, media = asked_look(asked.get("look"), self.store), asked_media(asked.get("media"))
-        ending = ".png" if entry["kind"] == "picture" else asked.get("ending", ".mp4")
-        if ending not in (*VIDEO_ENDINGS, ".png"):
-            raise UsageError(f"ending is {str(ending)[:20]!r}; it can be {', '.join(VIDEO_ENDINGS)}")
-        styles = from_plain(asked["look"])[0].styles
-        named = "+".join(Path(self.store.known(style.picture)["name"]).stem for style in styles)
-        name = f"{Path(entry['name']).stem}-{named}"[:100] + ending
-        values = {"name": name, "source": entry["id"], "ending": ending, "look": asked["look"], "media": media}
-        job = self.jobs.add(values, self.store.path(entry["id"]), *look, media)
+        asked = await checks.json_of(request)
+        job = self.jobs.add(self.run_of(asked), {"source": asked["source"], "look": asked["look"]})
         return JSONResponse(self.jobs.shown(job), 201)
 
     async def job(self, request: Request) -> Response:
         return JSONResponse(self.jobs.shown(self.jobs.get(request.path_params["id"])))
 
     async def do(self, request: Request) -> Response:
-        job = self.jobs.get(request.path_params["id"])
-        self.jobs.do(job, request.path_params["action"])
-        return JSONResponse(self.jobs.shown(job))
+        return JSONResponse(self.jobs.do(request.path_params["id"], request.path_params["action"]))
 
     async def job_file(self, request: Request) -> Response:
         job, part = self.jobs.get(request.path_params["id"]), request.path_params["part"]
-        if part not in ("output", "partial", "picture", "look"):
-            raise UnknownError(f"a job has no {part[:20]!r}")
+        if part == "look":
+            return PlainTextResponse(as_toml(checks.look_with_names(job, self.store)))
         file = self.jobs.file(job, part)
         if not file.is_file():
             raise UnknownError(f"{job['name']} has no {part} yet")
-        if part == "picture":
+        if part == "picture":  # the next one may take its place at any time
             return Response(file.read_bytes(), media_type="image/jpeg")
-        if part == "look":
-            return PlainTextResponse(look_file(job["look"], self.store))
-        shown = {} if "download" not in request.query_params else {"filename": job["name"]}
-        return FileResponse(file, **shown)
+        return FileResponse(file, filename=job["name"] if "download" in request.query_params else None)
 
 
 def make_app(folder: Path, most_upload: int) -> Starlette:
     """The application for a studio's folder, without its guard."""
-    s, api = Studio(folder, most_upload), "/api/v1"
-    routes: list[tuple[str, str, Callable[[Request], Awaitable[Response]]]] = [
-        *(("GET", "/", s.page), ("GET", "/page/{name}", s.page), ("GET", f"{api}/state", s.state)),
-        *(("PUT", f"{api}/draft", s.draft), ("GET", f"{api}/events", s.events), ("POST", f"{api}/media", s.upload)),
-        *(("GET", f"{api}/media/{{id}}", s.entry), ("DELETE", f"{api}/media/{{id}}", s.remove)),
-        *(("GET", f"{api}/media/{{id}}/file", s.file), ("GET", f"{api}/media/{{id}}/frame", s.frame)),
-        *(("POST", f"{api}/previews", s.start_preview), ("GET", f"{api}/previews/{{number:int}}", s.picture)),
-        *(("POST", f"{api}/looks", s.read_look), ("POST", f"{api}/looks/file", s.write_look)),
-        *(("POST", f"{api}/command", s.command), ("POST", f"{api}/jobs", s.add_job)),
-        *(("GET", f"{api}/jobs/{{id}}", s.job), ("POST", f"{api}/jobs/{{id}}/{{action}}", s.do)),
-        ("GET", f"{api}/jobs/{{id}}/{{part}}", s.job_file),
+    s = Studio(folder, most_upload)
+    api = [
+        Route("/state", s.state),
+        Route("/draft", s.draft, methods=["PUT"]),
+        Route("/events", s.events),
+        Route("/media", s.upload, methods=["POST"]),
+        Route("/media/{id}", s.entry),
+        Route("/media/{id}", s.remove, methods=["DELETE"]),
+        Route("/media/{id}/file", s.file),
+        Route("/media/{id}/frame", s.frame),
+        Route("/previews", s.start_preview, methods=["POST"]),
+        Route("/previews/{number:int}", s.newest_picture),
+        Route("/looks", s.read_look, methods=["POST"]),
+        Route("/looks/file", s.write_look, methods=["POST"]),
+        Route("/command", s.command, methods=["POST"]),
+        Route("/jobs", s.add_job, methods=["POST"]),
+        Route("/jobs/{id}", s.job),
+        Route("/jobs/{id}/{action}", s.do, methods=["POST"]),
+        Route("/jobs/{id}/{part}", s.job_file),
     ]
-    made = [Route(path, endpoint, methods=[method]) for method, path, endpoint in routes]
-    handlers = dict.fromkeys((HTTPException, VideoStyleError, Exception), in_words)
-    return Starlette(routes=made, lifespan=s.alive, exception_handlers=handlers)
+    mimetypes.add_type("text/javascript", ".js")  # Windows' registry may say otherwise
+    routes = [Mount("/api/v1", routes=api), Mount("/", StaticFiles(directory=PAGE, html=True))]
+    handlers = dict.fromkeys((HTTPException, VideoStyleError, ClientDisconnect, Exception), checks.in_words)
+    return Starlette(routes=routes, lifespan=s.alive, exception_handlers=handlers)

@@ -1,16 +1,15 @@
 """The server: one folder, one port of this machine, one address with a token in it."""
 
-import os
 import secrets
 import socket
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from videostyle.checkpoint.lock import Lock
 from videostyle.errors import MissingLibraryError, UsageError
 
 LOCAL, ANY = ("127.0.0.1", "localhost", "[::1]"), ("0.0.0.0", "::")
-MISSING = "the studio needs Starlette and uvicorn: pip install 'videostyle[studio]'"
 
 
 def serve(folder: Path, host: str, port: int, most_upload: int, on_ready: Callable[[str], None]) -> None:
@@ -24,28 +23,22 @@ def serve(folder: Path, host: str, port: int, most_upload: int, on_ready: Callab
         from videostyle.studio.app import make_app
         from videostyle.studio.guard import Guard
     except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] in ("uvicorn", "starlette"):
-            raise MissingLibraryError(MISSING) from None
-        raise
+        raise MissingLibraryError(f"the studio needs {error.name}: pip install 'videostyle[studio]'") from None
     folder = folder.resolve()
-    lock = _locked(folder)
-    try:
+    with closing(_locked(folder)):
         listening = _listen(host, port)
         port = listening.getsockname()[1]
-        token = _token(folder)
         named = socket.gethostname() if host in ANY else f"[{host}]" if ":" in host else host
+        hosts = None if host in ANY else frozenset(f"{name}:{port}" for name in {*LOCAL, named})
+        token = _token(folder)
         address = f"http://{named}:{port}/{token}/"
         _keep_private(folder / "address", address)
-        hosts = None if host in ANY else frozenset(f"{name}:{port}" for name in {*LOCAL, named})
         app = Guard(make_app(folder, most_upload), token, hosts)
         config = uvicorn.Config(
-            app, log_level="critical", access_log=False, server_header=False, timeout_graceful_shutdown=1, lifespan="on"
+            app, log_level="critical", access_log=False, server_header=False, timeout_graceful_shutdown=1, ws="none"
         )
-        server = uvicorn.Server(config)
         on_ready(address)  # the socket listens: a browser that is faster than the server waits
-        server.run(sockets=[listening])
-    finally:
-        lock.close()
+        uvicorn.Server(config).run(sockets=[listening])
 
 
 def _locked(folder: Path) -> Lock:
@@ -61,31 +54,23 @@ def _locked(folder: Path) -> Lock:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With its protocol named asyncio turns Nagle's delay of 40 ms off.
-    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind((host, port))
-        made.listen(128)
-        return made
+        made = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        made.close()
-        words = error.strerror or str(error)
-        raise UsageError(f"{host}:{port} cannot be used ({words}); name another with --port") from None
+        raise UsageError(f"{error.strerror or error}; name another with --host or --port") from None
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # of every connection: no delay of 40 ms
+    return made
 
 
 def _token(folder: Path) -> str:
     """The folder's own, so that a page that is open finds its server again."""
-    try:
-        token = (folder / "address").read_text(encoding="utf-8").strip().rstrip("/").rpartition("/")[2]
-    except OSError:
-        token = ""
+    address = folder / "address"
+    token = address.read_text(encoding="utf-8").strip("/\n").rpartition("/")[2] if address.is_file() else ""
     return token if len(token) >= 32 else secrets.token_urlsafe(32)
 
 
 def _keep_private(file: Path, text: str) -> None:
     """Write what nobody else may read."""
     file.unlink(missing_ok=True)
-    with os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as made:
-        made.write(text + "\n")
+    file.touch(0o600, exist_ok=False)
+    file.write_text(text + "\n", encoding="utf-8")

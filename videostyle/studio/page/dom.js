@@ -22,12 +22,32 @@ export function pressed(button, on) {
   button.setAttribute("aria-pressed", String(on));
 }
 
+export function openDialog(title, ...content) {
+  $("dialog").replaceChildren(h("h2", { text: title }), ...content);
+  $("dialog").showModal();
+}
+export const closing = (work) => () => ($("dialog").close(), work?.());
+export const row = (...buttons) => h("div.row", {}, ...buttons);
+
+export function saveAs(name, blob) {
+  const link = h("a", { href: URL.createObjectURL(blob), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+export function chooseFiles(accept, take) {
+  const chooser = $("chooser");
+  Object.assign(chooser, { accept, multiple: false, value: "" });
+  chooser.onchange = () => take([...chooser.files]);
+  chooser.click();
+}
+
 let saying = 0;
 
 // One line below the picture; it goes after a while unless it stays.
 export function say(words, { problem = false, stay = false } = {}) {
   const line = $("said");
-  line.textContent = words;
+  line.textContent = line.title = words;
   line.classList.toggle("problem", problem);
   clearTimeout(saying);
   if (words && !stay) saying = setTimeout(() => (line.textContent = ""), problem ? 12000 : 5000);

@@ -1,39 +1,57 @@
 // The queue and the gallery.
 
 import { post, url } from "./api.js";
-import { $, duration, h, say } from "./dom.js";
-import { jobs } from "./state.js";
+import { $, closing, duration, h, openDialog, row, say } from "./dom.js";
+import { jobs, named } from "./state.js";
 import { hidePainted, setMode, showPainted, stage } from "./stage.js";
 
-let open = () => {}, take = () => {};
-export const onOpen = (opened, taken) => ([open, take] = [opened, taken]);
+let open = () => {}, take = () => {}, leave = () => {};
+export const onOpen = (opened, taken, left) => ([open, take, leave] = [opened, taken, left]);
 const cards = new Map();
 const seen = new Map(); // id -> how many pictures of a job have been seen, so that an image is asked for anew
+const asked = new Map(); // id -> what has been asked of a running job, which ends its frame first
 
 const sorted = () => [...jobs.values()].sort((a, b) => a.order - b.order);
-const act = (job, action) => post(`jobs/${job.id}/${action}`).catch((error) => say(error.message, { problem: true }));
+async function act(job, action) {
+  if (job.state === "running") asked.set(job.id, action);
+  fillCard(job);
+  try {
+    await post(`jobs/${job.id}/${action}`);
+  } catch (error) {
+    asked.delete(job.id);
+    say(error.message, { problem: true });
+  }
+}
+
+const STAGES = {
+  mask: "Following the painted part", "carry back": "Carrying your frame back", choose: "Choosing frames",
+  restore: "Reading what is there", encode: "Encoding", verify: "Checking", publish: "Finishing",
+};
+const ASKED = { pause: "Pausing", partial: "Making the clip so far", keep: "Ending", cancel: "Cancelling" };
+const begun = (job) => job.ending !== ".png" && (job.pictured || (job.progress?.stage === "stylise" && job.progress.frame > 0));
+const inFrames = (job) => ["stylise", "copy", "carry back", "mask"].includes(job.progress?.stage);
 
 function words(job) {
   const { stage: at, frame, frames, seconds_left: left } = job.progress ?? {};
-  const of = frame === undefined || at === "mask" || at === "train" ? "" : `frame ${frame}${frames ? ` of ${frames}` : ""}`;
-  if (job.state === "failed") return job.problem;
-  if (job.state === "waiting") return of ? `Waiting, ${of}` : "Waiting";
-  if (job.state === "paused") return `Paused${of ? `, ${of}` : ""}`;
+  const count = inFrames(job) ? `${frame}${frames ? ` of ${frames}` : ""}` : "";
+  if (job.problem && job.state !== "running") return named(job.problem);
   if (job.state === "done") return `${job.frames > 1 ? `${job.frames} frames, ` : ""}${duration(job.seconds)}`;
-  if (at === "mask") return "Following the painted part";
+  if (job.state === "waiting") return count ? `Waiting, frame ${count}` : "Waiting";
+  if (job.state === "paused") return `Paused${count ? `, frame ${count}` : ""}`;
+  if (asked.has(job.id)) return `${ASKED[asked.get(job.id)]} after this frame`;
   if (at === "train") return `Learning the painting, ${frame} %`;
-  if (at && at !== "stylise") return { restore: "Reading what is there", encode: "Encoding", verify: "Checking" }[at] ?? "Finishing";
-  return of ? `${of}${left ? `, about ${duration(left)} left` : ""}` : "Beginning";
+  const words = STAGES[at] ? `${STAGES[at]}${count ? `, ${count}` : ""}` : count ? `Frame ${count}` : "Beginning";
+  return left ? `${words}, about ${duration(left)} left` : words;
 }
 
 function buttons(job) {
   const button = (text, work, name = text) => h("button.quiet", { text, "aria-label": `${name}: ${job.name}`, onclick: work });
-  const link = (part, text) => h("button.quiet", { text, "aria-label": `${text}: ${job.name}`, onclick: () => download(job, part) });
-  const clip = job.ending !== ".png", made = [];
+  const link = (part, text) => button(text, () => download(job, part));
+  const made = [];
   if (job.state === "done") made.push(link("output", "Download"), button("Use look", () => take(job)));
   if (["waiting", "running"].includes(job.state)) made.push(button("Pause", () => act(job, "pause")));
   if (["paused", "failed"].includes(job.state)) made.push(button("Resume", () => act(job, "resume")));
-  if (clip && ["running", "paused", "failed"].includes(job.state)) made.push(button("Clip so far", () => act(job, "partial")));
+  if (job.state !== "done" && begun(job)) made.push(button("Clip so far", () => act(job, "partial")));
   if (job.partial) made.push(link("partial", "Download so far"));
   const others = [...jobs.values()].filter((other) => other.state !== "done").length > 1;
   if (others && ["waiting", "paused"].includes(job.state)) made.push(button("First", () => act(job, "first"), "To the front"));
@@ -50,22 +68,21 @@ function download(job, part) {
 }
 
 function really(job) {
-  const delete_ = job.state === "done";
-  ask(delete_ ? `Delete ${job.name}?` : `Cancel ${job.name}?`, delete_ ? "The painting and its look go." : "The frames that are finished go, too.",
-    delete_ ? "Delete" : "Cancel the run", () => act(job, "cancel"));
-}
-
-function ask(title, text, yes, work) {
-  const dialog = $("dialog");
-  dialog.replaceChildren(
-    h("h2", { text: title }), h("p", { text }),
-    h("div.row", {}, h("button.primary", { text: yes, onclick: () => (dialog.close(), work()) }), h("button.quiet", { text: "Keep it", autofocus: true, onclick: () => dialog.close() })),
+  const done = job.state === "done", some = !done && begun(job);
+  const remove = closing(() => act(job, "cancel"));
+  openDialog(
+    `${done ? "Delete" : "Cancel"} ${job.name}?`,
+    h("p", { text: done ? "The painting and its look go." : some ? "Some of its frames are finished." : "Nothing of it is finished yet." }),
+    row(
+      some && h("button.primary", { text: "Keep the clip so far", onclick: closing(() => act(job, "keep")) }),
+      h(some ? "button" : "button.primary", { text: done ? "Delete" : some ? "Delete everything" : "Cancel the run", onclick: remove }),
+      h("button.quiet", { text: done ? "Do not delete" : "Go on", autofocus: true, onclick: closing() }),
+    ),
   );
-  dialog.showModal();
 }
 
 export function showCommand(text) {
-  const dialog = $("dialog"), shown = h("pre", { text, tabIndex: 0 });
+  const shown = h("pre", { text, tabIndex: 0 });
   const copy = h("button.primary", { text: "Copy", onclick: async () => {
     try {
       await navigator.clipboard.writeText(text);
@@ -74,14 +91,11 @@ export function showCommand(text) {
       getSelection().selectAllChildren(shown);
     }
   } });
-  dialog.replaceChildren(
-    h("h2", { text: "The same on the command line" }), shown,
-    h("div.row", {}, copy, h("button.quiet", { text: "Close", autofocus: true, onclick: () => dialog.close() })),
-  );
-  dialog.showModal();
+  openDialog("The same on the command line", shown, row(copy, h("button.quiet", { text: "Close", autofocus: true, onclick: closing() })));
 }
 
 function fillCard(job) {
+  if (!cards.has(job.id)) return;
   const { card, image, name, line, bar, row } = cards.get(job.id);
   const wanted = job.pictured ? url(`jobs/${job.id}/picture?${seen.get(job.id) ?? job.state}`) : "";
   if (wanted && image.getAttribute("src") !== wanted) image.src = wanted;
@@ -89,11 +103,11 @@ function fillCard(job) {
   name.textContent = name.title = job.name;
   line.textContent = words(job);
   line.classList.toggle("problem", Boolean(job.problem));
-  bar.hidden = job.state === "done";
-  bar.max = job.progress?.frames ?? 1;
-  bar.value = job.progress?.frame ?? 0;
+  bar.hidden = job.state === "done" || job.state === "failed";
+  bar.max = (inFrames(job) && job.progress.frames) || 1;
+  bar.value = inFrames(job) ? job.progress.frame : 0;
   card.querySelector(".show").setAttribute("aria-pressed", String(stage.job?.id === job.id));
-  const state = `${job.state} ${job.partial} ${jobs.size}`;
+  const state = `${job.state} ${job.partial} ${begun(job)} ${jobs.size}`;
   if (row.dataset.state !== state) {
     row.dataset.state = state;
     row.replaceChildren(...buttons(job));
@@ -114,7 +128,7 @@ function card(job) {
 export function lists() {
   const all = sorted(), left = all.filter((job) => job.state !== "done"), done = all.filter((job) => job.state === "done").reverse();
   const none = (text) => h("p.empty", { text });
-  $("queue").replaceChildren(...(left.length ? left.map(card) : [none("Nothing is queued. Choose a look, then “Paint the clip”.")]));
+  $("queue").replaceChildren(...(left.length ? left.map(card) : [none(`Nothing is queued. ${done.length ? "What is finished is in the gallery." : "Choose a look, then “Paint the clip”."}`)]));
   const tiles = h("div.tiles", {}, ...done.map(card));
   $("gallery").replaceChildren(done.length ? tiles : none("What has been painted will be here, each with its look."));
   $("waiting").textContent = left.length || "";
@@ -135,6 +149,7 @@ async function show_(job) {
 export function onJob(job) {
   const before = jobs.get(job.id);
   jobs.set(job.id, { progress: before?.progress, ...job });
+  asked.delete(job.id);
   lists();
   if (job.state === "running" && before?.state !== "running" && !$("panel-queue").hidden && stage.mode === "edit") {
     show_(jobs.get(job.id));
@@ -157,7 +172,7 @@ export async function onProgress(event) {
       if (event.at !== null) document.dispatchEvent(new CustomEvent("job-frame", { detail: event.at }));
     }
   }
-  if (cards.has(job.id)) fillCard(job);
+  fillCard(job);
 }
 
 let drawing = false;
@@ -171,6 +186,8 @@ async function draw(job) {
 export function onGone({ id }) {
   jobs.delete(id);
   cards.delete(id);
+  asked.delete(id);
+  if (stage.job?.id === id) leave();
   lists();
 }
 

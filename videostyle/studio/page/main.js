@@ -1,10 +1,13 @@
 // The page: what happens when something changes, keys, files that are dropped.
 
-import { get, listen, post, postForText, send, url } from "./api.js";
-import { brush, edit } from "./brush.js";
-import { $, clock, h, later, say } from "./dom.js";
+import { get, listen, post, postForText, send } from "./api.js";
+import { edit } from "./brush.js";
+import * as byHand from "./byhand.js";
+import { $, chooseFiles, clock, later, say, saveAs } from "./dom.js";
 import * as jobList from "./jobs.js";
-import { hasKeyHere, MAIN, toggleKey } from "./numbers.js";
+import { listenToKeys } from "./keys.js";
+import { hasKeyHere } from "./numbers.js";
+import { endings, sharp, sizes } from "./output.js";
 import * as panel from "./panel.js";
 import * as preview from "./preview.js";
 import * as stage from "./stage.js";
@@ -55,16 +58,10 @@ function atTime() {
   panel.sliders();
   const region = draft.look.region[draft.part];
   edit(region ?? null);
-  const given = Boolean(panel.givenHere()), size = $("size").value || 1280;
-  $("give-frame").setAttribute("aria-pressed", String(given));
-  $("give-frame").textContent = given ? "Take frame back" : "Give frame";
-  $("take-frame").href = draft.source ? url(`media/${draft.source}/frame?at=${draft.at}&size=${size}&download`) : "";
-  $("take-frame").download = `${(stage.source()?.name ?? "frame").replace(/\.[^.]*$/, "")}-${frameName(draft.at)}s.png`;
+  byHand.update();
   $("play").textContent = stage.isPlaying() ? "❚❚" : "▶";
   $("play").setAttribute("aria-label", stage.isPlaying() ? "Pause" : "Play");
 }
-
-const frameName = (seconds) => (Math.floor(1000 * seconds) / 1000).toFixed(3).padStart(8, "0");
 
 stage.onMove((settled) => {
   atTime();
@@ -107,49 +104,14 @@ function everything() {
   atTime();
 }
 
-function sizes() {
-  const entry = stage.source(), longest = Math.max(entry?.width ?? 1280, entry?.height ?? 720);
-  const usual = [360, 480, 640, 720, 960, 1280, 1920].filter((size) => size < longest);
-  const chosen = draft.media.size ?? "";
-  const option = (value, text) => h("option", { value, text, selected: String(value) === String(chosen) });
-  $("size").replaceChildren(option("", longest <= 1280 ? `${longest}` : "1280"), ...usual.map((s) => option(s, `${s}`)), ...(longest > 1280 ? [option(longest, `${longest}`)] : []));
-  if (chosen && !usual.includes(chosen) && chosen !== longest) $("size").append(option(chosen, `${chosen}`));
-}
-
-function endings() {
-  const kinds = stage.source()?.kind === "clip" ? ["mp4", "mov", "mkv", "webm", "gif"] : ["png"];
-  const chosen = draft.ending.slice(1);
-  $("ending").replaceChildren(...kinds.map((kind) => h("option", { value: `.${kind}`, text: kind, selected: kind === chosen })));
-}
-
-$("size").addEventListener("change", () => {
-  if ($("size").value) draft.media.size = Number($("size").value);
-  else delete draft.media.size;
-  state.commit("setting");
-});
-const SHARP = [256, 384, 512, 768, 1024];
-function sharp() {
-  const option = (size) => h("option", { value: size, text: `${size}`, selected: size === draft.preview });
-  $("sharp").replaceChildren(...SHARP.map(option));
-}
-$("sharp").addEventListener("change", () => {
-  draft.preview = Number($("sharp").value);
-  state.commit("setting");
-});
-$("ending").addEventListener("change", () => {
-  draft.ending = $("ending").value;
-  state.commit("setting");
-});
-
 // --- queue, looks, command line
 
-const wanted = () => {
-  const look = state.lookForServer();
-  const regions = (look.region ?? []).filter((region) => region.mask);
-  delete look.region;
-  if (regions.length) look.region = regions;
+// A run of a part of the clip takes the given frames that are in it.
+function wanted() {
+  const look = state.lookForServer(), from = draft.media.start_seconds ?? 0, to = from + (draft.media.duration_seconds ?? Infinity);
+  if (look.frame) look.frame = look.frame.filter((frame) => frame.at >= from - 1e-4 && frame.at < to - 1e-4);
   return { source: draft.source, look, media: draft.media, ending: $("ending").value };
-};
+}
 const trying = (work) => async (...values) => {
   try {
     return await work(...values);
@@ -165,10 +127,8 @@ $("paint").addEventListener("click", trying(async () => {
   say(`${job.name} is queued`);
 }));
 $("save-look").addEventListener("click", trying(async () => {
-  const text = await postForText("looks/file", wanted());
-  const link = h("a", { href: URL.createObjectURL(new Blob([text], { type: "application/toml" })), download: "look.toml" });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  const text = await postForText("looks/file", { look: state.lookForServer() });
+  saveAs("look.toml", new Blob([text], { type: "application/toml" }));
 }));
 const readLook = trying(async (file) => {
   const { look } = await send("looks", await file.text());
@@ -177,7 +137,7 @@ const readLook = trying(async (file) => {
   state.commit("look");
   say(`${file.name} is the look now`);
 });
-$("load-look").addEventListener("click", () => panel.chooseFiles(".toml", ([file]) => readLook(file)));
+$("load-look").addEventListener("click", () => chooseFiles(".toml", ([file]) => readLook(file)));
 document.addEventListener("look-file", (event) => readLook(event.detail));
 $("show-command").addEventListener("click", trying(async () => {
   const { words } = await post("command", wanted());
@@ -194,7 +154,14 @@ const mark = (end) => {
   if (whole) delete draft.media.duration_seconds;
   state.commit("setting");
 };
-$("give-frame").addEventListener("click", panel.giveFrame);
+const markNone = () => {
+  delete draft.media.start_seconds;
+  delete draft.media.duration_seconds;
+  state.commit("setting");
+};
+$("by-hand").addEventListener("click", byHand.paintByHand);
+$("save-picture").addEventListener("click", byHand.savePicture);
+$("mark-none").addEventListener("click", markNone);
 $("mark-in").addEventListener("click", () => mark(false));
 $("mark-out").addEventListener("click", () => mark(true));
 
@@ -216,6 +183,7 @@ function tab(name) {
 async function leaveJob() {
   if (stage.stage.mode === "edit") return;
   stage.setMode("edit");
+  say("");
   jobList.lists();
   await setClip(draft.source);
   stage.showFrame();
@@ -237,7 +205,8 @@ for (const [index, name] of TABS.entries()) {
 jobList.onOpen(
   async (job) => {
     await setClip(job.source);
-    draft.at = stage.times()[stage.frameIndex(Math.max(draft.at, job.media.start_seconds ?? 0))];
+    const first = stage.frameIndex(job.media.start_seconds ?? 0), last = first + (job.frames ?? Infinity) - 1;
+    draft.at = stage.times()[Math.max(first, Math.min(last, stage.frameIndex()))];
     edit(null);
     stage.showFrame();
     timeline.update();
@@ -250,6 +219,7 @@ jobList.onOpen(
     tab("look");
     state.commit("all");
   },
+  leaveJob,
 );
 document.addEventListener("job-frame", (event) => {
   draft.at = stage.times()[stage.frameIndex(event.detail)];
@@ -258,59 +228,7 @@ document.addEventListener("job-frame", (event) => {
 });
 panel.onChoose(chooseClip, seek);
 
-// --- buttons and keys
-
-const by = (step) => () => seek(stage.frameIndex() + step);
-const part = (work) => () => draft.part >= 0 && work();
-const KEYS = {
-  " ": stage.play, ",": by(-1), ".": by(1), ArrowLeft: by(-1), ArrowRight: by(1), Home: () => seek(0), End: () => seek(Infinity),
-  1: () => stage.setView("source"), 2: () => stage.setView("wipe"), 3: () => stage.setView("painted"),
-  f: stage.zoom, m: stage.sound, i: () => mark(false), o: () => mark(true), "?": help,
-  z: state.undo, Z: state.redo, y: state.redo,
-  k: () => (toggleKey(MAIN[0]), state.commit("keys")), p: panel.giveFrame,
-  b: part(() => panel.setBrush(true, false)), e: part(() => panel.setBrush(true, true)), v: part(() => panel.setBrush(!brush.on, false)),
-  "[": part(() => ((brush.size = Math.max(0.01, brush.size / 1.2)), panel.parts())),
-  "]": part(() => ((brush.size = Math.min(0.5, brush.size * 1.2)), panel.parts())),
-  l: () => tab("look"), q: () => tab("queue"), g: () => tab("gallery"),
-};
-addEventListener("keydown", (event) => {
-  const at = event.target, text = at.matches("input:not([type=range], [type=checkbox]), select, textarea");
-  if (event.ctrlKey || event.metaKey) {
-    if (event.key.toLowerCase() === "z" && !text) {
-      event.preventDefault();
-      (event.shiftKey ? state.redo : state.undo)();
-    }
-    return;
-  }
-  if (event.altKey || text || $("dialog").open) return;
-  const arrows = event.key.startsWith("Arrow") || event.key === "Home" || event.key === "End";
-  if (arrows && at.matches("input, [role=tab]")) return;
-  if (event.key === " " && at.matches("button, summary, input[type=checkbox]")) return;
-  const work = KEYS[event.key];
-  if (!work) return;
-  event.preventDefault();
-  work();
-});
-
-function help() {
-  const rows = [
-    ["space", "play, pause"], [", .  or arrows", "frame before, frame after"], ["1 2 3", "source, compare, painted"], ["f", "100 %"],
-    ["k", "key of the strength, here"], ["p", "your own painting of this frame"], ["i o", "from here, up to here"], ["b e [ ]", "brush, erase, size"], ["v", "hide the brush"], ["z  Z", "undo, redo"],
-    ["l q g", "look, queue, gallery"], ["m", "sound"],
-  ];
-  const dialog = $("dialog");
-  dialog.replaceChildren(
-    h("h2", { text: "Keys" }), h("dl", {}, ...rows.flatMap(([key, does]) => [h("dt", { text: key }), h("dd", { text: does })])),
-    h("button", { text: "Close", autofocus: true, onclick: () => dialog.close() }),
-  );
-  dialog.showModal();
-}
-
-const CLICKS = {
-  play: stage.play, before: by(-1), after: by(1), sound: stage.sound, zoom: stage.zoom, help,
-  "view-source": KEYS[1], "view-wipe": KEYS[2], "view-painted": KEYS[3],
-};
-for (const [id, work] of Object.entries(CLICKS)) $(id).addEventListener("click", () => work());
+listenToKeys({ seek, mark, tab });
 
 // --- files that are dropped anywhere
 
@@ -358,6 +276,7 @@ listen({
   lost: () => {
     if (!lost) say("The studio does not answer; nothing is lost. Start it again with videostyle studio", { problem: true, stay: true });
     lost = true;
+    preview.forget();
   },
   preview: preview.take, progress: jobList.onProgress, job: jobList.onJob, gone: jobList.onGone,
 });

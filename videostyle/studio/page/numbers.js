@@ -18,23 +18,34 @@ export const MAIN = [
   setting("style_scale", "Stroke size", 1, -2, 2, log2, "broader or finer strokes"),
   setting("coherence", "Coherence", 0.5, 0, 1, share, "how firmly strokes are held from frame to frame"),
   {
-    id: "colours", label: "Colours", usual: 0, low: 0, high: 1, scale: percent, help: "the painting's, or the clip's own",
+    id: "colours", label: "Clip’s colours", usual: 0, low: 0, high: 1, scale: percent, help: "from the painting's colours to the clip's own",
     get: () => draft.look.colours.share,
     set: (curve) => (draft.look.colours.share = curve),
   },
 ];
 
-const weight = (style, where, styles) => ({
-  id: `weight ${where} ${style.picture}`, label: short(media.get(style.picture)?.name ?? "painting"),
-  spoken: `Weight of ${short(media.get(style.picture)?.name ?? "painting")}`,
-  usual: 1, low: 0, high: 1, help: "its weight in the blend",
-  scale: { ...share, shown: (value) => `${Math.round((100 * value) / Math.max(1e-6, value + others(style, styles)))} %` },
-  get: () => style.weight ?? 1,
-  set: (curve) => (style.weight = curve),
-});
+const constant = (styles) => styles.every((style) => typeof (style.weight ?? 1) === "number");
+const sum = (styles) => styles.reduce((all, style) => all + valueAt(style.weight ?? 1, draft.at), 0);
+const rounded = (value) => Math.round(1e4 * value) / 1e4;
 
-const others = (style, styles) =>
-  styles.reduce((sum, other) => sum + (other === style ? 0 : valueAt(other.weight ?? 1, draft.at)), 0);
+// Weights without keys are shares of the blend, which add up to one.
+export function setShare(styles, style, share) {
+  const others = styles.filter((other) => other !== style && constant([other])), all = sum(others);
+  style.weight = rounded(share);
+  for (const other of others) other.weight = rounded(((1 - share) * (all ? other.weight ?? 1 : 1)) / (all || others.length));
+}
+
+function weight(style, where, styles) {
+  const label = short(media.get(style.picture)?.name ?? "painting");
+  const share = (value) => value / Math.max(1e-6, value + sum(styles.filter((other) => other !== style)));
+  return {
+    id: `weight ${where} ${style.picture}`, label, spoken: `Share of ${label}`, usual: 1 / styles.length, low: 0, high: 1,
+    help: "its share of the blend",
+    scale: { to: (value) => (constant(styles) ? share(value) : value), from: (place) => place, shown: (value) => `${Math.round(100 * share(value))} %` },
+    get: () => style.weight ?? 1,
+    set: (curve) => (constant(styles) && typeof curve === "number" ? setShare(styles, style, curve) : (style.weight = curve)),
+  };
+}
 
 // The styles of the part that is being worked on: the whole picture, or a region.
 export const stylesHere = () => (draft.part < 0 ? draft.look.style : (draft.look.region[draft.part].style ??= []));

@@ -2,8 +2,8 @@
 
 import { upload, url } from "./api.js";
 import { brush, clear, edit, fill, isHere, timeOf } from "./brush.js";
-import { $, clock, h, pressed, say } from "./dom.js";
-import { blendNumbers, hasKeyHere, MAIN, regionNumber, setNow, stylesHere, toggleKey } from "./numbers.js";
+import { $, chooseFiles, clock, h, pressed, say } from "./dom.js";
+import { blendNumbers, hasKeyHere, MAIN, regionNumber, setNow, setShare, stylesHere, toggleKey } from "./numbers.js";
 import { commit, draft, form, isEditable, media, undo, valueAt } from "./state.js";
 import { frameIndex, source } from "./stage.js";
 
@@ -21,30 +21,6 @@ function thing(entry, on, chosen, extra) {
 }
 
 // --- files
-
-// An artist's own painting of the present frame, or what was given for it taken away.
-export function giveFrame() {
-  const there = givenHere();
-  if (there) {
-    draft.look.frame.splice(draft.look.frame.indexOf(there), 1);
-    return commit("frames");
-  }
-  chooseFiles("image/*", async ([file]) => {
-    const at = draft.at;
-    try {
-      const entry = await upload(file, file.name, "painting");
-      media.set(entry.id, entry);
-      draft.look.frame.push({ at, picture: entry.id });
-      draft.look.frame.sort((a, b) => a.at - b.at);
-      commit("frames");
-      say(`${file.name} is the frame at ${clock(at)} now`);
-    } catch (error) {
-      say(error.message, { problem: true });
-    }
-  });
-}
-
-export const givenHere = () => draft.look.frame.find((frame) => Math.abs(frame.at - draft.at) < 1e-3);
 
 export async function addFiles(files, role = null) {
   for (const file of files) {
@@ -67,13 +43,6 @@ export async function addFiles(files, role = null) {
   }
 }
 
-export function chooseFiles(accept, take) {
-  const chooser = $("chooser");
-  Object.assign(chooser, { accept, multiple: false, value: "" });
-  chooser.onchange = () => take([...chooser.files]);
-  chooser.click();
-}
-
 const add = (name, accept, role) =>
   h("button.add", { text: "+", "aria-label": name, title: name, onclick: () => chooseFiles(accept, (files) => addFiles(files, role)) });
 
@@ -93,6 +62,7 @@ export function parts() {
     ...draft.look.region.map((_, i) => chip(`Part ${i + 1}`, i)),
     h("button.add", { text: "+ Paint a part", onclick: addPart }),
   );
+  $("whole").hidden = draft.part >= 0;
   tools();
 }
 
@@ -106,7 +76,6 @@ function addPart() {
   const other = [...media.values()].find((e) => e.painting && !draft.look.style.some((s) => s.picture === e.id));
   draft.look.region.push({ mask: "", style: other ? [{ picture: other.id }] : [] });
   setPart(draft.look.region.length - 1);
-  say("Paint on the picture where this part is", { stay: true });
 }
 
 function tools() {
@@ -117,6 +86,7 @@ function tools() {
   const tool = (words, on, key, work) => h("button.quiet", { text: words, "aria-pressed": String(on), title: key, onclick: work });
   const at = timeOf(region);
   box.replaceChildren(
+    h("p.hint", { text: "Paint on the picture where this part is." }),
     h("div.row", {},
       tool("Brush", brush.on && !brush.erase, "b", () => setBrush(true, false)),
       tool("Erase", brush.on && brush.erase, "e", () => setBrush(true, true)),
@@ -167,9 +137,10 @@ function toggleStyle(id, blend) {
   const styles = stylesHere(), there = styles.findIndex((style) => style.picture === id);
   if (!blend) styles.splice(0, styles.length, { picture: id });
   else if (there < 0) {
-    for (const style of styles) style.weight ??= 1;
-    styles.push({ picture: id, weight: 1 });
+    styles.push({ picture: id });
+    setShare(styles, styles.at(-1), 1 / styles.length);
   } else if (styles.length > 1) {
+    setShare(styles, styles[there], 0);
     styles.splice(there, 1);
     if (styles.length === 1) delete styles[0].weight;
   }
@@ -211,7 +182,7 @@ const shownSliders = new Map();
 function slider(number) {
   const input = h("input", { type: "range", min: number.low, max: number.high, step: 0.01, "aria-label": number.spoken ?? number.label });
   const diamond = h("button.diamond", { text: "◇" });
-  const made = h("div.slide", { title: number.help }, h("label", { text: number.label }), input, h("output"), diamond);
+  const made = h("div.slide", { title: number.help }, h("label", { text: number.label, title: number.label }), input, h("output"), diamond);
   const moved = (done) => {
     const value = Math.round(1000 * number.scale.from(Number(input.value))) / 1000;
     setNow(number, value);

@@ -2,10 +2,10 @@
 
 import { post } from "./api.js";
 import { say } from "./dom.js";
-import { draft, lookForServer } from "./state.js";
-import { isPlaying, showPainted, stage } from "./stage.js";
+import { draft, lookForServer, named } from "./state.js";
+import { hasPainted, isPlaying, showPainted, stage } from "./stage.js";
 
-let current = 0, sending = false, again = false, held = [], drawing = false, next = null, began = 0;
+let current = 0, sending = false, again = false, early = [], drawing = false, next = null, began = 0, shown = "";
 export const timing = { first: 0, quick: 0, finished: 0, pictures: 0 };
 
 export async function request() {
@@ -14,36 +14,43 @@ export async function request() {
     again = true;
     return;
   }
-  [sending, again, held] = [true, false, []];
+  const asked = { source: draft.source, at: draft.at, size: draft.preview, look: lookForServer() };
+  if (JSON.stringify(asked) === shown && hasPainted()) return;
+  shown = JSON.stringify(asked);
+  [sending, again] = [true, false];
   began = performance.now();
   Object.assign(timing, { first: 0, quick: 0, finished: 0, pictures: 0 });
-  const look = lookForServer();
-  const regions = (look.region ?? []).filter((region) => region.mask);
-  if (regions.length) look.region = regions;
-  else delete look.region;
   try {
-    const asked = { source: draft.source, at: draft.at, size: draft.preview, look };
     current = (await post("previews", asked)).preview;
-    for (const event of held) take(event);
   } catch (error) {
+    forget();
     say(error.message, { problem: true, stay: true });
   }
   sending = false;
+  for (const event of early.splice(0)) take(event);
   if (again) request();
 }
 
+// What is shown is not what is wanted any more, or may not be.
+export const forget = () => (shown = "");
+
+// An event may be here before the answer that says which preview it is of.
 export function take(event) {
-  if (sending) held.push(event);
+  if (sending) return early.push(event);
   if (event.preview !== current || stage.mode !== "edit") return;
   const since = Math.round(performance.now() - began);
-  if (event.stage === "failed") return say(event.problem, { problem: true, stay: true });
-  if (event.stage === "superseded") return;
+  if (event.stage === "failed") {
+    forget();
+    return say(named(event.problem), { problem: true, stay: true });
+  }
+  if (event.stage === "superseded") return forget();
   if (event.picture) {
     timing.first ||= since;
     timing.pictures += 1;
     next = event.preview;
     draw();
   }
+  if (event.stage === "mask") say(`Following the painted part, frame ${event.frame}`, { stay: true });
   if (event.stage === "emerging") say(timing.quick ? "Refining" : "Painting", { stay: true });
   if (event.stage === "quick") timing.quick = since;
   if (event.stage === "finished" || event.stage === "ended") {

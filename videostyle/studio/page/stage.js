@@ -1,8 +1,8 @@
 // The picture: the source's frame, what is painted over it, the line between both.
 
 import { url } from "./api.js";
-import { $, pressed, say } from "./dom.js";
-import { draft, media } from "./state.js";
+import { $, h, pressed, say } from "./dom.js";
+import { draft } from "./state.js";
 
 const video = $("source"), exact = $("exact"), over = $("over"), result = $("result"), painted = $("painted");
 const TAIL = 0.5; // of a frame: a time in its middle is shown as that frame
@@ -96,7 +96,7 @@ export function setMode(mode, job = null) {
   if (stage.mode === "result") result.removeAttribute("src");
   [stage.mode, stage.job] = [mode, job];
   result.hidden = mode !== "result";
-  $("sharp").parentElement.hidden = mode !== "edit";
+  document.body.dataset.mode = mode;
   $("lanes").toggleAttribute("inert", mode !== "edit");
   hidePainted();
   if (mode === "result") {
@@ -228,4 +228,12 @@ export function sound() {
 }
 
 export const hasPainted = () => !painted.hidden;
-export const entryOf = (id) => media.get(id);
+
+// What is painted and shown, as a canvas; null: the source alone.
+export function paintedPicture() {
+  if (stage.view === "source" || (painted.hidden && !result.videoWidth)) return null;
+  if (!painted.hidden) return painted;
+  const made = h("canvas", { width: result.videoWidth, height: result.videoHeight });
+  made.getContext("2d").drawImage(result, 0, 0);
+  return made;
+}

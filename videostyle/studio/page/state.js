@@ -8,7 +8,7 @@ export const jobs = new Map(); // id -> job
 export let form = [];
 
 export const draft = {
-  source: null, at: 0, preview: 256, part: -1, size: null, ending: ".mp4", media: {},
+  source: null, at: 0, preview: 256, part: -1, ending: ".mp4", media: {},
   look: { style: [], region: [], frame: [], colours: { of: "source", share: 0 } },
 };
 
@@ -72,6 +72,9 @@ export function begin(state) {
   before = undoable();
 }
 
+// A message with the names of files in the place of their ids.
+export const named = (words) => words.replace(/(\S*[/\\])?\b([0-9a-f]{16})\.\w+/g, (all, _, id) => media.get(id)?.name ?? all);
+
 // --- looks
 
 export const isKeys = Array.isArray;
@@ -105,6 +108,7 @@ export function withKey(curve, seconds, value) {
 // The look as a file would say it: without what is as by default.
 export function lookForServer(look = draft.look) {
   const made = copy(look);
+  made.region = made.region.filter((region) => region.mask);
   if (!made.region.length) delete made.region;
   if (!made.frame?.length) delete made.frame;
   for (const region of made.region ?? []) if (!region.style?.length) delete region.style;

@@ -1,6 +1,6 @@
 // The clip's frames and sound, the part of it that is painted, and a lane for every number that has keys.
 
-import { $, clock, h } from "./dom.js";
+import { $, clock, h, say } from "./dom.js";
 import { allNumbers } from "./numbers.js";
 import { commit, draft, isEditable, isKeys, valueAt } from "./state.js";
 import { frameIndex, source, times } from "./stage.js";
@@ -44,24 +44,48 @@ export function update() {
   const index = frameIndex(), at = times()[index], scrub = $("scrub");
   scrub.value = index;
   scrub.setAttribute("aria-valuetext", `frame ${index + 1} of ${times().length}, ${clock(at)}`);
-  $("head").style.setProperty("--at", `${place(at)}%`);
-  $("clock").textContent = source()?.kind === "clip" ? `${clock(at)}  ·  frame ${index + 1} of ${times().length}` : "";
+  $("time").style.setProperty("--now", `${place(at)}%`);
+  if (document.activeElement !== $("clock")) $("clock").value = clock(at);
+  $("count").textContent = `frame ${index + 1} of ${times().length}`;
   const from = draft.media.start_seconds ?? 0;
   const to = draft.media.duration_seconds ? from + draft.media.duration_seconds : length();
   $("kept").style.setProperty("--from", `${place(from)}%`);
   $("kept").style.setProperty("--rest", `${100 - place(to)}%`);
+  $("mark-none").hidden = !draft.media.start_seconds && !draft.media.duration_seconds;
 }
 
 $("scrub").addEventListener("input", (event) => seek(Number(event.target.value)));
+
+// --- a time that is typed: "2", "2.0", "1:05.5"
+
+$("clock").addEventListener("focus", () => $("clock").select());
+$("clock").addEventListener("blur", update);
+$("clock").addEventListener("keydown", (event) => {
+  if (event.key === "Escape") $("clock").blur();
+  if (event.key !== "Enter") return;
+  const parts = $("clock").value.trim().split(":").map(Number), seconds = parts.reduce((all, part) => 60 * all + part, 0);
+  $("clock").blur();
+  if (Number.isNaN(seconds)) say(`${clock(0)} is how a time is written`, { problem: true });
+  else seek(frameIndex(seconds + 0.0005)); // what is shown is rounded
+});
 
 // --- lanes: frames that are given, then the numbers that have keys
 
 export function lanes() {
   const focused = document.activeElement?.dataset?.key;
   const keyed = allNumbers().filter((number) => isKeys(number.get()));
-  $("lanes").replaceChildren(...(draft.look.frame.length ? [given()] : []), ...keyed.map(lane));
+  const made = [...(draft.look.frame.length ? [given()] : []), ...keyed.map(lane)];
+  const hint = h("p.hint", { text: "◇ beside a slider sets a key at this frame: its number then changes from key to key." });
+  $("lanes").replaceChildren(...(made.length ? made : [hint]));
   if (focused) document.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
 }
+
+// A click beside the keys goes to that time, as on the clip.
+$("lanes").addEventListener("pointerdown", (event) => {
+  if (!event.target.classList.contains("lane")) return;
+  const box = event.target.getBoundingClientRect();
+  seek(frameIndex(((event.clientX - box.left) / box.width) * times().at(-1)));
+});
 
 function given() {
   const keys = draft.look.frame.map((frame, index) => {
