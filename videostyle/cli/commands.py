@@ -13,6 +13,7 @@ from videostyle.cli.keyframes import keyframes as keyframes
 from videostyle.cli.looks import asked_looks
 from videostyle.cli.options import given_settings
 from videostyle.cli.painting import only_one, painting, run_one, run_several
+from videostyle.cli.pipe import pipe as pipe
 from videostyle.cli.studio import studio as studio
 from videostyle.errors import MediaError, UsageError
 from videostyle.settings import LiveSettings, MediaSettings, RunSettings, Settings, SpreadSettings, TrainSettings

@@ -153,6 +153,17 @@ def _add_live(parser: argparse.ArgumentParser) -> None:
     parser.usage = "%(prog)s --style PAINTING [options]"
 
 
+def _add_pipe(parser: argparse.ArgumentParser) -> None:
+    shown = "picture that gives the style (several in one: --blend)"
+    parser.add_argument("--style", dest="styles", action="append", default=[], metavar="IMG", help=shown)
+    add_look(parser)
+    parser.add_argument("--quiet", action="store_true", help="print errors only")
+    _add_progress(parser)
+    without = {f.name for f in fields(MediaSettings)} - {"size", "no_shots", "cuts"}
+    add_settings(parser, Settings, MediaSettings, without=without)
+    parser.usage = "ffmpeg -i CLIP -f yuv4mpegpipe - | %(prog)s --style IMG [options] | ffmpeg -i - OUT"
+
+
 PICTURES = {
     "content": "content picture (default: the sample)",
     "style": "style picture (default: the sample)",
@@ -245,6 +256,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None] | None]
     "keyframes": ("write the frames of a clip that are worth painting by hand", _add_keyframes),
     "look": ("print how an output was painted", _add_look_of),
     "webcam": ("record from a camera and stylise the recording", _add_webcam),
+    "pipe": ("paint a stream between two other programs", _add_pipe),
     "studio": ("open a page to try looks on, and to queue runs", _add_studio),
     "live": ("paint what a camera sees, while it happens", _add_live),
     "train": ("train a network that paints in the style of a picture", _add_train),

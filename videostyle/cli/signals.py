@@ -10,7 +10,11 @@ from videostyle.errors import StoppedError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # stage, "" before the first one -> what there is where a run that cannot be resumed from it was ended
-LEFT_BEHIND = {"": "nothing was written", "choose": "the pictures that are there are whole"}
+LEFT_BEHIND = {
+    "": "nothing was written",
+    "choose": "the pictures that are there are whole",
+    "pipe": "the frames that were written are whole",
+}
 
 
 class InterruptedRunError(Exception):
@@ -57,7 +61,7 @@ class Interrupts:
 
     def watch(self, stage: str) -> None:
         """Take note of the stage: only frames that are being painted, or chosen, are finished before a stop."""
-        self.painting, self.stage = stage in ("stylise", "carry back", "choose"), stage
+        self.painting, self.stage = stage in ("stylise", "carry back", "choose", "pipe"), stage
 
     def should_stop(self) -> bool:
         return self.requested

@@ -144,6 +144,10 @@ def tone_mapped(video: Any) -> Any:
 def to_bt709(pixel_format: str) -> str:
     """Filters from full-range RGB to limited-range BT.709, converted and tagged."""
     tags = "color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=tv"
-    return (
-        f"scale=flags={SCALER}:in_range=pc:out_color_matrix=bt709:out_range=tv,format={pixel_format},setparams={tags}"
-    )
+    return f"{to_planes(pixel_format, 'bt709', 'tv')},setparams={tags}"
+
+
+def to_planes(pixel_format: str, matrix: str, levels: str) -> str:
+    """Filters from full-range RGB to a YUV ``pixel_format``. ``matrix``: of SCALE_MATRICES. ``levels``: tv or pc."""
+    scaled = f"scale=flags={SCALER}:in_range=pc:out_color_matrix={SCALE_MATRICES[matrix]}:out_range={levels}"
+    return f"{scaled},format={pixel_format}"

@@ -6,6 +6,7 @@ reads them. Memory does not grow with the clip.
 
 import math
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from fractions import Fraction
 from types import TracebackType
 from typing import Any, Self
@@ -96,7 +97,7 @@ class Decoder:
         self._check_start()
         # FFmpeg's own cut would drop or move the first frame: it seeks to a second earlier, and we cut by timestamp.
         self._offset: Fraction | int = self._seconds_subtracted()
-        self._child = Child(self._command(threads), stdout=True)
+        self._child = self._start_child(self._command(threads))
         self._container: Any = None
 
     def _check_start(self) -> None:
@@ -122,11 +123,17 @@ class Decoder:
             return math.floor(self.info.start_seconds + self._start) - 1
         return math.floor(self.info.start_seconds)
 
+    def _start_child(self, command: list[str]) -> Child:
+        return Child(command, stdout=True)
+
+    def _input(self) -> tuple[str, dict[str, Any]]:
+        """FFmpeg's name for the clip, and options that go with it."""
+        return file_argument(self.info.path), {"protocol_whitelist": "file"}
+
     def _command(self, threads: int | None) -> list[str]:
-        info = self.info
-        options: dict[str, Any] = {
+        info, (name, options) = self.info, self._input()
+        options |= {
             "f": info.container.split(",")[0],
-            "protocol_whitelist": "file",
             "max_pixels": MAX_PIXELS,
             "seek_timestamp": 1,
             "noautorotate": None,
@@ -143,7 +150,7 @@ class Decoder:
         missing = [name for name in colour.needs(info) if not has(binary, "filters", name)]
         if missing:
             raise MediaError(f"{info.path} needs FFmpeg's {missing[0]}, which {binary.path} lacks; use a fuller build")
-        source = ffmpeg.input(file_argument(info.path), **options)
+        source = ffmpeg.input(name, **options)
         video = colour.to_rgb(source[str(info.stream_index)], info, self.size)
         output = video.output(
             "pipe:1",
@@ -210,7 +217,7 @@ class Decoder:
         frames = self._packets()
         limit = FIRST_FRAME_SECONDS
         while True:
-            with self._child.deadline(limit):
+            with self._deadline(limit):
                 frame = next(frames, None)
             if frame is None:
                 return
@@ -220,6 +227,9 @@ class Decoder:
             limit = STALL_SECONDS
             time = self._time(delivered)
             yield (lambda frame=frame: to_tensor(frame.to_ndarray())), time
+
+    def _deadline(self, seconds: float) -> AbstractContextManager[None]:
+        return self._child.deadline(seconds)
 
     def _time(self, delivered: Fraction) -> Fraction:
         """Seconds from the clip's beginning. FFmpeg rounds what it subtracts to the source's ticks; a source's time is

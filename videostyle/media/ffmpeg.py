@@ -111,27 +111,34 @@ def _kill_all() -> None:
 class Child:
     """A running process. ``stdin`` and ``stdout`` say which of its pipes we hold; its stderr is always drained.
 
-    ``reads``: a file, open for reading, that it has as its standard input instead.
+    ``reads``, ``writes``: open files that it has as its standard input and output instead.
     """
 
     def __init__(
-        self, args: Sequence[str], *, stdin: bool = False, stdout: bool = False, reads: IO[bytes] | None = None
+        self,
+        args: Sequence[str],
+        *,
+        stdin: bool = False,
+        stdout: bool = False,
+        reads: IO[bytes] | None = None,
+        writes: IO[bytes] | None = None,
     ) -> None:
         pipe, none = subprocess.PIPE, subprocess.DEVNULL
         self.expired = False
         self.lines: collections.deque[str] = collections.deque(maxlen=KEPT_LINES)
         self.line_count = 0
         # Reading is unbuffered, so a frame is seen as soon as it is there; a raw pipe may write a part only, so
-        # writing is buffered.
+        # writing is buffered, unless both are held.
         self.process: subprocess.Popen[bytes] = subprocess.Popen(
             list(args),
             stdin=pipe if stdin else reads or none,
-            stdout=pipe if stdout else none,
+            stdout=pipe if stdout else writes or none,
             stderr=pipe,
-            bufsize=-1 if stdin else 0,
+            bufsize=-1 if stdin and not stdout else 0,
             **DETACHED,
         )
-        _widen(self.process.stdin or self.process.stdout)
+        for held in (self.process.stdin, self.process.stdout):
+            _widen(held)
         _living.add(self)
         self._drain = threading.Thread(target=self._read_stderr, daemon=True)
         self._drain.start()

@@ -202,9 +202,14 @@ def colour_coding(first: Mapping[str, Any], stream: Mapping[str, Any]) -> tuple[
     matrix = MATRICES.get(first["matrix"]) or MATRICES.get(stream["matrix"])
     if matrix and matrix != "gbr":
         return matrix, full, []
-    matrix = "bt709" if first["height"] >= HD_HEIGHT else "smpte170m"
+    matrix = assumed_matrix(first["height"])
     spoken = "BT.709" if matrix == "bt709" else "BT.601"
     return matrix, full, [f"the clip does not say how its colours are coded; {spoken} is assumed"]
+
+
+def assumed_matrix(height: int) -> str:
+    """FFmpeg's name of the matrix that players assume where none is said."""
+    return "bt709" if height >= HD_HEIGHT else "smpte170m"
 
 
 def start_of(found: Mapping[str, Any], first: Mapping[str, Any], time_base: Fraction) -> Fraction:

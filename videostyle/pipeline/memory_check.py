@@ -79,8 +79,9 @@ def fitting_size(size: tuple[int, int], share: float) -> int:
 
 
 @contextmanager
-def enough_memory(stylizer: Stylizer, size: tuple[int, int]) -> Iterator[None]:
-    """Raises DeviceError, which names the size that would fit, where the device's memory runs out."""
+def enough_memory(stylizer: Stylizer, size: tuple[int, int], *, resumes: bool = True) -> Iterator[None]:
+    """Raises DeviceError, which names the size that would fit, where the device's memory runs out. ``resumes``: whether
+    finished frames are kept for the same command."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
@@ -91,8 +92,10 @@ def enough_memory(stylizer: Stylizer, size: tuple[int, int]) -> Iterator[None]:
             torch.cuda.empty_cache()
         free = free_memory_bytes(device)
         share = 0.75 if free is None else min(0.75, free / planned_bytes(stylizer, size))
-        smaller = f"begin anew with --restart --size {fitting_size(size, share)}, which would fit"
+        fits = f"--size {fitting_size(size, share)}"
+        smaller = f"begin anew with --restart {fits}, which would fit"
         advice = f"finished frames are kept: free memory and give the same command again, or {smaller}"
+        advice = advice if resumes else f"{fits} would fit"
         raise DeviceError(f"{device.type} ran out of memory at {size[0]}x{size[1]}; {advice}") from error
 
 

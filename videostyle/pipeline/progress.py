@@ -18,8 +18,8 @@ RECENT_FRAMES = 50  # from which the time left is told: a shot's slow first fram
 class Progress:
     """Where a run stands. ``frames``: the container's own count, an estimate; None where it has none."""
 
-    # mask (carried to other frames), carry back (from given frames), choose, restore, stylise or copy, frame by frame;
-    # then encode, verify, publish
+    # mask (carried to other frames), carry back (from given frames), choose, restore, stylise, copy or pipe, frame by
+    # frame; then encode, verify, publish
     stage: str
     frame: int  # frames finished
     frames: int | None
@@ -41,13 +41,21 @@ OnProgress = Callable[[Progress], None]
 
 
 class Reporter:
-    """Tells the caller where a run stands, and keeps what finished frames cost, with the pixels of the first alone."""
+    """Tells the caller where a run stands, and keeps what finished frames cost, with the pixels of the first alone.
+
+    ``keep_all``: else only of frames that looked wrong.
+    """
 
     def __init__(
-        self, stage: str, frames: int | None, on_progress: OnProgress | None = None, restored: int = 0
+        self,
+        stage: str,
+        frames: int | None,
+        on_progress: OnProgress | None = None,
+        restored: int = 0,
+        keep_all: bool = True,
     ) -> None:
         self.stage, self.frames, self.on_progress, self.restored = stage, frames, on_progress, restored
-        self.count = 0
+        self.count, self._keep_all = 0, keep_all
         self.finished: list[StylisedFrame] = []
         self.first_pixels = torch.empty(0)
         self._seconds: deque[float] = deque(maxlen=RECENT_FRAMES)
@@ -68,7 +76,8 @@ class Reporter:
         if stylised is not None:
             if self.count == 1:
                 self.first_pixels = stylised.pixels
-            self.finished.append(stylised.without_pixels())
+            if self._keep_all or stylised.problem:
+                self.finished.append(stylised.without_pixels())
         stage = "restore" if self.count <= self.restored else self.stage
         self._tell(stage, 0, stylised.loss if stylised else 0.0, stylised)
 
