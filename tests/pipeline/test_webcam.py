@@ -47,8 +47,10 @@ def test_a_session(style: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     recording = tmp_path / "out-recording.mkv"
     assert sorted(os.listdir(tmp_path)) == ["out-recording.mkv", "out.mp4", "style.png"]
     assert len(times(recording)) == len(times(output)) == 9
+    with av.open(str(recording)) as container:  # before PyAV 17.1 the sound's codec delay comes before the start
+        early = min(0, Fraction(container.start_time or 0, 1_000_000))
     for made, recorded in zip(times(output), times(recording), strict=True):
-        assert abs(made - recorded) < Fraction(1, 1000)
+        assert abs(made - recorded + early) < Fraction(1, 1000)
     with av.open(str(output)) as container:
         assert [stream.type for stream in container.streams] == ["video", "audio"]
     said = capsys.readouterr().out
