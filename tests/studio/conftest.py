@@ -1,6 +1,7 @@
-"""One studio for the tests of a file that leave it as it was."""
+"""One studio for the tests of a file that leave it as it was, and one of a test's own."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -16,3 +17,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StudioServer]:
     made.client.get(f"media/{made.named('clip.mp4')}")  # what it does by itself when it begins is done then
     yield made
     assert "Traceback" not in made.close()
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[StudioServer]:
+    made = StudioServer(tmp_path / "own")
+    yield made
+    if made.process.poll() is None:
+        made.close()

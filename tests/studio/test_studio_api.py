@@ -5,7 +5,6 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -21,15 +20,6 @@ from videostyle.media.probe import probe
 from videostyle.samples import sample
 from videostyle.settings.form import form
 from videostyle.settings.look_file import read_look
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[StudioServer]:
-    """A studio of one test."""
-    made = StudioServer(tmp_path / "own")
-    yield made
-    if made.process.poll() is None:
-        made.close()
 
 
 def events(server: StudioServer, until: str, here: threading.Event) -> list[tuple[str, dict]]:
@@ -181,6 +171,18 @@ def test_pause_resume_part_order_and_cancel(own):
     own.client.post(f"jobs/{second['id']}/resume")
     own.wait(second["id"], lambda job: job["state"] == "done")
     assert own.client.post(f"jobs/{second['id']}/resume").status_code == 400
+
+
+@pytest.mark.slow
+def test_a_run_that_ends_early_keeps_what_is_finished(own):
+    job = own.queue(duration_seconds=3.0)
+    own.wait(job["id"], lambda job: job.get("progress", {}).get("frame", 0) >= 3)
+    assert own.client.post(f"jobs/{job['id']}/keep").status_code == 200
+    done = own.wait(job["id"], lambda job: job["state"] == "done")
+    output = own.folder / "made" / f"{job['id']}.mp4"
+    assert 3 <= done["frames"] == len(list(decode(probe(output)))) < 72
+    assert not (own.folder / "made" / f"{output.name}.videostyle").exists(), "its state is not needed any more"
+    assert own.client.post(f"jobs/{job['id']}/keep").status_code == 400, "it is done"
 
 
 @pytest.mark.slow

@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 from experiments.browser import find_chromium
+from PIL import Image, ImageChops, ImageOps, ImageStat
 from studio_server import StudioServer, by_command, same_frames
 
+from videostyle.frames import to_array
+from videostyle.media.decode import decode
+from videostyle.media.probe import probe
 from videostyle.pipeline.look_record import look_as_recorded
 
 pytestmark = pytest.mark.slow
@@ -68,14 +72,6 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[StudioServer]:
-    made = StudioServer(tmp_path / "own")
-    yield made
-    if made.process.poll() is None:
-        made.close()
-
-
 def try_looks(seen: Page) -> None:
     """Drop, scrub, blend, key, part, undo."""
     page = seen.page
@@ -88,14 +84,19 @@ def try_looks(seen: Page) -> None:
     for key in ("ArrowRight", "ArrowRight", "ArrowRight", "ArrowLeft"):
         page.keyboard.press(key)
     assert page.evaluate("studio.draft.at") == pytest.approx(2 / 24, abs=1e-5)
-    assert "frame 3 of 96" in page.text_content("#clock")
-    page.click("h1")
-    page.keyboard.press(",")
+    assert page.text_content("#count") == "frame 3 of 96" and page.input_value("#clock") == "0:00.083"
+    page.fill("#clock", "2.0")
+    page.keyboard.press("Enter")
+    assert page.evaluate("studio.draft.at") == 2
+    page.fill("#clock", "0")
+    page.keyboard.press("Enter")
+    page.keyboard.press(".")
     page.keyboard.press(",")
     assert page.evaluate("studio.draft.at") == 0
     page.click("[aria-label='Blend stained glass in']", force=True)
-    assert [style["weight"] for style in seen.look["style"]] == [1, 1]
-    page.fill("[aria-label='Weight of stained glass']", "0.5")
+    assert [style["weight"] for style in seen.look["style"]] == [0.5, 0.5]
+    page.fill("[aria-label='Share of stained glass']", "0.25")
+    assert [style["weight"] for style in seen.look["style"]] == [0.75, 0.25]
     page.click("[aria-label='Strength: set a key here']")
     page.focus("#scrub")
     for _ in range(5):
@@ -123,11 +124,61 @@ def try_looks(seen: Page) -> None:
     seen.until_painted()
 
 
+def saved(seen: Page, button: str, to: Path) -> Image.Image:
+    """The picture that a button downloads."""
+    with seen.page.expect_download() as begun:
+        seen.page.click(button)
+    path = to / begun.value.suggested_filename
+    begun.value.save_as(path)
+    return Image.open(path).convert("RGB")
+
+
+def alike(one: Image.Image, other: Image.Image) -> bool:
+    """Whether two pictures are the same but for their size and a JPEG between them."""
+    difference = ImageChops.difference(one, other.resize(one.size, Image.Resampling.BICUBIC))
+    return max(ImageStat.Stat(difference).mean) < 12
+
+
+def paint_by_hand(seen: Page, folder: Path) -> Image.Image:
+    """Save a frame, give its negative back, see it on the picture and on the timeline, remove it, undo that."""
+    page, mine = seen.page, folder / "mine.png"
+    page.fill("#clock", "0.25")
+    page.keyboard.press("Enter")
+    page.keyboard.press("p")
+    frame = saved(seen, "text=The clip’s frame", folder)
+    assert frame.size == (640, 360) and (folder / "holiday-0000.250s.png").is_file()
+    negative = ImageOps.invert(frame)
+    negative.save(mine)
+    with page.expect_file_chooser() as chooser:
+        page.click("text=Give the picture")
+    chooser.value.set_files(mine)
+    seen.until("studio.draft.look.frame.length === 1")
+    assert seen.look["frame"][0]["at"] == 0.25
+    page.wait_for_selector("#by-hand[aria-pressed='true']")
+    key = page.locator(".lane [aria-label='Your frame at 0:00.250']")
+    key.wait_for()
+    seen.until("studio.timing.finished > 0 && !document.getElementById('painted').hidden")
+    page.wait_for_timeout(300)  # the newest picture is drawn
+    shown = saved(seen, "#save-picture", folder)
+    assert shown.size == (256, 144) and alike(shown, negative)
+    page.keyboard.press(",")
+    page.wait_for_selector("#by-hand[aria-pressed='false']")
+    key.click()
+    assert page.evaluate("studio.draft.at") == 0.25
+    key.press("Delete")
+    assert seen.look["frame"] == []
+    page.keyboard.press("z")
+    assert len(seen.look["frame"]) == 1
+    return negative
+
+
 def test_from_the_drop_to_the_download(chromium, own, tmp_path):
     seen = Page(chromium, own)
     page = seen.page
     assert page.title() == "videostyle studio"
     try_looks(seen)
+    mine = paint_by_hand(seen, tmp_path)
+    page.click("text=Whole picture")
     page.click("text=Everything else")
     page.fill("#setting-iterations", "6")
     page.keyboard.press("Tab")
@@ -172,8 +223,28 @@ def test_from_the_drop_to_the_download(chromium, own, tmp_path):
     assert painted.name == "holiday-my painting+stained_glass.mp4"
     look, settings, _ = look_as_recorded(painted)
     assert len(look.styles) == 2 and look.regions[0].at_seconds == 0 and settings["iterations"] == 6
+    given = list(decode(probe(painted)))[6]
+    assert look.frames[0].at_seconds == 0.25 and alike(Image.fromarray(to_array(given.pixels)), mine)
     by_command(command, tmp_path / "command.mp4")
     assert same_frames(painted, tmp_path / "command.mp4"), "the page and the command line give the same frames"
+
+
+def test_events_that_are_faster_than_their_answer(chromium, own):
+    """A preview's pictures may come before the answer that says its number."""
+    seen = Page(chromium, own)
+
+    def late(route: Any) -> None:
+        answer = route.fetch()
+        time.sleep(2)  # the whole preview is told of meanwhile
+        route.fulfill(response=answer)
+
+    seen.page.evaluate("studio.draft.preview = 64")
+    seen.page.route("**/api/v1/previews", late)
+    for strength in ("0.7", "0.2"):
+        seen.page.fill("[aria-label='Strength']", strength)
+        seen.until_painted()
+        seen.until("document.getElementById('said').textContent === 'Preview at 64 pixels'")
+    assert seen.problems == []
 
 
 def test_every_control_has_a_name_and_can_be_reached(chromium, own):

@@ -4,6 +4,7 @@ import http.client
 import json
 import random
 import socket
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -147,6 +148,41 @@ def test_an_upload_has_a_limit(server):
         pass  # the server answered and hung up before all was sent
     assert there(server.folder / "media") == before
     assert server.client.post("previews", content=b" " * (2 << 20)).status_code == 413
+
+
+def peak_bytes(process: int) -> int:
+    """The most memory that a process has had so far."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return 1024 * int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="the peak of another process is read from /proc")
+@pytest.mark.parametrize("clip", [True, False], ids=["clip", "junk"])
+def test_two_gigabytes_are_streamed(own, clip):
+    """A clip of 2 GiB, most of it an empty box, is taken in and forgotten; as much that is no clip leaves nothing."""
+    begin = sample_bytes("clip.mp4") if clip else b"no clip" * 1000
+    padding = 2**31 - len(begin)
+
+    def body():
+        yield begin + struct.pack(">I4sQ", 1, b"free", padding)
+        sent = 16
+        while sent < padding:
+            yield bytes(min(1 << 20, padding - sent))
+            sent += min(1 << 20, padding - sent)
+
+    own.client.get(f"media/{own.named('clip.mp4')}")  # what it does by itself when it begins is done then
+    before, peak = there(own.folder / "media"), peak_bytes(own.process.pid)
+    answer = own.client.post("media?name=large.mp4", content=body(), timeout=900)
+    assert peak_bytes(own.process.pid) - peak < 64 << 20
+    if clip:
+        entry = answer.json()
+        assert answer.status_code == 201 and entry["kind"] == "clip" and len(entry["times"]) == 96
+        assert (own.folder / "media" / f"{entry['id']}.mp4").stat().st_size == 2**31
+        assert own.client.delete(f"media/{entry['id']}").status_code == 200
+    else:
+        assert answer.status_code in (400, 422) and "large.mp4" in answer.json()["error"]
+    assert there(own.folder / "media") == before
 
 
 def test_what_is_no_clip_is_refused(server):
