@@ -136,6 +136,16 @@ def test_a_mask_may_be_painted_outside_the_runs_part(tmp_path, info, shots, part
     assert mask.at(time_of(FRAMES - 1)).max() == 0
 
 
+@pytest.mark.parametrize(("frame", "carried"), [(KEY, 0), (KEY - 2, 2), (KEY + 2, 2)])
+def test_a_mask_is_carried_no_further_than_the_part(tmp_path, info, shots, frame, carried):
+    """Of a part of one frame, the mask is that of the whole clip."""
+    path, done = write_mask(tmp_path / "key.png", shots[0].masks[KEY][1]), []
+    media = CUT.replace(start_seconds=frame / RATE, duration_seconds=0.001)
+    mask = opened(path, info, KEY / RATE, media=media, on_progress=lambda *counts: done.append(counts))
+    assert len(done) == carried
+    assert torch.equal(mask.at(time_of(frame)), opened(path, info, KEY / RATE).at(time_of(frame)))
+
+
 def test_one_shot_where_cuts_are_not_looked_for(tmp_path, info, shots):
     path = write_mask(tmp_path / "key.png", torch.ones(1, 1, SIZE[1], SIZE[0]))
     mask = opened(path, info, 0.0, media=MediaSettings(no_shots=True))
