@@ -131,6 +131,33 @@ def test_a_stop_keeps_finished_shots_and_frames_and_other_workers_go_on(tmp_path
 
 
 @pytest.mark.slow
+def test_shots_on_object_storage_outlive_the_machine(
+    tmp_path: Path, expected: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run is stopped and its machine's folder is lost: another machine goes on with the finished shots."""
+    fsspec = pytest.importorskip("fsspec", reason="fsspec comes with torch")
+    system = fsspec.filesystem("memory")
+    system.store.clear()
+    asked: list[bool] = []
+    stop = Callbacks(on_progress=at_frame(12, lambda: asked.append(True)), should_stop=lambda: bool(asked))
+    request = replace(five_shots(tmp_path), output="memory://films/out.mp4")
+    for machine in ("one", "two"):
+        (tmp_path / machine).mkdir()
+    monkeypatch.setenv("VIDEOSTYLE_SCRATCH", str(tmp_path / "one"))
+    with pytest.raises(StoppedError):
+        run_spread(request, TWO, stop)
+    kept = {name.split("/")[-2] for name in system.find("/films/out.mp4.videostyle") if name.endswith("attempt.json")}
+    assert kept and not system.exists("/films/out.mp4")
+    monkeypatch.setenv("VIDEOSTYLE_SCRATCH", str(tmp_path / "two"))
+    result = run_spread(request, TWO)
+    frames = {f"shot-{number:05d}": count for number, count in enumerate((3, 5, 1, 6, 5))}
+    assert result.restored == sum(frames[name] for name in kept) and result.url == "memory://films/out.mp4"
+    assert system.cat("/films/out.mp4") == expected and system.find("/films") == ["/films/out.mp4"]
+    assert not list((tmp_path / "two").iterdir())
+    system.store.clear()
+
+
+@pytest.mark.slow
 def test_everything_killed_goes_on(tmp_path: Path, expected: bytes) -> None:
     """Kill -9 of the program in mid-shot: its workers end by themselves, and the same command goes on."""
     command = [sys.executable, "-m", "videostyle", *OPTIONS, "--workers", "2", "--progress", "json"]

@@ -13,7 +13,7 @@ import pytest
 from videostyle.cli.main import main
 from videostyle.errors import MediaError, MissingLibraryError, StoppedError, UsageError
 from videostyle.pipeline import remote
-from videostyle.pipeline.remote import fetched, is_remote, with_files
+from videostyle.pipeline.remote import StoredShots, fetched, is_remote, with_files
 from videostyle.pipeline.request import Callbacks, Request
 from videostyle.pipeline.run import run
 from videostyle.samples import sample
@@ -87,6 +87,63 @@ def test_a_run_that_is_stopped_goes_on(store: Any) -> None:
         run(request(), Callbacks(should_stop=lambda: True))
     assert not store.exists("/out/painted.mp4")
     assert run(request()).restored == 1 and store.exists("/out/painted.mp4")
+
+
+class TestStoredShots:
+    """What is copied beside an output until it is there."""
+
+    URL = "memory://out/painted.mp4"
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        """A plan and a finished shot."""
+        shot = tmp_path / "run" / "shots" / "shot-00000"
+        shot.mkdir(parents=True)
+        for path in (tmp_path / "run" / "plan.json", shot / "frames", shot / "journal"):
+            path.write_text(path.name)
+        return tmp_path / "run"
+
+    def store(self, folder: Path) -> None:
+        with StoredShots(self.URL) as stored:
+            stored.put(folder, folder / "plan.json")
+            stored.put(folder, folder / "shots" / "shot-00000")
+
+    def test_another_machine_finds_them(self, store: Any, folder: Path, tmp_path: Path) -> None:
+        self.store(folder)
+        with StoredShots(self.URL) as stored:
+            stored.fetch(tmp_path / "other", restart=False)
+            found = {path.relative_to(tmp_path / "other") for path in (tmp_path / "other").rglob("*")}
+            assert found == {path.relative_to(folder) for path in folder.rglob("*")}
+            assert (tmp_path / "other" / "shots" / "shot-00000" / "frames").read_text() == "frames"
+            (tmp_path / "other" / "plan.json").write_text("own")
+            stored.fetch(tmp_path / "other", restart=False)
+            assert (tmp_path / "other" / "plan.json").read_text() == "own"  # what is there already is its own
+
+    def test_they_go(self, store: Any, folder: Path, tmp_path: Path) -> None:
+        for away in (StoredShots.remove, lambda stored: stored.fetch(tmp_path / "new", restart=True)):
+            self.store(folder)
+            assert store.exists("/out/painted.mp4.videostyle/plan.json")
+            with StoredShots(self.URL) as stored:
+                away(stored)
+            assert not store.exists("/out/painted.mp4.videostyle") and not (tmp_path / "new").exists()
+
+    def test_what_cannot_be_stored_stops_nothing(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refused(url: str) -> None:
+            raise PermissionError("Access denied")
+
+        monkeypatch.setattr(fsspec.core, "url_to_fs", refused)
+        self.store(folder)
+        words = r"^stopped; finished shots could not be stored: .*Access denied"
+        with pytest.raises(StoppedError, match=words), StoredShots(self.URL) as stored:
+            stored.put(folder, folder / "plan.json")
+            raise StoppedError("stopped")
+
+    def test_files_are_stored_nowhere_else(self, store: Any, folder: Path, tmp_path: Path) -> None:
+        with StoredShots(tmp_path / "painted.mp4") as stored:
+            stored.put(folder, folder / "plan.json")
+            stored.fetch(tmp_path / "other", restart=True)
+            stored.remove()
+        assert not store.find("/out") and not (tmp_path / "other").exists()
 
 
 def test_an_output_that_is_there_is_kept_unless_told(store: Any) -> None:

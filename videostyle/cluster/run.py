@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from videostyle.checkpoint.attempts import Piece
-from videostyle.checkpoint.run_directory import is_published
+from videostyle.checkpoint.run_directory import PLAN, directory_of, is_published
 from videostyle.cluster.folder import ShotsFolder, is_planned, note_publishing
 from videostyle.cluster.frame_count import FrameCount, SharedProgress
 from videostyle.cluster.prepare import Prepared, prepare
@@ -21,7 +21,7 @@ from videostyle.device import choose_machine
 from videostyle.errors import MediaError, StoppedError
 from videostyle.pipeline.job import Job
 from videostyle.pipeline.join import join_shots, parts_of
-from videostyle.pipeline.remote import with_files
+from videostyle.pipeline.remote import StoredShots, with_files
 from videostyle.pipeline.request import Callbacks, Request, Result
 from videostyle.pipeline.run import run
 from videostyle.pipeline.shot import Shot, count_finished, shots_of, whole_clip
@@ -75,8 +75,11 @@ def run_spread(request: Request, settings: SpreadSettings, callbacks: Callbacks 
         if settings.longest_shot is None and (request.run.restart or not is_planned(request.place)):
             return run(request, callbacks)
         opener = ProcessOpener(places("1", request.settings.device))
-    with closing(opener):
-        return with_files(request, lambda local: run_in_shots(local, opener, callbacks, settings.longest_shot))
+    with closing(opener), StoredShots(request.output) as stored:
+        result = with_files(request, partial(_run_in_shots, stored, opener, callbacks, settings.longest_shot))
+        if not request.run.partial:
+            stored.remove()
+        return result
 
 
 def opener_of(spread: SpreadSettings, settings: Settings) -> Opener | None:
@@ -95,9 +98,17 @@ def run_in_shots(
     request: Request, opener: Opener, callbacks: Callbacks, longest_seconds: float | None = None
 ) -> Result:
     """`run_spread` with these workers. ``longest_seconds``: see `pipeline.shot.plan_shots`."""
+    with StoredShots(None) as stored:
+        return _run_in_shots(stored, opener, callbacks, longest_seconds, request)
+
+
+def _run_in_shots(
+    stored: StoredShots, opener: Opener, callbacks: Callbacks, longest_seconds: float | None, request: Request
+) -> Result:
     began = time.perf_counter()
     prepared = prepare(request, callbacks)
     request, job = prepared.request, prepared.job
+    stored.fetch(directory_of(job.output.path), restart=request.run.restart)
     with ShotsFolder(job.output.path, prepared.provenance, request.run, longest_seconds) as folder:
         shots = folder.plan
         if is_published(job.output.path):
@@ -107,9 +118,10 @@ def run_in_shots(
         elif not shots:
             shots = shots_of(job, planning(callbacks), longest_seconds)
             folder.keep_plan(shots, request, prepared.fixed(folder.path.absolute()))
+            stored.put(folder.path, folder.path / PLAN)
         restored = 0
         if not request.run.partial:
-            restored = _paint(shots, folder, prepared, opener, callbacks)
+            restored = _paint(shots, folder, prepared, opener, callbacks, stored)
         parts = parts_of(shots, folder.shots, partial=request.run.partial)
         joining = (
             callbacks.on_progress,
@@ -137,7 +149,14 @@ def planning(callbacks: Callbacks) -> Callable | None:
     return told
 
 
-def _paint(shots: list[Shot], folder: ShotsFolder, prepared: Prepared, opener: Opener, callbacks: Callbacks) -> int:
+def _paint(
+    shots: list[Shot],
+    folder: ShotsFolder,
+    prepared: Prepared,
+    opener: Opener,
+    callbacks: Callbacks,
+    stored: StoredShots,
+) -> int:
     """Paint what is missing, the longest shot first; returns how many frames an earlier run had painted."""
     job, count = prepared.job, FrameCount()
 
@@ -169,6 +188,7 @@ def _paint(shots: list[Shot], folder: ShotsFolder, prepared: Prepared, opener: O
             else:
                 begun[folder.shots, ended.task.shot.name] = ended.task.shot.frames
                 count.forget(piece_of(ended.task.shot))
+                stored.put(folder.path, piece_of(ended.task.shot).path)
     if failed:
         more = f"; {len(failed) - 1} more failed" if len(failed) > 1 else ""
         raise MediaError(f"{failed[0].problem}{more}; finished shots are kept, and the same command goes on")

@@ -8,11 +8,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+from videostyle.checkpoint.run_directory import ENDING, PLAN
 from videostyle.errors import MediaError, MissingLibraryError, UsageError, VideoStyleError
 from videostyle.pipeline.request import Request, Result
 from videostyle.settings.look import as_look
@@ -62,6 +64,65 @@ def with_files(request: Request, run: Callable[[Request], Result]) -> Result:
         result = replace(result, url=str(output))
     shutil.rmtree(folder, ignore_errors=True)
     return result
+
+
+class StoredShots:
+    """Finished shots, copied beside an output on object storage as they come: ``URL.videostyle``, until it is there.
+
+    A context manager; it does nothing for an ``output`` that is a file. Copies are made in a thread of its own. What
+    cannot be stored stops no run; where one ends without its output, the error says that too.
+    """
+
+    def __init__(self, output: str | Path | None) -> None:
+        self._url = f"{output}{ENDING}" if is_remote(output) else None
+        self._copying = ThreadPoolExecutor(1, "stored")
+        self._problem = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._copying.shutdown()
+        if self._problem and isinstance(error, VideoStyleError):
+            raise type(error)(f"{error}; {self._problem}") from error
+
+    def fetch(self, folder: Path, *, restart: bool) -> None:
+        """Copy to ``folder`` what another machine has left, unless something is there; ``restart``: take it away.
+
+        Raises MediaError.
+        """
+        if restart:
+            self.remove()
+        if self._url is None or (folder / PLAN).exists():
+            return
+        with _reaching(self._url) as (system, path):
+            names = system.find(path) if system.exists(path) else []
+            for name in sorted(names, key=lambda name: name.endswith(PLAN)):  # the plan last: all is there then
+                place = folder / name.removeprefix(path).lstrip("/")
+                place.parent.mkdir(parents=True, exist_ok=True)
+                system.get_file(name, str(place))
+
+    def put(self, folder: Path, path: Path) -> None:
+        """Copy a file of ``folder``, or a folder of files in it, as soon as what came before is copied."""
+        if self._url is not None:
+            self._copying.submit(self._put, self._url, folder, path)
+
+    def _put(self, url: str, folder: Path, path: Path) -> None:
+        try:
+            with _reaching(url) as (system, remote):
+                for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+                    system.put_file(str(file), f"{remote}/{file.relative_to(folder).as_posix()}")
+        except VideoStyleError as error:
+            self._problem = f"finished shots could not be stored: {error}"
+
+    def remove(self) -> None:
+        """Take them away. Raises MediaError."""
+        if self._url is not None:
+            self._copying.shutdown(cancel_futures=True)
+            self._copying = ThreadPoolExecutor(1, "stored")
+            with _reaching(self._url) as (system, path):
+                if system.exists(path):
+                    system.rm(path, recursive=True)
 
 
 def scratch_folder(request: Request) -> Path:
