@@ -301,7 +301,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--look", action="store_true", help="paint by a look that changes over time")
     parser.add_argument("--given", action="store_true", help="give two frames of the clip")
-    parser.add_argument("--keyframes", default="off", help="auto, a number or off (default: off)")
+    parser.add_argument("--keyframes", default="auto", help="auto, a number or off (default: auto)")
     parser.add_argument("--quality", choices=("draft", "standard", "best"), help="paint with a network of the style")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to this file")
     arguments = parser.parse_args(argv)
