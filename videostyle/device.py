@@ -7,6 +7,7 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -42,27 +43,24 @@ class Machine:
 def choose_machine(settings: Settings) -> Machine:
     """The device and precision that the settings ask for, or the best ones here. Raises DeviceError if not there."""
     wanted, there = settings.device, available_devices()
+    if wanted == "mps":
+        raise DeviceError("device is mps, where the optimiser's float64 sums cannot be had; use --device cpu")
     if wanted not in ("auto", *there):
         raise DeviceError(f"device is {wanted}, which is not available here; there is {', '.join(there)}")
     device = torch.device(there[0] if wanted == "auto" else wanted)
-    if settings.precision == "bf16" and device.type == "mps":
-        raise DeviceError("precision is bf16 and the device mps, which is slow at it; use --precision fp32")
     bf16 = settings.precision == "bf16" or (settings.precision == "auto" and bf16_is_fast(device))
     return Machine(device, torch.bfloat16 if bf16 else torch.float32)
 
 
 def available_devices() -> list[str]:
     """Devices that can be used here, the best first."""
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    return [name for name, found in there.items() if found]
+    return ["cuda", "cpu"] if torch.cuda.is_available() else ["cpu"]
 
 
 def bf16_is_fast(device: torch.device) -> bool:
     """Whether bf16 runs on hardware of its own: CUDA from Ampere on, CPUs with AVX-512 BF16 or AMX."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    if device.type == "mps":
-        return False
     tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, test, lambda: False)() for test in tests)
 
@@ -82,7 +80,8 @@ def peak_memory_bytes(device: torch.device | None = None) -> tuple[int, int]:
     try:
         import resource
     except ImportError:  # Windows
-        return 0, on_device
+        memory = _psutil()
+        return (0 if memory is None else memory.Process().memory_info().peak_wset), on_device
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024, on_device
 
@@ -93,6 +92,9 @@ def total_memory_bytes(device: torch.device) -> int | None:
         return torch.cuda.mem_get_info(device)[1]
     if device.type != "cpu":
         return None
+    if sys.platform != "linux":
+        memory = _psutil()
+        return None if memory is None else int(memory.virtual_memory().total)
     limits = [meminfo_bytes(Path("/proc/meminfo"), "MemTotal"), limit_of_group(Path("/sys/fs/cgroup"))]
     return min((limit for limit in limits if limit is not None), default=None)
 
@@ -103,8 +105,20 @@ def free_memory_bytes(device: torch.device) -> int | None:
         return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
     if device.type != "cpu":
         return None
+    if sys.platform != "linux":
+        memory = _psutil()
+        return None if memory is None else int(memory.virtual_memory().available)
     limits = [meminfo_bytes(Path("/proc/meminfo"), "MemAvailable"), left_in_group(Path("/sys/fs/cgroup"))]
     return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _psutil() -> Any:
+    """psutil, which knows the memory of systems without /proc but no container's limit; None without it."""
+    with suppress(ImportError):
+        import psutil
+
+        return psutil
+    return None
 
 
 def meminfo_bytes(meminfo: Path, entry: str) -> int | None:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import time
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -13,6 +14,7 @@ from typing import Any
 from videostyle.errors import MediaError
 
 WHOLE_BYTES, PIECES, PIECE_BYTES = 64 << 20, 64, 1 << 20
+MOVES, MOVE_SECONDS = 20, 0.05  # tries to replace a file that is being read, and the time between them
 
 
 @contextmanager
@@ -23,11 +25,22 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
         yield temporary
         if durable:
             sync_file(temporary)
-        temporary.replace(path)
+        _move(temporary, path)
         if durable:
             sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _move(part: Path, path: Path) -> None:
+    """Put ``part`` in the place of ``path``. Windows refuses while somebody reads that: it is tried for a second."""
+    for _ in range(MOVES if os.name == "nt" else 0):
+        try:
+            part.replace(path)
+            return
+        except PermissionError:
+            time.sleep(MOVE_SECONDS)
+    part.replace(path)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -79,7 +92,7 @@ def checksum(path: Path) -> int:
 
 
 def sync_file(path: Path) -> None:
-    with path.open("rb") as file:
+    with path.open("r+b") as file:  # Windows syncs no file that is open for reading alone
         os.fsync(file.fileno())
 
 
@@ -103,16 +116,3 @@ def write_whole(descriptor: int, data: bytes) -> None:
 def host() -> str:
     """This machine, in eight digits: a process number means nothing on another one that shares the disk."""
     return f"{zlib.crc32(platform.node().encode()):08x}"
-
-
-def is_running(process: int) -> bool:
-    """Whether a process of this machine lives; where that cannot be asked without harm (Windows), it does."""
-    if os.name != "posix":
-        return True
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # it is another user's
-        return True
-    return True

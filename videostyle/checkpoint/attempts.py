@@ -20,7 +20,8 @@ from typing import Any
 from videostyle.checkpoint.journal import Journal
 from videostyle.checkpoint.lock import Lock
 from videostyle.checkpoint.run_directory import ENDING
-from videostyle.files import host, is_running, sync_folder, write_json
+from videostyle.files import host, sync_folder, write_json
+from videostyle.processes import is_running
 
 NOTE = "attempt.json"  # who finished the piece, and at what cost
 IN_PROGRESS = re.compile(r"state-[01]\.safetensors|before-\d+(\.videostyle)?|lock|\..*")

@@ -12,6 +12,7 @@ class Lock:
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         while True:
             path.parent.mkdir(exist_ok=True)
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -25,8 +26,19 @@ class Lock:
                     return
             os.close(self._descriptor)  # the run that held it has removed its folder meanwhile
 
-    def close(self) -> None:
+    def close(self, *, remove: bool = False) -> None:
+        """Let go of it. ``remove``: the file too, and its folder if that is empty; under the lock, where an open file
+        can be removed."""
+        if remove and os.name == "posix":
+            self._remove()
         os.close(self._descriptor)
+        if remove and os.name != "posix":
+            self._remove()
+
+    def _remove(self) -> None:
+        with contextlib.suppress(OSError):
+            self._path.unlink()
+            self._path.parent.rmdir()
 
 
 def _lock(descriptor: int) -> None:

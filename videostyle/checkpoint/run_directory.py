@@ -212,11 +212,11 @@ class RunDirectory(Generic[State]):
         """Close the files, and remove the directory if it is not needed any more."""
         self._files.close()
         if remove:
-            with contextlib.suppress(OSError):
+            try:
                 wipe(self.path)
-                (self.path / "lock").unlink()
-                self.path.rmdir()
-        self._lock.close()
+            except OSError:  # what cannot be removed stays, and so does the lock's file beside it
+                remove = False
+        self._lock.close(remove=remove)
 
 
 def wipe(folder: Path) -> None:

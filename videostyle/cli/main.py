@@ -4,6 +4,7 @@ Exit status: 0 when the output is whole, 1 when something failed, 2 when the req
 Ctrl-C, 143 after SIGTERM.
 """
 
+import io
 import os
 import sys
 import traceback
@@ -19,6 +20,7 @@ SIGNALLED = 128  # plus the signal's number
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
+    _print_any_name()
     try:
         arguments = make_parser().parse_args(argv)
         return arguments.run(arguments)
@@ -33,6 +35,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         words = f"{type(e).__name__}: {e}".splitlines()[0]
         return _complain(f"{words} (this should not happen; VIDEOSTYLE_DEBUG=1 shows where)", STATUS_FAILED)
+
+
+def _print_any_name() -> None:
+    """A file's name that standard output's encoding lacks, as on Windows, is shown with escapes."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _complain(words: str, status: int) -> int:

@@ -3,7 +3,6 @@
 import os
 import pickle
 import queue
-import signal
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ import torch
 from videostyle.cluster.task import Outcome, Task, node_name
 from videostyle.device import cores
 from videostyle.errors import UsageError
+from videostyle.processes import DETACHED, end_group
 
 WORKER = [sys.executable, "-m", "videostyle.cluster.worker"]
 
@@ -32,7 +32,7 @@ class Place:
 
 def places(wanted: str, device: str) -> list[Place]:
     """``wanted`` workers on this machine: a number, or auto: one for each GPU, else one. ``device``: where frames are
-    painted ("auto", "cpu", "cuda" or "mps").
+    painted ("auto", "cpu" or "cuda").
 
     A CPU's cores are divided among the workers, and each is held to its own: two OpenMP programs on the same cores
     slow each other several times. Raises UsageError.
@@ -155,7 +155,7 @@ class _Worker:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=os.environ | own,
-                start_new_session=True,
+                **DETACHED,
             )
 
     def kill(self) -> None:
@@ -163,8 +163,7 @@ class _Worker:
         with self._starting:
             self._ended = True
             if self._process is not None:
-                with suppress(ProcessLookupError):
-                    os.killpg(self._process.pid, signal.SIGKILL) if os.name == "posix" else self._process.kill()
+                end_group(self._process)
                 self._process.wait()
 
     def close(self) -> None:

@@ -114,7 +114,9 @@ def command(camera: Camera, seconds: float, microphone: Camera | None, part: Pat
 def inputs(camera: Camera, microphone: Camera | None) -> list[str]:
     """FFmpeg's inputs: the camera, then the microphone where there is one."""
     sound = ["-f", microphone.format, "-i", microphone.device] if microphone else []
-    return ["-f", camera.format, "-i", camera.device, *sound]
+    # Its default, 30000/1001 frames a second, is none of what a Mac's cameras offer
+    rate = ["-framerate", "30"] if camera.format == "avfoundation" else []
+    return ["-f", camera.format, *rate, "-i", camera.device, *sound]
 
 
 def kept(microphone: bool, part: Path, preset: str = "veryfast") -> list[str]:

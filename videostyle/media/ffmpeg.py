@@ -19,16 +19,15 @@ import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from videostyle.errors import MediaError, StalledError
+from videostyle.processes import DETACHED
 
 OLDEST = (5, 1)  # -fps_mode, which keeps timestamps, exists since 5.1
 OVERRIDE = "VIDEOSTYLE_FFMPEG"
 STALL_SECONDS = 120.0  # a child that delivers nothing for so long while we wait is taken for hung
 KEPT_LINES = 40
-# In a session of its own a child does not get the terminal's Ctrl-C: we decide when it ends, not the keyboard.
-DETACHED: dict[str, Any] = {"start_new_session": True} if os.name == "posix" else {"creationflags": 0x200}
 
 
 @dataclass(frozen=True)

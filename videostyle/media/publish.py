@@ -8,7 +8,8 @@ import shutil
 from pathlib import Path
 
 from videostyle.errors import MediaError, UsageError
-from videostyle.files import host, is_running, sync_file, sync_folder
+from videostyle.files import host, sync_file, sync_folder
+from videostyle.processes import is_running
 
 TIMESTAMPS = "timestamps.json"
 OURS = re.compile(rf"\d{{6,}}\.png|{re.escape(TIMESTAMPS)}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from videostyle.errors import UsageError, VideoStyleError
+from videostyle.processes import DETACHED
 
 LONGEST_LINE = 1 << 26  # bytes: the times of a million frames
 GONE = "the painting process has ended, perhaps for want of memory; try again, at a smaller size"
@@ -60,7 +61,7 @@ class WorkerProcess:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
                 limit=LONGEST_LINE,
-                start_new_session=True,  # Ctrl-C is the server's: it lets the frame in progress be kept
+                **DETACHED,  # Ctrl-C is the server's: it lets the frame in progress be kept
             )
         self._reading = asyncio.create_task(self._read(self._process))
 
