@@ -39,7 +39,7 @@ def commands(page: Path) -> Iterator[str]:
     """Every command of the shell blocks, and those that stand in the prose with arguments."""
     for block in blocks(page, "sh"):
         for line in block.replace("\\\n", " ").splitlines():
-            yield from (part.strip().removeprefix(".venv/bin/") for part in line.split("&&"))
+            yield from (part.strip().removeprefix(".venv/bin/") for part in re.split(r"&&| \| ", line))
     for words in re.findall(r"`((?:videostyle|python) [^`]+)`", prose(page)):
         if " COMMAND" not in words and len(words.split()) > 2:
             yield words
@@ -63,7 +63,7 @@ def load(script: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def test_there_are_commands_to_look_at() -> None:
     assert len(all_commands("videostyle ")) > 15
     assert len(all_commands("python scripts/")) > 10
-    known = {"python3", "python", "pip", "videostyle"}
+    known = {"python3", "python", "pip", "videostyle", "ffmpeg", "mpv", "vspipe"}
     assert {command.split()[0] for page in PAGES for command in commands(page)} <= known
 
 

@@ -22,8 +22,8 @@ LINE = "ffmpeg -i CLIP -f yuv4mpegpipe - | videostyle pipe --style IMG | ffmpeg 
 def pipe(arguments: argparse.Namespace) -> int:
     """Paint a stream: y4m or NUT on standard input, the same on standard output.
 
-    Every frame, as `video` paints it, with its time; a pipe has no sound and is not resumed. A frame is written two
-    frames after it came (--no-shots: at once, --keyframes: up to 16).
+    Every frame, as `video` paints it, with its time; a pipe has no sound and is not resumed. A frame is written when
+    three more have come (--no-shots: one more; --keyframes: up to 19).
     """
     from videostyle.pipeline.pipe import PipeRequest, paint_pipe
     from videostyle.pipeline.request import Callbacks

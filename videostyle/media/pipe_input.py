@@ -24,6 +24,7 @@ from videostyle.media.streams import describe
 
 NAME = Path("standard input")  # in errors, where a clip has its path
 Y4M, NUT = "yuv4mpegpipe", "nut"  # FFmpeg's names
+SPOKEN = {Y4M: "y4m", NUT: "NUT"}
 MAGIC = {b"YUV4MPEG2 ": Y4M, b"nut/multimedia container\0": NUT}
 FRAME = b"FRAME\n"  # before each frame of a y4m, as all known programs write it
 EXPECTED = "expected y4m or NUT, as `ffmpeg -i CLIP -f yuv4mpegpipe -` writes it"
@@ -83,7 +84,7 @@ def read_head(pipe: IO[bytes]) -> PipeHead:
     try:
         found = _survey(stream, container)
     except av.FFmpegError as error:
-        raise MediaError(f"{NAME} cannot be read as {container} ({error.strerror}); {EXPECTED}") from None
+        raise MediaError(f"{NAME} cannot be read as {SPOKEN[container]} ({error.strerror}); {EXPECTED}") from None
     if not found["first"]:
         raise MediaError(f"{NAME} ended within its first frame; {EXPECTED}")
     info = build_info(NAME, found)
