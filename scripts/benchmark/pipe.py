@@ -1,4 +1,4 @@
-"""A thousand frames through `ffmpeg | videostyle pipe | ffmpeg`: are all there, at their times, and does memory stay flat?
+"""A thousand frames through `ffmpeg | videostyle pipe | ffmpeg`: all there, at their times, and does memory stay flat?
 
     python scripts/benchmark/pipe.py --frames 1000 --size 64 --json out/pipe.json
 

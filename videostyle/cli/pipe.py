@@ -23,7 +23,7 @@ def pipe(arguments: argparse.Namespace) -> int:
     """Paint a stream: y4m or NUT on standard input, the same on standard output.
 
     Every frame, as `video` paints it, with its time; a pipe has no sound and is not resumed. A frame is written when
-    three more have come (--no-shots: one more; --keyframes: up to 19).
+    at most 19 more have come (--keyframes off: three).
     """
     from videostyle.pipeline.pipe import PipeRequest, paint_pipe
     from videostyle.pipeline.request import Callbacks

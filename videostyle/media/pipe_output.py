@@ -89,7 +89,7 @@ class PipeEncoder:
 
     def _open(self) -> tuple[Any, Any]:
         options = {"flush_packets": "1"}
-        container = av.open(self._child.process.stdin, "w", format="nut", options=options, buffer_size=1 << 16)  # type: ignore[call-overload]
+        container: Any = av.open(self._child.process.stdin, "w", format="nut", options=options, buffer_size=1 << 16)
         stream: Any = container.add_stream("rawvideo", rate=1000)
         stream.width, stream.height = self._size
         stream.pix_fmt = self._format.raw
