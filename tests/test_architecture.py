@@ -72,6 +72,7 @@ PRINTERS = {
     "cli/main.py": "the command line's errors and exit status",
     "cli/commands.py": "the command line's results",
     "cli/console.py": "the command line's first and closing lines",
+    "cli/pipe.py": "gives standard output to the stream",
     "cli/progress_display.py": "the command line's progress",
     "__main__.py": "hands the command line's exit status on",
     "pipeline/worker.py": "is a process of its own, which ends when nobody is left to paint for",

@@ -7,6 +7,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -269,6 +270,7 @@ def test_mutated_requests_do_no_harm(server, count, seed):
             if server.client.get(f"jobs/{name}").status_code == 404:
                 break
             server.client.post(f"jobs/{name}/cancel")
+            time.sleep(0.1)
     assert server.client.get("state").json()["jobs"] == []
     assert there(server.folder.parent) - {f"work/{name}" for name in there(server.folder)} == outside
     assert not list(server.folder.rglob("*.part")) and not list((server.folder / "jobs").iterdir())
