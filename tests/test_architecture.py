@@ -90,6 +90,7 @@ LIBRARIES = {
     "cv2": ("temporal/flow.py", "live/viewers.py"),
     "scenedetect": ("temporal/cuts.py",),
     "tqdm": ("cli/",),
+    "shtab": ("cli/completion.py",),
     "matplotlib": ("experiments/", "measure/report.py"),
     "triton": ("kernels/",),
     "ray": ("cluster/ray_nodes.py",),

@@ -22,7 +22,11 @@ from videostyle.settings import MediaSettings, RunSettings, Settings
 from videostyle.settings.look_file import as_toml, from_plain, read_look, to_plain
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "scripts" / "benchmark" / "README.md"]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "scripts" / "benchmark" / "README.md",
+]
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -63,14 +67,17 @@ def load(script: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def test_there_are_commands_to_look_at() -> None:
     assert len(all_commands("videostyle ")) > 15
     assert len(all_commands("python scripts/")) > 10
-    known = {"python3", "python", "pip", "videostyle", "ffmpeg", "mpv", "vspipe"}
+    known = {"python3", "python", "pip", "uv", "echo", "videostyle", "ffmpeg", "mpv", "vspipe"}
     assert {command.split()[0] for page in PAGES for command in commands(page)} <= known
 
 
 @pytest.mark.parametrize("command", all_commands("videostyle "))
 def test_a_command_is_understood(command: str) -> None:
     _, *words = shlex.split(command)
-    if "--help" in words:
+    words = words[: words.index(">")] if ">" in words else words
+    if "--print-completion" in words:
+        pytest.importorskip("shtab")
+    if {"--help", "--print-completion"} & set(words):
         with pytest.raises(SystemExit) as ended:
             make_parser().parse_args(words)
         assert ended.value.code == 0

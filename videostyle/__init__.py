@@ -4,13 +4,17 @@
 
     stylise_video("clip.mp4", "painting.jpg", "out.mp4", Settings(iterations=100))
 
-Names are loaded when they are first used: importing the package does no work.
+Names are loaded when they are first used: importing the package does no work. What a result's ``notices`` say goes to
+``logging.getLogger("videostyle")`` too, which is silent until a program gives it a handler.
 """
 
+import logging
 from importlib import import_module
 from typing import Any
 
 from videostyle.version import __version__
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 _NAMES = {
     "frames": ("Frame", "StylisedFrame", "VideoInfo"),

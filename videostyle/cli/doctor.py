@@ -8,7 +8,9 @@ from pathlib import Path
 from videostyle.device import available_devices, choose_machine
 from videostyle.errors import UsageError, VideoStyleError, WeightsError
 from videostyle.files import sha256_of
+from videostyle.media.advisories import CHECKED, known_faults
 from videostyle.media.ffmpeg import find_ffmpeg
+from videostyle.media.survey import av_ffmpeg_version
 from videostyle.networks import compact
 from videostyle.networks.backbone import Backbone
 from videostyle.networks.download import DownloadProgress, fetch, torchvision_url
@@ -26,7 +28,8 @@ def report() -> Iterator[str]:
     """What the machine offers, and what would be used."""
     yield f"videostyle {__version__}, Python {platform.python_version()} on {platform.system()} {platform.machine()}"
     yield "libraries: " + ", ".join(f"{name} {_version(name)}" for name in LIBRARIES) + f", {_opencv()}"
-    yield f"ffmpeg: {_ffmpeg()}"
+    yield from _ffmpeg()
+    yield from _faults(f"PyAV's FFmpeg {av_ffmpeg_version()}", av_ffmpeg_version())
     yield f"devices: {', '.join(available_devices())}"
     settings = Settings()
     machine = choose_machine(settings)
@@ -51,12 +54,21 @@ def _opencv() -> str:
     return f"opencv {OPENCV_VERSION}"
 
 
-def _ffmpeg() -> str:
+def _ffmpeg() -> Iterator[str]:
     try:
         found = find_ffmpeg()
     except VideoStyleError as e:
-        return str(e)
-    return f"{found.version} at {found.path}"
+        yield f"ffmpeg: {e}"
+        return
+    yield f"ffmpeg: {found.version} at {found.path}"
+    yield from _faults("this ffmpeg", found.version)
+
+
+def _faults(name: str, version: str) -> Iterator[str]:
+    """A line where a build is known to have faults that a crafted file can use; SECURITY.md says what to do."""
+    if faults := known_faults(version):
+        told = "; ".join(f"{fault.number}, {fault.what}" for fault in faults)
+        yield f"warning: unless its maker has mended it, {name} has {told} (known on {CHECKED}; see SECURITY.md)"
 
 
 def list_weights() -> Iterator[str]:

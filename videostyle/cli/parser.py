@@ -6,6 +6,7 @@ from dataclasses import fields
 from typing import NoReturn
 
 from videostyle.cli import commands
+from videostyle.cli.completion import SHELLS, PrintCompletion
 from videostyle.cli.looks import add_look
 from videostyle.cli.options import add_settings, number, whole_number
 from videostyle.errors import UsageError
@@ -35,6 +36,8 @@ def make_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     parser = _Parser(prog="videostyle", description="Turn a clip into the same clip painted in the style of a picture.")
     parser.add_argument("--version", action="version", version=f"videostyle {__version__}", help="print the version")
+    shown = "print what a shell completes; see docs/install.md"
+    parser.add_argument("--print-completion", choices=SHELLS, action=PrintCompletion, help=shown)
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
     for name, (help, add_options) in COMMANDS.items():
         run = getattr(commands, name)

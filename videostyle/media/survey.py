@@ -61,6 +61,13 @@ def open_media(path: str) -> Iterator[Any]:
         yield container
 
 
+def av_ffmpeg_version() -> str:
+    """The FFmpeg inside PyAV, which opens every file before the other one does."""
+    import av
+
+    return str(av.ffmpeg_version_info)
+
+
 def describe(container: Any) -> dict[str, Any]:
     """Times of the container are in microseconds, as FFmpeg counts them."""
     return {

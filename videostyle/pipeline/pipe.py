@@ -18,7 +18,7 @@ from videostyle.media.pipe_output import PipeEncoder
 from videostyle.pipeline.job import default_size, open_stylizer
 from videostyle.pipeline.memory_check import check_memory, enough_memory
 from videostyle.pipeline.prefetch import with_flow_ahead
-from videostyle.pipeline.progress import Reporter
+from videostyle.pipeline.progress import Reporter, log_notices
 from videostyle.pipeline.request import Callbacks
 from videostyle.settings import MediaSettings, Settings
 from videostyle.settings.curves import needs_cuts, needs_duration, needs_sound
@@ -82,6 +82,7 @@ def paint_pipe(
         if stops():
             raise StoppedError(f"stopped; the stream ends after {encoder.frames} frames")
     problem = f"standard input broke off after {decoder.frames} frames" if decoder.broke_off else ""
+    log_notices((*head.info.notices, *decoder.warnings))
     notices = (*head.info.notices, *decoder.warnings, *report.notices)
     return PipeResult(encoder.frames, time.monotonic() - began, notices, problem)
 

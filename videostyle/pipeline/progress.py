@@ -1,9 +1,10 @@
 """Where a run stands, and how long it will still take."""
 
+import logging
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 
 from videostyle.frames import Frame, StylisedFrame
 
+LOG = logging.getLogger(__name__)
 RECENT_FRAMES = 50  # from which the time left is told: a shot's slow first frame is averaged out
 
 
@@ -38,6 +40,12 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
+
+
+def log_notices(notices: Iterable[str]) -> None:
+    """Tell programs that listen to the logger ``videostyle`` what a careful user wants to know."""
+    for notice in notices:
+        LOG.warning("%s", notice)
 
 
 class Reporter:
@@ -76,6 +84,8 @@ class Reporter:
         if stylised is not None:
             if self.count == 1:
                 self.first_pixels = stylised.pixels
+            if stylised.problem:
+                log_notices([f"frame {stylised.index}: {stylised.problem}"])
             if self._keep_all or stylised.problem:
                 self.finished.append(stylised.without_pixels())
         stage = "restore" if self.count <= self.restored else self.stage

@@ -25,7 +25,7 @@ from videostyle.pipeline.given_frames import FoundFrames, Stretch, carried_back
 from videostyle.pipeline.job import Job, open_job, open_stylizer
 from videostyle.pipeline.memory_check import check_memory, enough_memory
 from videostyle.pipeline.prefetch import with_flow_ahead
-from videostyle.pipeline.progress import OnProgress, Reporter
+from videostyle.pipeline.progress import OnProgress, Reporter, log_notices
 from videostyle.pipeline.request import Callbacks, Request, Result
 from videostyle.settings import MediaSettings, RunSettings, Settings
 from videostyle.settings.look import Look, as_look
@@ -264,6 +264,7 @@ def encode_frames(
                 encoder.write(ready, alpha=decoder.take_alpha(frame.pts))
                 report.frame(frame)
     notices = (*job.info.notices, *decoder.warnings, *encoder.notices)
+    log_notices(notices)
     return Result(job.output.path, encoder.frames, time.perf_counter() - began, notices)
 
 

@@ -175,7 +175,7 @@ class Settings(CheckedSettings):
     seed: int = rare_setting(0, "random seed of the noise", minimum=0)
 
     # The machine
-    device: str = setting("auto", "device to compute on", choices=("auto", "cpu", "cuda", "mps"))
+    device: str = setting("auto", "device to compute on; mps is refused", choices=("auto", "cpu", "cuda", "mps"))
     precision: str = rare_setting(
         "auto",
         "number format of the network; auto: bf16 where the device is fast at it, else fp32",
