@@ -120,7 +120,19 @@ def test_image_with_its_default_name(here: Path, style: str) -> None:
 )
 def test_every_start(here: Path, clip: str, style: str, init: str) -> None:
     init = style if init == "PICTURE" else init
-    arguments = ["--init", init, "--first-init", "noise", "--quiet", "-o", "out.gif", "--record", "run.json"]
+    arguments = [
+        "--init",
+        init,
+        "--keyframes",
+        "off",
+        "--first-init",
+        "noise",
+        "--quiet",
+        "-o",
+        "out.gif",
+        "--record",
+        "run.json",
+    ]
     assert main(["video", clip, "--style", style, *SHORT, *arguments]) == 0
     assert (here / "out.gif").is_file()
     starts = [frame["start"] for frame in json.loads((here / "run.json").read_text())["frames"]]

@@ -3,8 +3,10 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+from videostyle.pipeline.progress import Progress
 from videostyle.pipeline.request import Request
 from videostyle.samples import sample
 from videostyle.settings import MediaSettings, RunSettings, Settings
@@ -29,3 +31,14 @@ def in_one_process(folder: Path) -> bytes:
     command = [sys.executable, "-m", "videostyle", *OPTIONS, "--quiet", "-o", str(folder / "out.mp4")]
     subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     return (folder / "out.mp4").read_bytes()
+
+
+def at_frame(number: int, action: Callable[[], None]) -> Callable[[Progress], None]:
+    """A callback that acts once, when so many frames are painted."""
+    left = [action]
+
+    def told(progress: Progress) -> None:
+        if progress.stage == "stylise" and progress.frame >= number and left:
+            left.pop()()
+
+    return told

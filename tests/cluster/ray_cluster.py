@@ -1,11 +1,9 @@
 """What the tests of Ray share: a cluster on this machine, a head without CPUs and nodes that come and go."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-from videostyle.pipeline.progress import Progress
 
 STORE, MEMORY = 80 << 20, 2 << 30  # bytes of a node, for objects and for tasks
 
@@ -48,14 +46,3 @@ def begun_on(folder: Path) -> dict[str, list[str]]:
     """Of every task's log: the numbers of the nodes that it was begun on, in order."""
     logs = (folder / "out.mp4.videostyle" / "logs").glob("*.log")
     return {log.stem: re.findall(r"begun on .*\((\w{8})\)", log.read_text()) for log in logs}
-
-
-def at_frame(number: int, action: Callable[[], None]) -> Callable[[Progress], None]:
-    """A callback that acts once, when so many frames are painted."""
-    left = [action]
-
-    def told(progress: Progress) -> None:
-        if progress.stage == "stylise" and progress.frame >= number and left:
-            left.pop()()
-
-    return told

@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from five_shots import five_shots, in_one_process
-from ray_cluster import STORE, Nodes, at_frame, begun_on
+from five_shots import at_frame, five_shots, in_one_process
+from ray_cluster import STORE, Nodes, begun_on
 
 from videostyle.cluster import processes
 from videostyle.cluster.run import run_spread

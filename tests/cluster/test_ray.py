@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from five_shots import OPTIONS, five_shots, in_one_process
-from ray_cluster import Nodes, at_frame, begun_on
+from five_shots import OPTIONS, at_frame, five_shots, in_one_process
+from ray_cluster import Nodes, begun_on
 
 from videostyle.cluster import processes
 from videostyle.cluster.run import run_spread

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from pathlib import Path
 import av
 import pytest
 import torch
-from five_shots import OPTIONS, five_shots, in_one_process
+from five_shots import OPTIONS, at_frame, five_shots, in_one_process
 
 from videostyle.cli.main import main
 from videostyle.cluster import processes
@@ -60,17 +60,6 @@ def worker_processes() -> list[int]:
             if b"videostyle.cluster.worker" in words and parent == os.getpid():
                 found.append(int(folder.name))
     return found
-
-
-def at_frame(number: int, action: Callable[[], None]) -> Callable[[Progress], None]:
-    """A callback that acts once, when so many frames are painted."""
-    left = [action]
-
-    def told(progress: Progress) -> None:
-        if progress.stage == "stylise" and progress.frame >= number and left:
-            left.pop()()
-
-    return told
 
 
 @pytest.mark.slow
