@@ -71,6 +71,7 @@ PLAIN_ROOMS = {
 PRINTERS = {
     "cli/main.py": "the command line's errors and exit status",
     "cli/commands.py": "the command line's results",
+    "cli/completion.py": "prints what a shell completes",
     "cli/console.py": "the command line's first and closing lines",
     "cli/pipe.py": "gives standard output to the stream",
     "cli/progress_display.py": "the command line's progress",

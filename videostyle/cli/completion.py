@@ -16,7 +16,8 @@ class PrintCompletion(argparse.Action):
     """Prints the completion of a shell, and ends the command."""
 
     def __call__(self, parser: argparse.ArgumentParser, _namespace: Any, shell: Any, _option: Any = None) -> None:
-        parser.exit(0, script(parser, shell))
+        print(script(parser, shell))
+        parser.exit(0)
 
 
 def script(parser: argparse.ArgumentParser, shell: str) -> str:
