@@ -71,6 +71,7 @@ PRINTERS = {
     "cli/commands.py": "the command line's results",
     "cli/console.py": "the command line's first and closing lines",
     "cli/progress_display.py": "the command line's progress",
+    "cli/pipe.py": "takes standard output for the stream",
     "__main__.py": "hands the command line's exit status on",
     "pipeline/worker.py": "is a process of its own, which ends when nobody is left to paint for",
     "media/survey.py": "runs in a child process, which ends itself when its time is up",

@@ -200,7 +200,7 @@ def test_what_needs_the_whole_clip_is_refused_in_one_line(clip, tmp_path, look, 
 
 def test_a_look_is_refused_before_anything_is_read(tmp_path):
     (tmp_path / "empty").touch()
-    with pytest.raises(UsageError, match="mine.png"):
+    with pytest.raises(UsageError, match=r"mine\.png"):
         painted(tmp_path / "empty", tmp_path / "out", REFUSED[0][0])
 
 

@@ -95,7 +95,8 @@ def read_head(pipe: IO[bytes]) -> PipeHead:
 def _survey(stream: _Noted, container_name: str) -> dict[str, Any]:
     """What `survey.survey_clip` says of a file, from the first frame alone."""
     options = {"probesize": "32", "analyzeduration": "0", "protocol_whitelist": "none"}
-    with av.open(stream, format=container_name, options=options) as container:  # type: ignore[call-overload]
+    opened: Any = av.open(stream, format=container_name, options=options)
+    with opened as container:
         found = survey.describe(container)
         chosen = survey.choose_stream(found["streams"], None)
         if chosen is None:
@@ -111,7 +112,7 @@ def _survey(stream: _Noted, container_name: str) -> dict[str, Any]:
 
 
 class PipeDecoder(Decoder):
-    """Iterates over the frames of a stream, from its first one; see `Decoder`. Their times count from the first frame's,
+    """Iterates over the frames of a stream, from its first one; see `Decoder`. Their times count from that one's,
     ``info.start_seconds``. There is no limit to how long a frame may take to come.
 
     ``size``: (width, height) of the frames. ``pipe``: what ``head`` was read from.

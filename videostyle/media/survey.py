@@ -1,9 +1,9 @@
 """What a media file says about itself, as JSON, from a process of its own.
 
 Run as a script (`python survey.py clip PATH [STREAM]`, `python survey.py output PATH`): a file that crashes or stalls a
-parser then costs one child process. Imported for its constants and `open_media`, and for the head of a pipe, which holds
-raw video (`pipe_input.py`). It imports nothing but PyAV itself. A file is opened here and handed over as an object with
-no protocol allowed, so a playlist cannot name a second file.
+parser then costs one child process. Imported for its constants, for `open_media`, and for the head of a pipe, which
+holds raw video (`pipe_input.py`). It imports nothing but PyAV itself. A file is opened here and handed over as an
+object with no protocol allowed, so a playlist cannot name a second file.
 """
 
 import contextlib
