@@ -1,4 +1,4 @@
-"""A thousand frames through `ffmpeg | videostyle pipe | ffmpeg`: all there, at their times, and does memory stay flat?
+"""A thousand frames through `ffmpeg | videostyle pipe | ffmpeg`: are all there, at their times, in flat memory?
 
     python scripts/benchmark/pipe.py --frames 1000 --size 64 --json out/pipe.json
 
@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
 from common import say, write_json
@@ -64,7 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"{r.peak_rss_bytes / 2**20:.0f} MiB, statuses {r.statuses}"
         )
     if arguments.json:
-        write_json(arguments.json, __doc__ or "", {"size": arguments.size}, {"runs": [asdict(r) for r in runs]})
+        settings = {"frames": arguments.frames, "size": arguments.size}
+        write_json(arguments.json, "a pipe of three programs", settings, {"runs": [asdict(r) for r in runs]})
     whole = all(r.written == r.frames and r.late_seconds == 0 and not any(r.statuses) for r in runs)
     growth = [b.peak_rss_bytes / a.peak_rss_bytes - 1 for a, b in zip(runs[::2], runs[1::2], strict=True)]
     return int(max(growth) > LARGEST_GROWTH or not whole)
@@ -109,8 +109,8 @@ def piped(first: list[str], middle: list[str], last: list[str]) -> tuple[int, ..
 def times(path: Path) -> list[Fraction]:
     """Of every frame, in seconds."""
     with av.open(str(path)) as container:
-        frames: Any = container.decode(video=0)
-        return [frame.pts * frame.time_base for frame in frames]
+        times = [(frame.pts, frame.time_base) for frame in container.decode(video=0)]
+    return [pts * tick for pts, tick in times if pts is not None and tick is not None]
 
 
 if __name__ == "__main__":

@@ -35,3 +35,12 @@ def test_what_a_run_directory_costs(tmp_path: Path) -> None:
     run("journal.py", "--size", "64", "--seconds", "0.3", "--json", str(tmp_path / "journal.json"))
     results = json.loads((tmp_path / "journal.json").read_text())["results"]
     assert results["frames"] == 8 and 0 < results["bytes_per_frame"] < 64 * 36 * 3
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="memory is read as POSIX has it")
+def test_a_pipe_keeps_its_frames_and_times(tmp_path: Path) -> None:
+    said = run("pipe.py", "--frames", "40", "--size", "48", "--json", str(tmp_path / "pipe.json"))
+    runs = json.loads((tmp_path / "pipe.json").read_text())["results"]["runs"]
+    assert [r["written"] for r in runs] == [4, 40, 4, 40] and {r["late_seconds"] for r in runs} == {0}
+    assert "statuses (0, 0, 0)" in said

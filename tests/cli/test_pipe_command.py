@@ -128,7 +128,7 @@ LINES = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if " | v
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what the page's lines name. ffmpeg and videostyle are the real ones; ffmpeg stands in for mpv and
-    vspipe, and reads and writes what they do."""
+    vspipe: it reads and writes what they do."""
     folder = tmp_path_factory.mktemp("page")
     ffmpeg = f"{shlex.quote(find_ffmpeg().path)} -nostdin -v error -y"
     scripts = {

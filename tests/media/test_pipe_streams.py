@@ -1,4 +1,4 @@
-"""Streams from pipe to pipe, not painted: frames, times, layouts, colours; what is no stream, or not a whole one."""
+"""Streams from pipe to pipe without painting: frames, times, layouts, colours; what is no stream, or not whole."""
 
 import io
 import os
@@ -76,10 +76,8 @@ def copied(data: bytes, folder: Path, size: tuple[int, int] | None = None) -> tu
     with source.open("rb") as reads, target.open("wb") as writes:
         head = read_head(reads)
         size = size or (head.info.width, head.info.height)
-        with (
-            PipeDecoder(head, reads, size) as decoder,
-            PipeEncoder(writes, head.info, size=size, time_base=decoder.time_base) as encoder,
-        ):
+        decoder = PipeDecoder(head, reads, size)
+        with decoder, PipeEncoder(writes, head.info, size=size, time_base=decoder.time_base) as encoder:
             for frame in decoder:
                 encoder.write(frame)
     return target, decoder
@@ -142,7 +140,7 @@ def test_rgb_comes_through_to_the_bit(tmp_path):
 def test_colours_come_back(tmp_path):
     """In the coding that came in, where the height does not change: the same planes, but for rounding."""
     data = written(*PICTURES, "-vf", "format=rgb24,format=yuv444p")  # no colour that RGB has not
-    _out, _ = copied(data, tmp_path)
+    copied(data, tmp_path)
     before, after = (frames_of(tmp_path / name) for name in ("in", "out"))
     for a, b in zip(before, after, strict=True):
         assert np.abs(a.to_ndarray().astype(int) - b.to_ndarray().astype(int)).max() <= 2
@@ -171,10 +169,8 @@ def test_frames_come_out_before_the_next_ones_go_in(tmp_path):
     def work() -> None:
         with os.fdopen(source, "rb") as reads, os.fdopen(target, "wb") as writes:
             known = read_head(reads)
-            with (
-                PipeDecoder(known, reads, SIZE) as decoder,
-                PipeEncoder(writes, known.info, size=SIZE, time_base=decoder.time_base) as encoder,
-            ):
+            decoder = PipeDecoder(known, reads, SIZE)
+            with decoder, PipeEncoder(writes, known.info, size=SIZE, time_base=decoder.time_base) as encoder:
                 for frame in decoder:
                     came.append(frame.pts)
                     encoder.write(frame)
@@ -256,10 +252,8 @@ def test_a_reader_that_has_gone_is_told(tmp_path):
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as pipe:
-        with (
-            pytest.raises(MediaError, match="whoever reads standard output has gone"),
-            PipeEncoder(pipe, head.info, size=SIZE, time_base=Fraction(1, 90000)) as encoder,
-        ):
+        encoder = PipeEncoder(pipe, head.info, size=SIZE, time_base=Fraction(1, 90000))
+        with pytest.raises(MediaError, match="whoever reads standard output has gone"), encoder:
             for number in range(10_000):
                 encoder.write(Frame(torch.zeros(1, 3, *SIZE[::-1]), number, Fraction(1, 90000)))
         assert encoder.frames < 10_000
@@ -267,12 +261,10 @@ def test_a_reader_that_has_gone_is_told(tmp_path):
 
 def test_what_is_written_before_an_error_is_whole(tmp_path):
     head, out = head_of(written(*PICTURES)), tmp_path / "out.y4m"
-    with (
-        out.open("wb") as pipe,
-        pytest.raises(ZeroDivisionError),
-        PipeEncoder(pipe, head.info, size=SIZE, time_base=Fraction(1, 25)) as encoder,
-    ):
-        for number in range(3):
-            encoder.write(Frame(torch.zeros(1, 3, *SIZE[::-1]), number, Fraction(1, 25)))
-        raise ZeroDivisionError
+    with out.open("wb") as pipe:
+        encoder = PipeEncoder(pipe, head.info, size=SIZE, time_base=Fraction(1, 25))
+        with pytest.raises(ZeroDivisionError), encoder:
+            for number in range(3):
+                encoder.write(Frame(torch.zeros(1, 3, *SIZE[::-1]), number, Fraction(1, 25)))
+            raise ZeroDivisionError
     assert len(frames_of(out)) == 3

@@ -30,9 +30,7 @@ def pipe(arguments: argparse.Namespace) -> int:
 
     console = Console(arguments.quiet, arguments.progress)
     if len(arguments.styles) > 1:
-        raise UsageError(
-            "a pipe has one output and --style was given twice; several in one are --blend A.jpg:1 B.jpg:1"
-        )
+        raise UsageError("a pipe has one output and several --style were given; several in one are --blend A:1 B:1")
     (look,), settings = asked_looks(arguments, arguments.styles)
     media = given_settings(arguments, MediaSettings)
     for name, stream in (("input", sys.stdin), ("output", sys.stdout)):

@@ -112,7 +112,7 @@ def _survey(stream: _Noted, container_name: str) -> dict[str, Any]:
 
 
 class PipeDecoder(Decoder):
-    """Iterates over the frames of a stream, from its first one; see `Decoder`. Times count from the first frame's,
+    """Iterates over the frames of a stream, from its first one; see `Decoder`. Their times count from that one's,
     ``info.start_seconds``. There is no limit to how long a frame may take to come.
 
     ``size``: (width, height) of the frames. ``pipe``: what ``head`` was read from.

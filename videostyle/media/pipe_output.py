@@ -89,7 +89,8 @@ class PipeEncoder:
 
     def _open(self) -> tuple[Any, Any]:
         options = {"flush_packets": "1"}
-        container: Any = av.open(self._child.process.stdin, "w", format="nut", options=options, buffer_size=1 << 16)
+        pipe: Any = self._child.process.stdin
+        container = av.open(pipe, "w", format="nut", options=options, buffer_size=1 << 16)
         stream: Any = container.add_stream("rawvideo", rate=1000)
         stream.width, stream.height = self._size
         stream.pix_fmt = self._format.raw

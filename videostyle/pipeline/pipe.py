@@ -91,9 +91,8 @@ def check_look(look: Look) -> None:
     """Refuse what needs a clip that can be read more than once, or its sound. Raises UsageError."""
     for painted in look.frames:
         words = "its paint goes backwards too, and a pipe's frames are gone by then"
-        raise UsageError(
-            f"{painted.picture} is for the frame at {painted.at_seconds:g} s: {words}; use videostyle video"
-        )
+        told = f"{painted.picture} is for the frame at {painted.at_seconds:g} s"
+        raise UsageError(f"{told}: {words}; use videostyle video")
     for region in look.regions:
         moves = Path(region.mask).exists() and not is_picture(Path(region.mask))
         if moves or region.at_seconds is not None:
