@@ -74,12 +74,8 @@ def test_a_reader_that_goes_ends_it() -> None:
 @pytest.mark.parametrize("waits", [True, False])
 def test_a_signal_ends_it_after_a_frame(number: int, status: int, waits: bool) -> None:
     """``waits``: for input that does not come."""
-    options = [
-        "--no-shots",
-        "--keyframes",
-        "off",
-        *([] if waits else ["--iterations", "200", "--min-iterations", "200"]),
-    ]
+    slow = [] if waits else ["--iterations", "200", "--min-iterations", "200"]
+    options = ["--no-shots", "--keyframes", "off", *slow]
     with subprocess.Popen([*COMMAND, *options], stdin=-1, stdout=-1, stderr=-1) as run:
         assert run.stdin is not None and run.stdout is not None and run.stderr is not None
         run.stdin.write(y4m(12))
