@@ -377,7 +377,7 @@ def test_what_the_json_says(clip: Path, tmp_path: Path) -> None:
     # Matroska keeps no count, and FFmpeg's estimate of the length may be a frame too long.
     assert all(line["frames"] - FRAMES in (0, 1) for line in lines)
     assert frames[-1]["seconds_left"] < frames[2]["seconds_left"]
-    assert frames[0]["loss"] > 0 and frames[-1]["loss"] > 0  # 0: made from the keyframes around it
+    assert frames[0]["loss"] > 0 and frames[-1]["loss"] > 0  # None: made from those around it
 
 
 def test_the_time_left_is_that_of_the_frames_painted_now(monkeypatch: pytest.MonkeyPatch) -> None:
