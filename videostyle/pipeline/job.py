@@ -1,9 +1,11 @@
 """A checked request: the clip as probing found it, the output's format, the frames' size."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+
+import torch
 
 from videostyle.checkpoint.run_directory import directory_of, is_published
 from videostyle.device import choose_machine
@@ -17,6 +19,7 @@ from videostyle.media.still import read_picture
 from videostyle.pipeline.given_frames import check_frames
 from videostyle.pipeline.look import LookDirection
 from videostyle.pipeline.progress import Progress
+from videostyle.pipeline.region_masks import RegionMask, open_mask
 from videostyle.pipeline.request import Callbacks, Request
 from videostyle.pipeline.train import network_for, worth_training
 from videostyle.settings import MediaSettings, Settings, TrainSettings
@@ -96,12 +99,15 @@ def open_stylizer(
     info: VideoInfo | None = None,
     media: MediaSettings | None = None,
     frames: int | None = None,
+    *,
+    read: Callable[[str], torch.Tensor] = read_picture,
+    open_region: Callable[..., RegionMask] = open_mask,
 ) -> Stylizer:
     """The stylizer for a style picture or a look, with the start pictures and the network that the settings name.
 
     ``info``: the clip, None for a picture. ``size``: (width, height) of the frames. A network that the settings ask for
     is trained where there is none, on the clip too; one that they allow is trained where so many ``frames`` are worth
-    it (`worth_training`).
+    it (`worth_training`). ``read``, ``open_region``: as for `LookDirection`, where a look's names are not files.
     """
     callbacks, look, media = callbacks or Callbacks(), as_look(style), media or MediaSettings()
     check_frames(look.frames, settings, info, media, size)
@@ -115,7 +121,7 @@ def open_stylizer(
         if callbacks.on_progress is not None:
             callbacks.on_progress(Progress("mask", done, total))
 
-    direction = LookDirection(look, settings, info, media, size, on_mask)
+    direction = LookDirection(look, settings, info, media, size, on_mask, read, open_region)
     starts = {name: read_picture(name) for name in settings.start_pictures}
     stylizer = Stylizer(
         direction.styles[0].at(0.0),

@@ -16,15 +16,12 @@ from videostyle.media.mask_picture import is_picture
 from videostyle.media.pipe_input import PipeDecoder, read_head
 from videostyle.media.pipe_output import PipeEncoder
 from videostyle.pipeline.job import default_size, open_stylizer
-from videostyle.pipeline.memory_check import check_memory, enough_memory
-from videostyle.pipeline.prefetch import with_flow_ahead
+from videostyle.pipeline.paint_frames import painted_frames
 from videostyle.pipeline.progress import Reporter, log_notices
 from videostyle.pipeline.request import Callbacks
 from videostyle.settings import MediaSettings, Settings
 from videostyle.settings.curves import needs_cuts, needs_duration, needs_sound
 from videostyle.settings.look import Look
-from videostyle.stylise.choose_maker import frame_maker_of
-from videostyle.temporal.cuts import in_shots
 
 STAGE = "pipe"
 ASKED_EVERY_SECONDS = 0.1  # whether to stop, while the next frame is waited for
@@ -64,17 +61,16 @@ def paint_pipe(
     head = read_head(source)
     size = output_size(head.info, request.media.size or default_size(settings), even=True)
     stylizer = open_stylizer(request.look, settings, size, callbacks)
-    check_memory(stylizer, size)
     began, report = time.monotonic(), Reporter(STAGE, None, callbacks.on_progress, keep_all=False)
     stops = callbacks.should_stop or (lambda: False)
     with ExitStack() as stack:
         decoder = stack.enter_context(PipeDecoder(head, source, size, encoder_threads()))
         encoder = stack.enter_context(PipeEncoder(target, head.info, size=size, time_base=decoder.time_base))
-        frames, flow = stack.enter_context(with_flow_ahead(in_shots(iter(decoder), request.media), None, stylizer))
+        painting = painted_frames(iter(decoder), stylizer, size, request.media, report.evaluation)
+        frames = stack.enter_context(painting)
         stack.callback(decoder.stop)
         stack.enter_context(stopping(stops, decoder.stop))
-        stack.enter_context(enough_memory(stylizer, size, resumes=False))
-        for frame in frame_maker_of(stylizer, flow, report.evaluation).frames(frames):
+        for frame in frames:
             encoder.write(Frame(frame.pixels.cpu(), frame.pts, frame.time_base))
             report.frame(frame)
             if stops():
