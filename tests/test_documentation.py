@@ -26,6 +26,7 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
     *sorted((ROOT / "docs").glob("*.md")),
     ROOT / "scripts" / "benchmark" / "README.md",
+    ROOT / "integrations" / "comfyui" / "README.md",
 ]
 
 

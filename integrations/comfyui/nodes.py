@@ -13,6 +13,7 @@ import torch
 from comfy.utils import ProgressBar
 from comfy_api.latest import Input, InputImpl, io
 from PIL import Image
+
 from videostyle import Progress
 from videostyle.errors import StoppedError
 from videostyle.pipeline.request import Callbacks

@@ -1,5 +1,7 @@
-"""Painting ComfyUI's tensors with videostyle: no word of ComfyUI itself. IMAGE is float (B, H, W, 3) RGB in [0, 1], MASK
-float (B, H, W) or (H, W)."""
+"""Painting ComfyUI's tensors with videostyle: no word of ComfyUI itself.
+
+IMAGE is float (B, H, W, 3) RGB in [0, 1], MASK float (B, H, W) or (H, W) in [0, 1].
+"""
 
 import hashlib
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+
 from videostyle import (
     Frame,
     Look,
@@ -30,7 +33,6 @@ from videostyle.pipeline.progress import Reporter
 from videostyle.pipeline.request import Callbacks
 from videostyle.version import __version__
 
-CHUNK_BYTES = 1 << 20
 RATE = Fraction(25)  # of frames that come without times; cuts that are nearer than 0.3 s are one
 
 
@@ -51,8 +53,8 @@ class Wanted:
 def paint_video(
     clip: Path, wanted: Wanted, settings: Settings, media: MediaSettings, folder: Path, callbacks: Callbacks
 ) -> Path:
-    """The painted clip, in ``folder`` by a name that follows from all that is asked: the same again is there already, or
-    goes on where it was stopped."""
+    """The painted clip, in ``folder`` by a name that follows from all that is asked: the same again is there already,
+    or goes on where it was stopped."""
     files = folder / "pictures"
     files.mkdir(parents=True, exist_ok=True)
     mask = None if wanted.mask is None else str(_mask_files(_masks(wanted.mask), files))

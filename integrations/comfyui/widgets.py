@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from comfy_api.latest import io
+
 from videostyle import MediaSettings, Settings, VideoStyleError
 from videostyle.settings.form import form
 

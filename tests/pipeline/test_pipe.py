@@ -11,6 +11,7 @@ import av
 import numpy as np
 import pytest
 
+from videostyle.device import Machine
 from videostyle.errors import StoppedError, UsageError, VideoStyleError
 from videostyle.media.ffmpeg import find_ffmpeg
 from videostyle.pipeline.pipe import PipeRequest, PipeResult, paint_pipe
@@ -140,7 +141,11 @@ def test_it_stops_when_it_is_asked_to(clip, tmp_path):
     assert len(pictures(tmp_path / "out.nut")) == 3
 
 
-def test_it_stops_while_it_waits_for_a_frame(clip, tmp_path):
+@pytest.mark.parametrize("ahead", [False, True])
+def test_it_stops_while_it_waits_for_a_frame(clip, tmp_path, monkeypatch, ahead):
+    """``ahead``: with the threads that an accelerator has, one of which waits then."""
+    if ahead:
+        monkeypatch.setattr(Machine, "accelerated", True)
     reading, writing = os.pipe()
     asked = threading.Event()
 
