@@ -2,12 +2,13 @@
 
     python scripts/benchmark/studio.py --rounds 5 --json out/studio.json
 
-``page``: seconds from the command to the first answer, and in a Chromium (with Playwright) until the paintings are
-shown. ``cold``: seconds from the command until the first preview's first picture and its quick painting. ``warm``: from
-a request, with another strength each time, until the first picture (what a slider waits for), the quick painting and
-the finished one. ``pictures``: how many a second while it emerges. ``cpu``: seconds of a processor that the painting
-process used, which other programs on the machine change little. ``cost``: seconds that a run of ``--frames`` frames
-takes longer for each preview within it, runs with and without previews in turns.
+``page``: seconds from the command to the first answer; in a Chromium (with Playwright) until the paintings are shown,
+and from a slider that moves to the first picture on the page and to the quick painting. ``cold``: seconds from the
+command until the first preview's first picture and its quick painting. ``warm``: from a request, with another strength
+each time, until the first picture, the quick painting and the finished one. ``pictures``: how many a second while it
+emerges. ``cpu``: seconds of a processor that the painting process used, which other programs on the machine change
+little; ``load``: of the machine meanwhile. ``cost``: seconds that a run of ``--frames`` frames takes longer for each
+preview within it, runs with and without previews in turns.
 """
 
 import argparse
@@ -126,8 +127,11 @@ def studio(threads: int) -> Iterator[Studio]:
             made.close()
 
 
-def page_seconds(address: str) -> float | None:
-    """Until a Chromium shows the paintings; None where there is none."""
+def page_times(address: str, rounds: int) -> dict[str, float] | None:
+    """Seconds in a Chromium, None where there is none.
+
+    ``ready``: until it shows the paintings. Medians from a slider to the ``first`` picture and the ``quick`` painting.
+    """
     program = next((found for name in CHROMIUM if (found := shutil.which(name))), None)
     try:
         from playwright.sync_api import sync_playwright
@@ -140,26 +144,45 @@ def page_seconds(address: str) -> float | None:
         began = time.perf_counter()
         page.goto(address)
         page.wait_for_selector("#paintings img")
-        return time.perf_counter() - began
+        times: dict[str, list[float]] = {"ready": [time.perf_counter() - began], "first": [], "quick": []}
+        _until_quick(page)
+        for i in range(rounds):
+            page.fill("[aria-label='Strength']", f"{0.31 + 0.05 * i:.2f}")
+            page.wait_for_timeout(60)  # by then it has been asked for
+            _until_quick(page)
+            for name in ("first", "quick"):
+                times[name].append(page.evaluate(f"studio.timing.{name}") / 1000)
+        return {name: statistics.median(found) for name, found in times.items()}
+
+
+def _until_quick(page: Any) -> None:
+    while not page.evaluate("studio.timing.quick"):
+        page.wait_for_timeout(20)
+
+
+def load() -> float:
+    """Processes that run or wait for a processor, over the last minute."""
+    return round(os.getloadavg()[0], 1)
 
 
 def main(argv: list[str] | None = None) -> int:
     arguments = _arguments(argv)
-    results: dict[str, Any] = {}
+    results: dict[str, Any] = {"load": load()}
     with studio(arguments.threads) as made:
         asked = made.now()
         cold = made.preview(0.5, arguments.size, quick=True)
         cold = {"first": asked + cold["first"], "quick": asked + cold["quick"], "cpu": made.cpu_seconds()}
         quick = [made.preview(0.35 + 0.05 * i, arguments.size, quick=True) for i in range(arguments.rounds)]
         warm = [made.preview(0.3 + 0.05 * i, arguments.size) for i in range(arguments.rounds)]
-        results = {
+        results |= {
             "answered": made.answered,
             "cold": cold,
-            "page": page_seconds(made.address),
+            "page": page_times(made.address, arguments.rounds),
             "warm": warm,
             "quick": quick,
         }
-        say(f"answers after {made.answered:.2f} s; page ready in {results['page']} s")
+        page = ", ".join(f"{name} {seconds:.2f}" for name, seconds in (results["page"] or {}).items())
+        say(f"load {load()}: answers after {made.answered:.2f} s; page: {page or 'no Chromium'}")
         say("cold: " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in cold.items()))
         for told, rounds in (("warm", warm), ("warm, quick alone", quick)):
             medians = {name: statistics.median(times[name] for times in rounds) for name in rounds[0]}
@@ -171,7 +194,7 @@ def main(argv: list[str] | None = None) -> int:
             without = made.run(arguments.frames, arguments.size, 0)
             within = made.run(arguments.frames, arguments.size, arguments.previews)
             costs.append((within - without) / arguments.previews)
-            say(f"a run of {arguments.frames} frames: {without:.1f} s, with previews {within:.1f} s")
+            say(f"load {load()}: a run of {arguments.frames} frames: {without:.1f} s, with previews {within:.1f} s")
     results["cost"] = costs
     if costs:
         say(f"a preview costs a run {statistics.median(costs):.2f} s")

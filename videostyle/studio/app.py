@@ -49,10 +49,11 @@ class Studio:
     async def alive(self, _app: Starlette) -> AsyncIterator[None]:
         self.picture.unlink(missing_ok=True)
         first = self.store.entry(self.store.called("clip.mp4"))  # starts the worker before it is needed
-        work = asyncio.gather(self.jobs.work(), first, return_exceptions=True)
+        tasks = [asyncio.create_task(work) for work in (self.jobs.work(), first)]
         yield
-        work.cancel()
-        await self.worker.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, self.worker.close(), return_exceptions=True)
 
     # --- events: everybody who listens is told what happens
 
