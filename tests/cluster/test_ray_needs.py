@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from videostyle.cluster.ray_engine import Needs, RayEngine, needs_of, slots
-from videostyle.cluster.ray_nodes import alive, connect, first_line, import_ray, name_of
-from videostyle.errors import DeviceError, MissingLibraryError, UsageError
+from videostyle.cluster.ray_nodes import alive, check_answer, connect, first_line, import_ray, name_of
+from videostyle.errors import DeviceError, MediaError, MissingLibraryError, UsageError
 from videostyle.settings import Settings, SpreadSettings
+from videostyle.version import __version__
 
 RAY = SpreadSettings(ray="auto")
 
@@ -145,6 +146,23 @@ def test_a_task_does_not_wait_for_a_node_that_has_gone() -> None:
     assert engine.room and len(cancelled) == 1
     assert [options.get("label_selector") is None for options in pretended.options] == [False, True]
     assert list(engine._running.values()) == [task(0)] and not engine._avoided
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (("host-aa", False, __version__), r"^/films is not shared: node host-aa does not see it; name an output in a"),
+        (
+            ("host-aa", True, "0.0.1"),
+            r"^node host-aa has videostyle 0\.0\.1 and this machine .*; use one version on all",
+        ),
+    ],
+)
+def test_what_a_node_answers(answer: tuple, words: str) -> None:
+    token = Path("/films/out.mp4.videostyle/token-1")
+    check_answer(token, "host-aa", True, __version__)
+    with pytest.raises(MediaError, match=words):
+        check_answer(token, *answer)
 
 
 def test_a_remote_error_is_told_in_one_line() -> None:

@@ -126,7 +126,7 @@ def check_nodes(ray: Any, nodes: list[dict[str, Any]], token: Path) -> None:
     lost: list[str] = []
     for node, reference in zip(nodes, asked, strict=True):
         try:
-            _check_answer(token, *ray.get(reference))
+            check_answer(token, *ray.get(reference))
         except ray.exceptions.RayError as error:
             if type(error).__name__ not in LOST:
                 words = f"node {name_of(node)} cannot run videostyle: {first_line(error)}"
@@ -136,7 +136,8 @@ def check_nodes(ray: Any, nodes: list[dict[str, Any]], token: Path) -> None:
         raise MediaError(f"no node of the cluster can be had ({'; '.join(lost)[:300]}); look at ray status")
 
 
-def _check_answer(token: Path, node: str, there: bool, version: str) -> None:
+def check_answer(token: Path, node: str, there: bool, version: str) -> None:
+    """Refuse a node by its answer (`sees`). Raises MediaError."""
     if not there:
         folder = token.parent.parent
         raise MediaError(f"{folder} is not shared: node {node} does not see it; name an output in a folder that is")
