@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -66,8 +66,14 @@ def connect(ray: Any, address: str) -> None:
             raise
         words = " ".join(str(error).split())
         raise UsageError(f"{words}; use one image, with one Ray and one Python, on all nodes") from error
-    # Ray has no option for this: it prints pages about every lost task, of which an outcome tells in a line.
-    ray._private.worker.print_to_stdstream = lambda *what, **how: None
+
+
+def kept_quiet(ray: Any) -> Callable[[], None]:
+    """Let Ray print nothing, until what is returned is called: it has no option for that, and pages for a lost task."""
+    printer = ray._private.worker
+    before = printer.print_to_stdstream
+    printer.print_to_stdstream = lambda *what, **how: None
+    return lambda: setattr(printer, "print_to_stdstream", before)
 
 
 @contextmanager
