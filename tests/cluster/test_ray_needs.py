@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from videostyle.cluster.ray_engine import Needs, RayEngine, needs_of, slots
-from videostyle.cluster.ray_nodes import alive, connect, first_line, import_ray, name_of
-from videostyle.errors import DeviceError, MissingLibraryError, UsageError
+from videostyle.cluster.ray_nodes import alive, check_answer, connect, first_line, import_ray, kept_quiet, name_of
+from videostyle.errors import DeviceError, MediaError, MissingLibraryError, UsageError
 from videostyle.settings import Settings, SpreadSettings
+from videostyle.version import __version__
 
 RAY = SpreadSettings(ray="auto")
 
@@ -93,9 +94,17 @@ def test_rays_signal_handlers_are_put_back() -> None:
         given.append(options)
         signal.signal(signal.SIGTERM, lambda *_: None)
 
-    connect(SimpleNamespace(init=init, _private=SimpleNamespace(worker=SimpleNamespace())), "local")
+    connect(SimpleNamespace(init=init), "local")
     assert signal.getsignal(signal.SIGTERM) == before
     assert given[0]["address"] == "local" and given[0]["num_cpus"] >= 1
+
+
+def test_rays_own_words_are_kept_back_for_a_while() -> None:
+    ray = SimpleNamespace(_private=SimpleNamespace(worker=SimpleNamespace(print_to_stdstream=print)))
+    with_words = kept_quiet(ray)
+    assert ray._private.worker.print_to_stdstream({"lines": ["a page"]}, ignore_prefix=False) is None
+    with_words()
+    assert ray._private.worker.print_to_stdstream is print
 
 
 class PretendedRay:
@@ -145,6 +154,23 @@ def test_a_task_does_not_wait_for_a_node_that_has_gone() -> None:
     assert engine.room and len(cancelled) == 1
     assert [options.get("label_selector") is None for options in pretended.options] == [False, True]
     assert list(engine._running.values()) == [task(0)] and not engine._avoided
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (("host-aa", False, __version__), r"^/films is not shared: node host-aa does not see it; name an output in a"),
+        (
+            ("host-aa", True, "0.0.1"),
+            r"^node host-aa has videostyle 0\.0\.1 and this machine .*; use one version",
+        ),
+    ],
+)
+def test_what_a_node_answers(answer: tuple, words: str) -> None:
+    token = Path("/films/out.mp4.videostyle/token-1")
+    check_answer(token, "host-aa", True, __version__)
+    with pytest.raises(MediaError, match=words):
+        check_answer(token, *answer)
 
 
 def test_a_remote_error_is_told_in_one_line() -> None:

@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from videostyle.cluster.prepare import Prepared
-from videostyle.cluster.ray_nodes import LOST, alive, check_nodes, connect, first_line, here, import_ray, name_of
+from videostyle.cluster.ray_nodes import (
+    LOST,
+    alive,
+    check_nodes,
+    connect,
+    first_line,
+    here,
+    import_ray,
+    kept_quiet,
+    name_of,
+)
 from videostyle.cluster.task import Outcome, Task, carry_out, last_node
 from videostyle.errors import DeviceError
 from videostyle.settings import Settings, SpreadSettings
@@ -39,6 +49,7 @@ class RayOpener:
         self._mine = not self._ray.is_initialized()
         if self._mine:
             connect(self._ray, spread.ray or "auto")
+        self._with_words = kept_quiet(self._ray)
         try:
             self._needs = needs_of(self._nodes(), spread, settings)
         except BaseException:
@@ -68,6 +79,7 @@ class RayOpener:
     def close(self) -> None:
         if self._mine:
             self._ray.shutdown()
+        self._with_words()
 
 
 @dataclass

@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -66,8 +66,14 @@ def connect(ray: Any, address: str) -> None:
             raise
         words = " ".join(str(error).split())
         raise UsageError(f"{words}; use one image, with one Ray and one Python, on all nodes") from error
-    # Ray has no option for this: it prints pages about every lost task, of which an outcome tells in a line.
-    ray._private.worker.print_to_stdstream = lambda *what, **how: None
+
+
+def kept_quiet(ray: Any) -> Callable[[], None]:
+    """Let Ray print nothing, until what is returned is called: it has no option for that, and pages for a lost task."""
+    printer = ray._private.worker
+    before = printer.print_to_stdstream
+    printer.print_to_stdstream = lambda *what, **how: None
+    return lambda: setattr(printer, "print_to_stdstream", before)
 
 
 @contextmanager
@@ -126,7 +132,7 @@ def check_nodes(ray: Any, nodes: list[dict[str, Any]], token: Path) -> None:
     lost: list[str] = []
     for node, reference in zip(nodes, asked, strict=True):
         try:
-            _check_answer(token, *ray.get(reference))
+            check_answer(token, *ray.get(reference))
         except ray.exceptions.RayError as error:
             if type(error).__name__ not in LOST:
                 words = f"node {name_of(node)} cannot run videostyle: {first_line(error)}"
@@ -136,7 +142,8 @@ def check_nodes(ray: Any, nodes: list[dict[str, Any]], token: Path) -> None:
         raise MediaError(f"no node of the cluster can be had ({'; '.join(lost)[:300]}); look at ray status")
 
 
-def _check_answer(token: Path, node: str, there: bool, version: str) -> None:
+def check_answer(token: Path, node: str, there: bool, version: str) -> None:
+    """Refuse a node by its answer (`sees`). Raises MediaError."""
     if not there:
         folder = token.parent.parent
         raise MediaError(f"{folder} is not shared: node {node} does not see it; name an output in a folder that is")
