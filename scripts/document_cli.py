@@ -31,6 +31,7 @@ TAIL = """## Exit status
 | 1 | the run failed; of several clips, at least one |
 | 2 | the request is invalid: an unknown option, a missing file, a value out of range |
 | 130 | stopped by Ctrl-C |
+| 141 | nobody reads standard output any more, as after `head -1` |
 | 143 | stopped by SIGTERM |
 
 An error is one line on stderr. Results go to stdout; progress and notes go to stderr.

@@ -299,6 +299,16 @@ def test_doctor_and_weights_say_what_is_here(capsys: pytest.CaptureFixture[str])
     assert "compact: sound" in capsys.readouterr().out
 
 
+def test_it_ends_in_silence_when_nobody_reads() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    code = "import sys; from videostyle.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "weights"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=120)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
 def test_importing_the_package_does_no_work() -> None:
     code = "import sys, videostyle; print([m for m in ('torch', 'cv2', 'av', 'numpy') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)

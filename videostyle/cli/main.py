@@ -1,7 +1,7 @@
 """The command line: parse, make settings, call the library once, print. The only place that sets a status.
 
 Exit status: 0 when the output is whole, 1 when something failed, 2 when the request could not be understood, 130 after
-Ctrl-C, 143 after SIGTERM.
+Ctrl-C, 143 after SIGTERM, 141 when nobody reads standard output any more (`videostyle doctor | head -1`).
 """
 
 import io
@@ -14,13 +14,24 @@ from videostyle.cli.parser import make_parser
 from videostyle.cli.signals import InterruptedRunError
 from videostyle.errors import UsageError, VideoStyleError
 
-STATUS_FAILED, STATUS_USAGE, STATUS_INTERRUPTED = 1, 2, 130
+STATUS_FAILED, STATUS_USAGE, STATUS_INTERRUPTED, STATUS_UNREAD = 1, 2, 130, 141
 SIGNALLED = 128  # plus the signal's number
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     _print_any_name()
+    try:
+        try:
+            return _run(argv)
+        finally:
+            if sys.stdout is not None:  # as in a Windows program without a console
+                sys.stdout.flush()
+    except BrokenPipeError:
+        return _end_unread()
+
+
+def _run(argv: Sequence[str] | None) -> int:
     try:
         arguments = make_parser().parse_args(argv)
         return arguments.run(arguments)
@@ -30,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(str(e), SIGNALLED + e.number)
     except KeyboardInterrupt:
         return _complain("interrupted; nothing was written", STATUS_INTERRUPTED)
+    except BrokenPipeError:
+        raise
     except Exception as e:  # a bug of ours, or a library's: one line, the rest on request
         if os.environ.get("VIDEOSTYLE_DEBUG"):
             traceback.print_exc()
@@ -41,6 +54,12 @@ def _print_any_name() -> None:
     """A file's name that standard output's encoding lacks, as on Windows, is shown with escapes."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _end_unread() -> int:
+    """End in silence, as programs of Unix do, also when Python flushes standard output at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return STATUS_UNREAD
 
 
 def _complain(words: str, status: int) -> int:
