@@ -22,10 +22,18 @@ def critic(*styles: StyleImage | torch.Tensor) -> Critic:
 
 def test_the_first_loss_is_the_unit():
     made, frame = critic(picture(64, 64)), smooth_picture(48, 48)
-    objective, gradient = made(frame, frame)
+    objective, gradient = made(frame, frame, 0)
     assert objective == pytest.approx(1) and gradient.shape == frame.shape
-    other, _ = made(frame, smooth_picture(48, 48, seed=3))
+    other, _ = made(frame, smooth_picture(48, 48, seed=3), 0)
     assert other != pytest.approx(1)
+
+
+def test_content_counts_for_more_as_the_steps_go_by():
+    made, frame, painted = critic(picture(64, 64)), smooth_picture(48, 48), smooth_picture(48, 48, seed=3)
+    objectives = [made(frame, painted, steps)[0] for steps in (0, 250, 400, 625, 2000)]
+    first, *_, last = objectives
+    assert objectives[1] == pytest.approx(first) and objectives[3] == pytest.approx(last)
+    assert first < objectives[2] < last
 
 
 def test_the_style_is_also_asked_for_at_a_smaller_size():

@@ -3,6 +3,7 @@
 from collections import deque
 from dataclasses import replace
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -11,8 +12,9 @@ from videostyle.losses.objective import Objective
 from videostyle.stylise.start_images import fit_style
 from videostyle.stylise.stylizer import Stylizer
 
-# The optimiser's content weight times this: a network smears what it sees once, the optimiser sees it often.
-CONTENT = 8.0
+# The optimiser's content weight times this, by steps: a network smears what it sees once, the optimiser sees it often.
+# The last weight comes late, since from the beginning it leaves too little style.
+CONTENT, CONTENT_STEPS = (8.0, 20.0), (250, 625)
 STATISTIC = "gram"  # what a training is tuned for, whatever pictures are optimised by
 COARSE = 2  # the style is asked for at 1/COARSE of the size too: large forms, which the network's view is too small for
 # Weight of the colours' squared Wasserstein distance, for colours in [0, 1], in units of the first loss.
@@ -28,9 +30,8 @@ class Critic:
 
     def __init__(self, stylizer: Stylizer, size: int) -> None:
         self._extractor, self._device = stylizer.extractor, stylizer.machine.device
-        weights = replace(stylizer.weights, statistic=STATISTIC)
-        self._weights = replace(weights, content=CONTENT * weights.content)
-        self._style_only = replace(weights, content=0.0, content_layers=())
+        self._weights = replace(stylizer.weights, statistic=STATISTIC)
+        self._style_only = replace(self._weights, content=0.0, content_layers=())
         self._fine, self._coarse = (stylizer.style_target_at(size / scale) for scale in (1, COARSE))
         smallest = self._extractor.smallest_side
         images = [(fit_style(i.picture, size * i.scale, smallest).to(self._device), i.weight) for i in stylizer.style]
@@ -38,10 +39,11 @@ class Critic:
         self._earlier: list[deque[torch.Tensor]] = [deque(maxlen=TOGETHER - 1) for _ in COLOUR_CELLS]
         self.first_loss: float | None = None
 
-    def __call__(self, frame: torch.Tensor, painted: torch.Tensor) -> tuple[float, torch.Tensor]:
+    def __call__(self, frame: torch.Tensor, painted: torch.Tensor, steps: int) -> tuple[float, torch.Tensor]:
         """The objective of ``painted`` as a picture of ``frame``, (N, 3, S, S), over the first one, and the gradient
-        of all that is asked for, in the same unit, as a sum over the pictures."""
-        extractor, weights = self._extractor, self._weights
+        of all that is asked for, in the same unit, as a sum over the pictures; after so many ``steps`` of training."""
+        extractor, factor = self._extractor, float(np.interp(steps, CONTENT_STEPS, CONTENT))
+        weights = replace(self._weights, content=factor * self._weights.content)
         content = ContentTarget(extractor, frame, weights.content_layers)
         losses, gradient = Objective(extractor, content, self._fine, weights).value_and_gradient(painted)
         mean = losses.without_priors.mean().item()

@@ -82,7 +82,7 @@ class Trainer:
 
     def gradient(self, batch: Batch, painted: torch.Tensor) -> tuple[StepLosses, torch.Tensor]:
         """The losses of the pictures (N, 3, S, S) and their gradient, as a mean over the batch."""
-        objective, gradient = self._critic(self._palette(batch.frame), painted.contiguous())
+        objective, gradient = self._critic(self._palette(batch.frame), painted.contiguous(), self.steps)
         change = (painted - batch.previous) * batch.trust
         slope = gradient + 2 * TEMPORAL / change[0].numel() * change * batch.trust
         return StepLosses(objective, change.square().mean().item()), slope / len(painted)
