@@ -32,7 +32,7 @@ ARROWS: dict[str, set[str]] = {
         "stylise",
         "temporal",
     },
-    "studio": {"checkpoint", "files", "pipeline", "samples"},
+    "studio": {"checkpoint", "files", "pipeline"},
     "experiments": {"device", "files", "media", "networks", "optimise", "pipeline", "samples", "stylise"},
     "measure": {"device", "files", "losses", "media", "networks", "stylise", "temporal"},
     "live": {"device", "files", "media", "networks", "pipeline", "stylise", "temporal"},

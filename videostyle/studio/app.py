@@ -20,11 +20,11 @@ from starlette.staticfiles import StaticFiles
 from videostyle.errors import UnknownError, UsageError, VideoStyleError
 from videostyle.files import write_json
 from videostyle.pipeline.job_queue import ENDINGS, JobQueue
+from videostyle.pipeline.media_store import Store
 from videostyle.pipeline.worker_process import WorkerProcess
 from videostyle.settings.form import form
 from videostyle.settings.look_file import as_toml, from_plain
 from videostyle.studio import checks
-from videostyle.studio.store import Store
 from videostyle.version import __version__
 
 PAGE = Path(__file__).parent / "page"

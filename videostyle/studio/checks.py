@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from videostyle.errors import TooLargeError, UnknownError, UsageError, VideoStyleError
+from videostyle.pipeline.media_store import Store
 from videostyle.settings import AUTO, NAMED_STARTS, MediaSettings
 from videostyle.settings.form import OF_MEDIA
 from videostyle.settings.look_file import from_plain, to_plain
-from videostyle.studio.store import Store
 
 MOST_BYTES = 1 << 20  # of a body that is no upload
 STATUS = {TooLargeError: 413, UnknownError: 404, UsageError: 400, VideoStyleError: 422}
