@@ -21,6 +21,10 @@ class MediaError(VideoStyleError):
     """A clip or a picture cannot be read or written; carries FFmpeg's own words when it was FFmpeg that failed."""
 
 
+class NoRoomError(MediaError):
+    """The disk is full, or a quota is used up."""
+
+
 class StalledError(MediaError):
     """FFmpeg did not come to an end in its time and was stopped."""
 

@@ -1,17 +1,21 @@
 """Whole files or none: the atomic writer, checksums, and what makes a write durable."""
 
+import errno
 import hashlib
 import json
+import logging
 import os
 import platform
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from videostyle.errors import MediaError
+from videostyle.errors import MediaError, NoRoomError
+
+LOG = logging.getLogger(__name__)
 
 WHOLE_BYTES, PIECES, PIECE_BYTES = 64 << 20, 64, 1 << 20
 MOVES, MOVE_SECONDS = 20, 0.05  # tries to replace a file that is being read, and the time between them
@@ -43,18 +47,46 @@ def _move(part: Path, path: Path) -> None:
     part.replace(path)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text whole or not at all. Raises MediaError."""
+def write_text(path: Path, text: str, *, durable: bool = False) -> None:
+    """Write a text whole or not at all; ``durable``: a power cut leaves it too. Raises MediaError."""
+    with wording_failures(str(path)), replacing(path, durable=durable) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def wording_failures(name: str) -> Iterator[None]:
+    """Raises NoRoomError or MediaError in the place of an OSError, in words: ``name`` could not be written."""
     try:
-        with replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    except OSError as e:
-        raise MediaError(f"{path} could not be written: {e.strerror or e}; name a file in a folder that exists") from e
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise NoRoomError(f"{name} could not be written: the disk is full; make room on it") from error
+        words = f"{error.strerror or error}; name a file in a folder that exists"
+        raise MediaError(f"{name} could not be written: {words}") from error
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON whole or not at all. Raises MediaError."""
-    write_text(path, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+def write_json(path: Path, content: Mapping[str, Any], *, durable: bool = False) -> None:
+    """Write JSON whole or not at all; ``durable``: a power cut leaves it too. Raises MediaError."""
+    write_text(path, json.dumps(content, ensure_ascii=False, indent=1) + "\n", durable=durable)
+
+
+def read_record(path: Path, needed: Iterable[str] = ()) -> dict[str, Any] | None:
+    """The JSON object in a file, None where there is none.
+
+    One that is damaged, or lacks a ``needed`` key, is set aside as ``NAME.damaged``, and the log says so.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(content, dict) and content.keys() >= set(needed):
+            return content
+    except FileNotFoundError:
+        return None
+    except ValueError:  # no JSON, no text
+        pass
+    aside = path.with_name(f"{path.name}.damaged")
+    _move(path, aside)
+    LOG.warning("%s is damaged; it was set aside as %s", path, aside.name)
+    return None
 
 
 def fingerprint(path: Path) -> str:

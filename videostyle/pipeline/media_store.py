@@ -1,14 +1,14 @@
 """Clips, pictures and masks of a studio's folder, told apart by the hash of their bytes; nothing is named by a user."""
 
+import asyncio
 import hashlib
-import json
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 from videostyle.errors import TooLargeError, UnknownError, UsageError
-from videostyle.files import write_json
+from videostyle.files import read_record, sync_file, wording_failures, write_json
 from videostyle.pipeline.worker_process import WorkerProcess
 from videostyle.samples import sample_names, samples_folder
 
@@ -18,6 +18,7 @@ ENDINGS = (
 )
 ROLES = ("clip", "painting", "mask")
 LONGEST_NAME, ID_DIGITS = 120, 16
+NEEDED = ("id", "kind", "name", "painting")  # keys of an entry
 Entry = dict[str, Any]
 
 
@@ -32,14 +33,14 @@ class Store:
         samples = [_entry_of_sample(name) for name in sample_names() if not name.endswith(".toml")]
         self._entries: dict[str, Entry] = {entry["id"]: entry for entry in samples}
         for file in sorted(folder.glob("*.json"), key=lambda file: file.stat().st_mtime):
-            entry = json.loads(file.read_text(encoding="utf-8"))
-            if self._file(entry).is_file():
+            entry = read_record(file, NEEDED)
+            if entry is not None and self._file(entry).is_file():
                 self._entries[entry["id"]] = entry
 
     def _file(self, entry: Entry) -> Path:
         if "sample" in entry:
             return samples_folder() / entry["sample"]
-        return self._folder / (entry["id"] + entry["ending"])
+        return self._folder / (entry["id"] + entry.get("ending", ".bin"))
 
     def list(self) -> list[Entry]:
         """All entries, without what is long."""
@@ -73,7 +74,7 @@ class Store:
     async def add(self, chunks: AsyncIterator[bytes], name: str, role: str) -> Entry:
         """Stream an upload to the disk and look at it. ``role``: one of `ROLES`.
 
-        Raises UsageError for what is no clip or picture, TooLargeError; nothing is left of it then.
+        Raises UsageError for what is no clip or picture, TooLargeError, NoRoomError; nothing is left of it then.
         """
         if role not in ROLES:
             raise UsageError(f"role is {role[:20]!r}; it can be {', '.join(ROLES)}")
@@ -81,15 +82,17 @@ class Store:
         spoken = "".join(c for c in name if c.isprintable() and c not in "/\\")[-LONGEST_NAME:] or "unnamed"
         part = self._folder / f"{secrets.token_hex(8)}.part"
         try:
-            made = await self._receive(chunks, part, role)
+            with wording_failures(spoken):
+                made = await self._receive(chunks, part, role)
+                await asyncio.to_thread(sync_file, part)
             if made not in self._entries:
                 found = await self._worker.ask("facts", path=str(part), spoken={str(part): spoken})
                 if role != "clip" and found["kind"] == "clip":
                     raise UsageError(f"{spoken} is a clip; expected a picture")
                 kind = "mask" if role == "mask" else found["kind"]
                 shown = {"name": spoken, "ending": ending, "painting": role == "painting", "kind": kind}
-                part.replace(self._folder / (made + ending))
                 self._keep(found | shown | {"id": made})
+                part.replace(self._folder / (made + ending))
             return self._entries[made]
         finally:
             part.unlink(missing_ok=True)
@@ -107,8 +110,8 @@ class Store:
         return digest.hexdigest()[:ID_DIGITS]
 
     def _keep(self, entry: Entry) -> None:
+        write_json(self._folder / f"{entry['id']}.json", entry, durable=True)
         self._entries[entry["id"]] = entry
-        write_json(self._folder / f"{entry['id']}.json", entry)
 
     def forget_masks(self, kept: str) -> None:
         """Remove the masks that ``kept`` does not name: every stroke of a brush leaves one."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from videostyle.device import encoder_threads, peak_memory_bytes
+from videostyle.errors import StoppedError
 from videostyle.files import write_json
 from videostyle.frames import Frame, StylisedFrame
 from videostyle.media.decode import Decoder
@@ -62,7 +63,13 @@ def run_image(request: Request, callbacks: Callbacks) -> Result:
     stylizer = open_stylizer(request.style, settings, (content.shape[3], content.shape[2]), callbacks)
     heading = run_record.heading(stylizer, media, source=Path(request.source).name, look=as_look(request.style))
     report = Reporter("stylise", 1, callbacks.on_progress)
-    (stylised,) = frame_maker_of(stylizer, on_evaluation=report.evaluation).frames([Frame(content)])
+
+    def on_evaluation(index: int, evaluation: int, loss: float) -> None:
+        report.evaluation(index, evaluation, loss)
+        if callbacks.should_stop is not None and callbacks.should_stop():
+            raise StoppedError("stopped; the picture was not finished: the same command begins it anew")
+
+    (stylised,) = frame_maker_of(stylizer, on_evaluation=on_evaluation).frames([Frame(content)])
     report.frame(stylised)
     write_picture(output, stylised.pixels.cpu(), overwrite=media.overwrite, comment=run_record.comment(heading))
     seconds = time.perf_counter() - began

@@ -26,7 +26,7 @@ from videostyle.stylise.stylizer import Stylizer
 OF_NETWORK = ("backbone", "weights", "download", "content_layers", "style_layers", "pooling")
 OF_MACHINE = ("device", "precision", "memory")
 QUICK_EVALUATIONS = 10  # of every octave: by then strokes and colours are there
-KEPT = 32  # pictures, masks and frames
+KEPT, KEPT_BYTES = 32, 1 << 30  # pictures, masks and frames, and the bytes of their pixels
 FRAME_SECONDS = 0.001  # of the clip that a preview needs, from the frame's time on
 
 
@@ -121,9 +121,16 @@ class PreviewPainter:
         return made
 
     def _once(self, key: Hashable, make: Callable[..., Any], *asked: Any, **known: Any) -> Any:
-        """What ``make`` gives, kept for the next time; the oldest goes."""
-        if key not in self._kept:
-            self._kept[key] = make(*asked, **known)
-            while len(self._kept) > KEPT:
-                del self._kept[next(iter(self._kept))]
-        return self._kept[key]
+        """What ``make`` gives, kept for the next time; what was not asked for the longest goes."""
+        found = self._kept.pop(key) if key in self._kept else make(*asked, **known)
+        self._kept[key] = found
+        while len(self._kept) > KEPT or (len(self._kept) > 1 and sum(map(_bytes, self._kept.values())) > KEPT_BYTES):
+            del self._kept[next(iter(self._kept))]
+        return found
+
+
+def _bytes(value: Any) -> int:
+    """Of the pixels in a tensor, a frame or a mask."""
+    if isinstance(value, torch.Tensor):
+        return value.nbytes
+    return sum(part.nbytes for part in getattr(value, "__dict__", {}).values() if isinstance(part, torch.Tensor))

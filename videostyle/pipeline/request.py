@@ -35,7 +35,8 @@ class Request:
 
 @dataclass(frozen=True)
 class Callbacks:
-    """What a run tells and asks on its way. ``should_stop`` is asked after every frame; StoppedError follows."""
+    """What a run tells and asks on its way. ``should_stop`` is asked after every frame, and after every
+    evaluation of a picture; StoppedError follows."""
 
     on_progress: OnProgress | None = None
     on_download: DownloadProgress | None = None

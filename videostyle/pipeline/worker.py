@@ -175,7 +175,7 @@ class Worker:
             self._lock = self._lock or self._only_one()
             look, settings = from_plain(asked["look"])
             media = MediaSettings.from_mapping(asked["media"] | {"overwrite": True})
-            given = Settings(**settings), media, RunSettings(partial=asked["partial"])
+            given = Settings(**settings), media, RunSettings(partial=asked["partial"], resume_anyway=True)
             request = Request(asked["kind"], asked["path"], look, asked["output"], *given, asked["record"])
             callbacks = Callbacks(on_progress, should_stop=lambda: self._ended or self._stopped == number)
             result = run(request, callbacks)

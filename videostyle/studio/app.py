@@ -18,7 +18,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from videostyle.errors import UnknownError, UsageError, VideoStyleError
-from videostyle.files import write_json
+from videostyle.files import read_record, write_json
 from videostyle.pipeline.job_queue import ENDINGS, JobQueue
 from videostyle.pipeline.media_store import Store
 from videostyle.pipeline.worker_process import WorkerProcess
@@ -43,11 +43,16 @@ class Studio:
         self.store = Store(folder / "media", self.worker, most_upload)
         self.jobs = JobQueue(folder, self.worker, self.tell)
         self.store.forget_masks(json.dumps([self.jobs.list(), self.saved_draft()]))
-        self.preview, self.picture = 0, folder / "preview.jpg"
+        self.preview, self.pictured, self.picture = 0, False, folder / "preview.jpg"
 
     @asynccontextmanager
     async def alive(self, _app: Starlette) -> AsyncIterator[None]:
-        self.picture.unlink(missing_ok=True)
+        for left in (
+            self.picture,
+            *self.folder.glob("frame-*.*"),
+            *self.folder.glob(".*.part"),
+        ):  # of an earlier server
+            left.unlink(missing_ok=True)
         first = self.store.entry(self.store.called("clip.mp4"))  # starts the worker before it is needed
         tasks = [asyncio.create_task(work) for work in (self.jobs.work(), first)]
         yield
@@ -89,11 +94,10 @@ class Studio:
         return JSONResponse({"version": __version__} | lists)
 
     def saved_draft(self) -> Any:
-        draft = self.folder / "draft.json"
-        return json.loads(draft.read_text(encoding="utf-8")) if draft.is_file() else None
+        return read_record(self.folder / "draft.json")
 
     async def draft(self, request: Request) -> Response:
-        write_json(self.folder / "draft.json", await checks.json_of(request))
+        write_json(self.folder / "draft.json", await checks.json_of(request), durable=True)
         return JSONResponse({})
 
     # --- clips, pictures, masks
@@ -107,7 +111,10 @@ class Studio:
         return JSONResponse(await self.store.entry(request.path_params["id"]))
 
     async def remove(self, request: Request) -> Response:
-        self.store.remove(request.path_params["id"])
+        name = request.path_params["id"]
+        if user := self.jobs.user_of(name):
+            raise UsageError(f"{self.store.known(name)['name']} is used by {user}; delete that run first")
+        self.store.remove(name)
         return JSONResponse({})
 
     async def file(self, request: Request) -> Response:
@@ -135,11 +142,13 @@ class Studio:
         mine = 0
 
         def tell(event: dict[str, Any]) -> None:
+            self.pictured |= mine == self.preview and "picture" in event
             self.tell("preview", {"preview": mine} | event)
 
         message = {"path": path, "at": at, "size": int(size), "look": look, "to": str(self.picture)}
+        message["spoken"] = checks.spoken(asked, self.store)
         mine, answer = await self.worker.begin("preview", tell, quick=bool(asked.get("quick")), **message)
-        self.preview = mine
+        self.preview, self.pictured = mine, False
         if request.query_params.get("wait"):
             if (await answer).get("superseded"):
                 raise UsageError("another preview was asked for meanwhile; ask again")
@@ -154,8 +163,8 @@ class Studio:
         return JSONResponse({"preview": mine}, 202, background=BackgroundTask(follow))
 
     async def newest_picture(self, request: Request) -> Response:
-        if request.path_params["number"] != self.preview or not self.picture.is_file():
-            return Response(status_code=204)  # another has taken its place
+        if request.path_params["number"] != self.preview or not self.pictured:
+            return Response(status_code=204)  # another has taken its place, or it has none yet
         return Response(self.picture.read_bytes(), media_type="image/jpeg")
 
     # --- looks
@@ -177,7 +186,8 @@ class Studio:
             raise UsageError(f"ending is {ending[:20]!r}; it can be {', '.join(ENDINGS)}")
         label = from_plain(checks.look_with_names(asked, self.store))[0].label
         name, path = f"{Path(entry['name']).stem}-{label}"[:100] + ending, str(self.store.path(entry["id"]))
-        return {"kind": kind, "path": path, "look": look, "media": media, "output": name}
+        run = {"kind": kind, "path": path, "look": look, "media": media, "output": name}
+        return run | {"spoken": checks.spoken(asked, self.store)}
 
     async def command(self, request: Request) -> Response:
         """The command line that paints the same."""

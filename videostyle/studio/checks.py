@@ -10,14 +10,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from videostyle.errors import TooLargeError, UnknownError, UsageError, VideoStyleError
+from videostyle.errors import NoRoomError, TooLargeError, UnknownError, UsageError, VideoStyleError
 from videostyle.pipeline.media_store import Store
 from videostyle.settings import AUTO, NAMED_STARTS, MediaSettings
 from videostyle.settings.form import OF_MEDIA
 from videostyle.settings.look_file import from_plain, to_plain
 
 MOST_BYTES = 1 << 20  # of a body that is no upload
-STATUS = {TooLargeError: 413, UnknownError: 404, UsageError: 400, VideoStyleError: 422}
+STATUS = {TooLargeError: 413, UnknownError: 404, UsageError: 400, NoRoomError: 507, VideoStyleError: 422}
 
 
 async def text_of(request: Request) -> str:
@@ -31,9 +31,11 @@ async def text_of(request: Request) -> str:
 
 
 async def json_of(request: Request) -> dict[str, Any]:
-    """The object in the body. Raises UsageError."""
+    """The object in the body. Raises UsageError, also for what JSON and UTF-8 cannot say again."""
     try:
-        return {**json.loads(await text_of(request))}
+        values = {**json.loads(await text_of(request))}
+        json.dumps(values, ensure_ascii=False, allow_nan=False).encode()  # no NaN or infinity, no half of a character
+        return values
     except (ValueError, TypeError, RecursionError) as error:
         raise UsageError(f"the request is not JSON ({error}); expected an object") from None
 
@@ -65,6 +67,18 @@ def look_with_paths(asked: Mapping[str, Any], store: Store) -> dict[str, Any]:
         if made.get(name, AUTO) not in (*NAMED_STARTS, AUTO):
             raise UsageError(f"{name} is {made[name]!r}; it can be {', '.join(NAMED_STARTS)} or {AUTO}")
     return made
+
+
+def spoken(asked: Mapping[str, Any], store: Store) -> dict[str, str]:
+    """What is said in the place of the paths of a request's pictures. Raises UsageError."""
+    names = [str(asked.get("source"))]
+
+    def note(name: str) -> str:
+        names.append(name)
+        return name
+
+    _look_with(asked.get("look"), note)
+    return {str(store.path(name)): store.known(name)["name"] for name in names}
 
 
 def look_with_names(asked: Mapping[str, Any], store: Store) -> dict[str, Any]:

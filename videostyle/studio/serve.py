@@ -1,5 +1,6 @@
 """The server: one folder, one port of this machine, one address with a token in it."""
 
+import re
 import secrets
 import socket
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from videostyle.checkpoint.lock import Lock
 from videostyle.errors import MissingLibraryError, UsageError
 
 LOCAL, ANY = ("127.0.0.1", "localhost", "[::1]"), ("0.0.0.0", "::")
+HTTP_PORT = 80
+TOKEN = re.compile(r"[\w-]{32,}", re.ASCII)
 
 
 def serve(folder: Path, host: str, port: int, most_upload: int, on_ready: Callable[[str], None]) -> None:
@@ -29,7 +32,7 @@ def serve(folder: Path, host: str, port: int, most_upload: int, on_ready: Callab
         listening = _listen(host, port)
         port = listening.getsockname()[1]
         named = socket.gethostname() if host in ANY else f"[{host}]" if ":" in host else host
-        hosts = None if host in ANY else frozenset(f"{name}:{port}" for name in {*LOCAL, named})
+        hosts = None if host in ANY else _hosts(named, port)
         token = _token(folder)
         address = f"http://{named}:{port}/{token}/"
         _keep_private(folder / "address", address)
@@ -39,6 +42,12 @@ def serve(folder: Path, host: str, port: int, most_upload: int, on_ready: Callab
         )
         on_ready(address)  # the socket listens: a browser that is faster than the server waits
         uvicorn.Server(config).run(sockets=[listening])
+
+
+def _hosts(named: str, port: int) -> frozenset[str]:
+    """The values of Host in lower case; browsers leave HTTP's own port out."""
+    names = {name.lower() for name in (*LOCAL, named)}
+    return frozenset(f"{name}:{port}" for name in names) | (names if port == HTTP_PORT else frozenset())
 
 
 def _locked(folder: Path) -> Lock:
@@ -65,8 +74,9 @@ def _listen(host: str, port: int) -> socket.socket:
 def _token(folder: Path) -> str:
     """The folder's own, so that a page that is open finds its server again."""
     address = folder / "address"
-    token = address.read_text(encoding="utf-8").strip("/\n").rpartition("/")[2] if address.is_file() else ""
-    return token if len(token) >= 32 else secrets.token_urlsafe(32)
+    kept = address.read_text(encoding="utf-8", errors="replace") if address.is_file() else ""
+    token = kept.strip("/\n").rpartition("/")[2]
+    return token if TOKEN.fullmatch(token) else secrets.token_urlsafe(32)
 
 
 def _keep_private(file: Path, text: str) -> None:

@@ -26,11 +26,12 @@ async function ask(path, options) {
 }
 
 export const get = async (path) => (await ask(path)).json();
+export const getFile = async (path) => (await ask(path)).blob();
 export const post = async (path, values = {}) =>
   (await ask(path, { method: "POST", body: JSON.stringify(values) })).json();
 export const postForText = async (path, values) =>
   (await ask(path, { method: "POST", body: JSON.stringify(values) })).text();
-export const put = async (path, values) => ask(path, { method: "PUT", body: JSON.stringify(values) });
+export const put = async (path, values, options) => ask(path, { method: "PUT", body: JSON.stringify(values), ...options });
 export const remove = async (path) => ask(path, { method: "DELETE" });
 export const send = async (path, body) => (await ask(path, { method: "POST", body })).json();
 export const upload = (body, name, role) => send(`media?role=${role}&name=${encodeURIComponent(name)}`, body);

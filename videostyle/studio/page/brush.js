@@ -14,7 +14,11 @@ let region = null, loaded = "", last = null, drawing = false, sending = Promise.
 $("picture").append(ring);
 
 const maskOf = (r) => (r?.mask ? r.mask.split("@")[0] : "");
+// A name of its own, by which look files tell masks apart.
+const maskName = () => `part-${crypto.getRandomValues(new Uint32Array(1))[0].toString(16).padStart(8, "0")}.png`;
 export const timeOf = (r) => (r?.mask?.includes("@") ? Number(r.mask.split("@")[1]) : null);
+// Before the first stroke there is no mask that could say it.
+export const isFollowing = (r) => (r.mask ? timeOf(r) !== null : r.follows !== false);
 // Whether the mask lies on the frame that is shown: it follows what it covers, and is seen where it was painted.
 export const isHere = (r) => timeOf(r) === null || frameIndex(timeOf(r)) === frameIndex();
 
@@ -145,15 +149,16 @@ function finish() {
   context.fillStyle = "#000";
   context.fillRect(0, 0, made.width, made.height);
   context.drawImage(paint, 0, 0);
-  const follows = source()?.kind === "clip" && target.follows !== false && !(target.mask && timeOf(target) === null);
+  const follows = source()?.kind === "clip" && isFollowing(target);
   sending = sending.then(async () => {
     try {
       const blob = await new Promise((done) => made.toBlob(done, "image/png"));
-      const entry = await upload(blob, "part.png", "mask");
+      const entry = await upload(blob, maskName(), "mask");
       media.set(entry.id, entry);
       const index = draft.look.region.indexOf(target);
       if (index < 0) return;
       target.mask = follows ? `${entry.id}@${timeOf(target) ?? at}` : entry.id;
+      delete target.follows;
       loaded = `${entry.id} ${[paint.width, paint.height]} ${index}`;
       commit("region");
     } catch (error) {

@@ -51,6 +51,7 @@ function buttons(job) {
   if (job.state === "done") made.push(link("output", "Download"), button("Use look", () => take(job)));
   if (["waiting", "running"].includes(job.state)) made.push(button("Pause", () => act(job, "pause")));
   if (["paused", "failed"].includes(job.state)) made.push(button("Resume", () => act(job, "resume")));
+  if (job.state === "failed") made.push(button("Begin anew", () => act(job, "restart")));
   if (job.state !== "done" && begun(job)) made.push(button("Clip so far", () => act(job, "partial")));
   if (job.partial) made.push(link("partial", "Download so far"));
   const others = [...jobs.values()].filter((other) => other.state !== "done").length > 1;

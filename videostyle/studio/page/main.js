@@ -1,6 +1,6 @@
 // The page: what happens when something changes, keys, files that are dropped.
 
-import { get, listen, post, postForText, send } from "./api.js";
+import { get, getFile, listen, post, postForText, send } from "./api.js";
 import { edit } from "./brush.js";
 import * as byHand from "./byhand.js";
 import { $, chooseFiles, clock, later, say, saveAs } from "./dom.js";
@@ -129,6 +129,8 @@ $("paint").addEventListener("click", trying(async () => {
 $("save-look").addEventListener("click", trying(async () => {
   const text = await postForText("looks/file", { look: state.lookForServer() });
   saveAs("look.toml", new Blob([text], { type: "application/toml" }));
+  const masks = new Set(draft.look.region.filter((region) => region.mask).map((region) => region.mask.split("@")[0]));
+  for (const id of masks) saveAs(media.get(id).name, await getFile(`media/${id}/file`)); // the look names them
 }));
 const readLook = trying(async (file) => {
   const { look } = await send("looks", await file.text());

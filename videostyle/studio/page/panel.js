@@ -1,10 +1,10 @@
 // The panel of the look: the clip, the part, its paintings, sliders, and everything else from the settings themselves.
 
-import { upload, url } from "./api.js";
-import { brush, clear, edit, fill, isHere, timeOf } from "./brush.js";
-import { $, chooseFiles, clock, h, pressed, say } from "./dom.js";
+import { remove, upload, url } from "./api.js";
+import { brush, clear, edit, fill, isFollowing, isHere, timeOf } from "./brush.js";
+import { $, chooseFiles, clock, closing, h, openDialog, pressed, row as buttonRow, say } from "./dom.js";
 import { blendNumbers, hasKeyHere, MAIN, regionNumber, setNow, setShare, stylesHere, toggleKey } from "./numbers.js";
-import { commit, draft, form, isEditable, media, undo, valueAt } from "./state.js";
+import { commit, draft, form, isEditable, keepKnown, media, sample, undo, valueAt } from "./state.js";
 import { frameIndex, source } from "./stage.js";
 
 let choose = () => {}, seek = () => {};
@@ -17,7 +17,35 @@ function thing(entry, on, chosen, extra) {
   const image = h("img", { src: url(picture(entry)), alt: "", loading: "lazy" });
   image.addEventListener("error", () => entry.kind !== "clip" && (image.src = url(`media/${entry.id}/frame?at=0&size=200`)), { once: true });
   const button = h("button", { "aria-label": spoken(entry), title: spoken(entry), "aria-pressed": String(on), onclick: chosen }, image);
-  return h("div.thing", {}, button, extra);
+  if (entry.sample) return h("div.thing", {}, button, extra);
+  button.addEventListener("keydown", (event) => event.key === "Delete" && reallyDelete(entry));
+  const words = `Delete ${spoken(entry)}`;
+  const cross = h("button.cross", { text: "×", "aria-label": words, title: `${words} (Delete)`, tabIndex: -1, onclick: () => reallyDelete(entry) });
+  return h("div.thing", {}, button, cross, extra);
+}
+
+function reallyDelete(entry) {
+  openDialog(
+    `Delete ${entry.name}?`,
+    h("p", { text: "It goes from this studio’s folder; your own file stays where it is." }),
+    buttonRow(
+      h("button", { text: "Delete", onclick: closing(() => deleteUpload(entry)) }),
+      h("button.quiet", { text: "Do not delete", autofocus: true, onclick: closing() }),
+    ),
+  );
+}
+
+async function deleteUpload(entry) {
+  try {
+    await remove(`media/${entry.id}`);
+  } catch (error) {
+    return say(error.message, { problem: true });
+  }
+  media.delete(entry.id);
+  if (entry.id === draft.source) choose(sample("clip.mp4"));
+  keepKnown();
+  commit("all");
+  say(`${entry.name} is deleted`);
 }
 
 // --- files
@@ -100,7 +128,7 @@ function tools() {
     h("div.row", {},
       source()?.kind === "clip" &&
         h("button.quiet", {
-          text: at === null && region.mask ? "Stays in place" : "Follows what it covers", "aria-pressed": String(!(at === null && region.mask)),
+          text: isFollowing(region) ? "Follows what it covers" : "Stays in place", "aria-pressed": String(isFollowing(region)),
           onclick: () => follow(region),
         }),
       at !== null && !isHere(region) && h("button.quiet", { text: `Painted at ${clock(at)}`, onclick: () => seek(frameIndex(at)) }),
@@ -114,11 +142,9 @@ function tools() {
 }
 
 function follow(region) {
-  const id = region.mask.split("@")[0];
-  region.follows = timeOf(region) === null && Boolean(region.mask);
-  if (id) region.mask = region.follows ? `${id}@${draft.at}` : id;
-  else region.follows = region.follows === undefined ? false : !region.follows;
-  delete region.follows;
+  const id = region.mask.split("@")[0], follows = !isFollowing(region);
+  if (id) region.mask = follows ? `${id}@${draft.at}` : id;
+  else region.follows = follows;
   commit("region");
 }
 

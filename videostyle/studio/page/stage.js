@@ -5,6 +5,7 @@ import { $, h, pressed, say } from "./dom.js";
 import { draft } from "./state.js";
 
 const video = $("source"), exact = $("exact"), over = $("over"), result = $("result"), painted = $("painted");
+const SETTLED = 120; // ms without another step
 const TAIL = 0.5; // of a frame: a time in its middle is shown as that frame
 
 export const stage = { mode: "edit", view: "painted", job: null, playable: true, whole: false, sound: false };
@@ -49,6 +50,16 @@ video.addEventListener("error", () => {
   showFrame();
 });
 
+// The server's own frame takes the place of the video's, once the scrubbing has ended.
+async function showExact(address, wanted) {
+  const next = new Image();
+  next.src = address;
+  await next.decode().catch(() => {});
+  if (!next.naturalWidth || !wanted()) return;
+  exact.src = address;
+  exact.hidden = false;
+}
+
 export function showFrame() {
   if (!entry) return;
   const index = frameIndex(), at = times()[index], mine = ++asked;
@@ -62,13 +73,8 @@ export function showFrame() {
     return;
   }
   const longest = Math.min(1600, Math.max(entry.width, entry.height));
-  const next = new Image();
-  next.src = entry.kind === "clip" ? url(`media/${entry.id}/frame?at=${at}&size=${longest}`) : url(`media/${entry.id}/file`);
-  setTimeout(() => mine === asked && video.paused && next.decode().then(() => {
-    if (mine !== asked || !video.paused) return;
-    exact.src = next.src;
-    exact.hidden = false;
-  }).catch(() => {}), 120);
+  const address = entry.kind === "clip" ? url(`media/${entry.id}/frame?at=${at}&size=${longest}`) : url(`media/${entry.id}/file`);
+  setTimeout(() => mine === asked && video.paused && showExact(address, () => mine === asked && video.paused), SETTLED);
 }
 
 // Draws the picture in a response over the source's frame, if it is still wanted() by then.

@@ -20,7 +20,17 @@ const MOST_UNDO = 200;
 export const onChange = (listener) => listeners.push(listener);
 const copy = (value) => JSON.parse(JSON.stringify(value));
 const undoable = () => JSON.stringify([draft.look, draft.media, draft.source]);
-const save = later(() => put("draft", draft).catch(() => {}), 400);
+let unsaved = false;
+function saveNow(options) {
+  unsaved = false;
+  put("draft", draft, options).catch(() => {});
+}
+const saveSoon = later(() => unsaved && saveNow(), 400);
+function save() {
+  unsaved = true;
+  saveSoon();
+}
+addEventListener("pagehide", () => unsaved && saveNow({ keepalive: true })); // a request that outlives the page
 
 export function changed(kind = "look") {
   for (const listener of listeners) listener(kind);
@@ -46,7 +56,7 @@ function travel(from, to) {
   to.push(before);
   before = from.pop();
   [draft.look, draft.media, draft.source] = JSON.parse(before);
-  draft.part = Math.min(draft.part, draft.look.region.length - 1);
+  keepKnown();
   save();
   changed("all");
   return true;
@@ -59,17 +69,23 @@ export function begin(state) {
   form = state.form;
   media.clear();
   for (const entry of state.media) media.set(entry.id, entry);
-  const named = (name) => [...media.values()].find((entry) => entry.sample === name)?.id;
   if (state.draft?.look) Object.assign(draft, state.draft);
-  if (!media.has(draft.source)) draft.source = named("clip.mp4") ?? null;
+  keepKnown();
+  before = undoable();
+}
+
+export const sample = (name) => [...media.values()].find((entry) => entry.sample === name)?.id;
+
+// Takes what is not on the server any more out of the draft.
+export function keepKnown() {
+  if (!media.has(draft.source)) draft.source = sample("clip.mp4") ?? null;
   const here = (style) => media.has(style.picture);
   draft.look.style = draft.look.style.filter(here);
-  draft.look.region = draft.look.region.filter((r) => media.has(r.mask.split("@")[0]));
+  draft.look.region = draft.look.region.filter((r) => !r.mask || media.has(r.mask.split("@")[0]));
   for (const region of draft.look.region) region.style = region.style?.filter(here);
   draft.look.frame = (draft.look.frame ?? []).filter(here);
   draft.part = Math.min(draft.part, draft.look.region.length - 1);
-  if (!draft.look.style.length) draft.look.style = [{ picture: named("styles/brush.jpg") }];
-  before = undoable();
+  if (!draft.look.style.length) draft.look.style = [{ picture: sample("styles/brush.jpg") }];
 }
 
 // A message with the names of files in the place of their ids.
@@ -111,7 +127,10 @@ export function lookForServer(look = draft.look) {
   made.region = made.region.filter((region) => region.mask);
   if (!made.region.length) delete made.region;
   if (!made.frame?.length) delete made.frame;
-  for (const region of made.region ?? []) if (!region.style?.length) delete region.style;
+  for (const region of made.region ?? []) {
+    delete region.follows;
+    if (!region.style?.length) delete region.style;
+  }
   if (made.colours.share === 0) delete made.colours;
   return made;
 }
