@@ -90,3 +90,21 @@ def test_facts_and_frames_of_a_clip():
     assert probe(CLIP).frames == 96
     with pytest.raises(VideoStyleError):
         facts_of(Path(sample("looks/boat.toml")))
+
+
+def test_what_is_kept_is_bounded_by_bytes(monkeypatch):
+    """Frames of 3 * 36 * 64 floats: three of them fit, and the one that is used again and again stays."""
+    monkeypatch.setattr("videostyle.pipeline.preview_painter.KEPT_BYTES", 3 * 3 * 36 * 64 * 4)
+    painter = PreviewPainter()
+    made = []
+
+    def make(name: int) -> Frame:
+        made.append(name)
+        return Frame(torch.zeros(1, 3, 36, 64))
+
+    for name in range(6):
+        painter._once("style", make, -1)
+        painter._once(name, make, name)
+    painter._once(5, make, 5)
+    painter._once(3, make, 3)
+    assert made == [-1, 0, 1, 2, 3, 4, 5, 3]

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import httpx
@@ -112,7 +113,62 @@ def test_a_frame_is_taken_painted_over_and_given_back(server):
 def test_an_error_of_the_painting_is_said(server):
     look = server.look() | {"region": [{"mask": server.named("styles/brush.jpg"), "style": []}]}
     answer = server.client.post("previews?wait=1", json={"source": server.named("clip.mp4"), "size": 64, "look": look})
-    assert answer.status_code == 400 and "give a mask of its shape" in answer.json()["error"]
+    words = answer.json()["error"]
+    assert answer.status_code == 400 and "give a mask of its shape" in words
+    assert "brush.jpg" in words and str(sample("styles/brush.jpg").parent) not in words, "names, and no paths"
+
+
+def test_a_preview_has_no_picture_before_its_first(server):
+    """Not the picture of the preview before it."""
+    asked = {"source": server.named("clip.mp4"), "at": 0.5, "size": 64, "look": server.look(), "quick": True}
+    assert server.client.post("previews?wait=1", json=asked).status_code == 200
+    slow = asked | {"look": server.look(iterations=400, min_iterations=400), "size": 512, "at": 1.5}
+    number = server.client.post("previews", json=slow).json()["preview"]
+    assert server.client.get(f"previews/{number}").status_code == 204
+    assert server.client.post("previews?wait=1", json=asked).status_code == 200
+
+
+def test_an_upload_can_be_deleted_unless_a_run_needs_it(own):
+    made = io.BytesIO()
+    Image.new("RGB", (64, 36), "red").save(made, "PNG")
+    entry = own.client.post("media?role=painting&name=red.png", content=made.getvalue()).json()
+    clip = own.client.post("media?role=clip&name=mine.mp4", content=sample_bytes("clip.mp4")).json()
+    asked = {"source": clip["id"], "look": own.look(style=[{"picture": entry["id"]}]), "media": SMALL}
+    job = own.client.post("jobs", json=asked).json()
+    for used in (entry, clip):
+        answer = own.client.delete(f"media/{used['id']}")
+        assert answer.status_code == 400
+        assert answer.json()["error"] == f"{used['name']} is used by {job['name']}; delete that run first"
+    own.client.post(f"jobs/{job['id']}/cancel")
+    for _ in range(1200):
+        if own.client.get(f"jobs/{job['id']}").status_code == 404:
+            break
+        time.sleep(0.05)
+    for used in (entry, clip):
+        assert own.client.delete(f"media/{used['id']}").status_code == 200
+        assert own.client.delete(f"media/{used['id']}").status_code == 404
+    assert own.client.delete(f"media/{own.named('clip.mp4')}").status_code == 400
+
+
+def test_a_studio_begins_though_files_are_damaged_or_left_behind(own):
+    left = [own.folder / "frame-00.jpeg", own.folder / ".draft.json.7.part", own.folder / "jobs" / ".x.json.7.part"]
+    damaged = [own.folder / "draft.json", own.folder / "jobs" / "x.json", own.folder / "media" / "x.json"]
+    own.kill()
+    for file in (*left, *damaged, own.folder / "address"):
+        file.write_bytes(b"")
+    again = StudioServer(own.folder)
+    state = again.client.get("state").json()
+    said = again.close().splitlines()
+    assert state["draft"] is None and state["jobs"] == []
+    assert sorted(line.split(" is damaged")[0] for line in said) == sorted(map(str, damaged))
+    assert not [file for file in (*left, *damaged) if file.exists()]
+
+
+def test_another_host_is_warned_of(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("videostyle.studio.serve.serve", lambda *_: None)
+    for host, warned in (("0.0.0.0", True), ("127.0.0.1", False)):
+        assert main(["studio", str(tmp_path / "x"), "--no-browser", "--host", host]) == 0
+        assert (f"other machines can reach {host}" in capsys.readouterr().err) == warned
 
 
 @pytest.mark.slow

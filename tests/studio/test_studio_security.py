@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import math
 import random
 import socket
 import struct
@@ -231,9 +232,53 @@ def test_listeners_are_bounded(server):
             connection.close()
 
 
+@pytest.mark.parametrize("odd", ["NaN", "Infinity", "1e999", '"\\ud800"'])
+def test_what_json_cannot_say_again_is_refused(server, odd):
+    """Else every later `GET state` would fail, after a new start too."""
+    clip, style = server.named("clip.mp4"), server.named("styles/brush.jpg")
+    before = server.client.get("state").json()
+    look = f'{{"style": [{{"picture": "{style}"}}]}}'
+    bodies = {
+        "PUT": f'{{"at": [{odd}]}}',
+        "POST": f'{{"source": "{clip}", "look": {look}, "media": {{"codec": {odd}}}}}',
+    }
+    for (method, body), path in zip(bodies.items(), ("draft", "jobs"), strict=True):
+        answer = server.client.request(method, path, content=body)
+        assert answer.status_code == 400 and "not JSON" in answer.json()["error"], answer.text
+    assert server.client.get("state").json() == before
+    answer = server.client.post("looks", content=f"sharpen = nan\n[[style]]\npicture = '{style}'\nweight = inf")
+    assert answer.status_code == 400
+
+
+def test_hosts_are_compared_as_browsers_say_them():
+    from videostyle.studio.serve import allowed_hosts
+
+    assert {"box.local:8000", "127.0.0.1:8000", "localhost:8000"} <= allowed_hosts("Box.local", 8000)
+    assert "box.local" not in allowed_hosts("Box.local", 8000)
+    assert {"box.local", "box.local:80", "127.0.0.1", "[::1]"} <= allowed_hosts("Box.local", 80)
+
+
 def mutated(draw: random.Random, server: StudioServer, clip: str, style: str) -> tuple[str, str, bytes]:
     """A request that is nearly right: (method, path, body)."""
-    odd = [None, True, -1, 1e308, "", "x" * 3000, [], [[]], {}, {"a": {}}, "\x00", "nan", "../..", 10**400]
+    odd = [
+        None,
+        True,
+        -1,
+        1e308,
+        "",
+        "x" * 3000,
+        [],
+        [[]],
+        {},
+        {"a": {}},
+        "\x00",
+        "nan",
+        "../..",
+        10**400,
+        math.nan,
+        math.inf,
+        "\ud800",
+    ]
     look = {"style": [{"picture": style, "weight": 1}], "strength": 0.5, "region": [], "colours": "source:0.5"}
     body = {"source": clip, "look": look, "at": 0.5, "size": 32, "media": {"size": 32}, "ending": ".mp4", "quick": True}
     target = draw.choice([body, look, look["style"][0], body["media"]])
@@ -244,9 +289,9 @@ def mutated(draw: random.Random, server: StudioServer, clip: str, style: str) ->
     if draw.random() < 0.3:
         cut = draw.randrange(len(text))
         text = text[:cut] + bytes(draw.randrange(256) for _ in range(8)) + text[cut + draw.randrange(9) :]
-    paths = ["previews", "jobs", "command", "looks", "looks/file", "media?role=mask", "jobs/0/pause"]
+    paths = ["previews", "jobs", "command", "looks", "looks/file", "media?role=mask", "jobs/0/pause", "draft"]
     paths += [
-        f"media/{clip}/frame?at={draw.choice(odd)}&size={draw.choice(odd)}"[:900],
+        f"media/{clip}/frame?at={draw.choice(odd[:-1])}&size={draw.choice(odd[:-1])}"[:900],
         "previews/99999999999999999999",
     ]
     return draw.choice(["POST", "POST", "POST", "GET", "PUT", "DELETE"]), draw.choice(paths), text
@@ -262,6 +307,9 @@ def test_mutated_requests_do_no_harm(server, count, seed):
         answer = server.client.request(method, path.replace("\x00", "%00"), content=body)
         assert answer.status_code < 500, (method, path, body[:500], answer.text)
         assert "Traceback" not in answer.text
+        if b"NaN" in body or b"Infinity" in body or b"ud800" in body:
+            assert answer.status_code >= 400 or method == "GET", (method, path, body)
+            assert server.client.get("state").status_code == 200
         if method == "POST" and path == "jobs" and answer.status_code == 201:
             made.append(answer.json()["id"])
             server.client.post(f"jobs/{made[-1]}/cancel")

@@ -1,9 +1,11 @@
 """The command that opens the studio."""
 
 import argparse
+import logging
 import threading
 import webbrowser
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from videostyle.cli.console import Console
@@ -29,6 +31,17 @@ def studio(arguments: argparse.Namespace) -> int:
         console.note(f"note: other machines can reach {arguments.host}, unencrypted; the token is all that guards it")
     if not 0 <= arguments.port < 65536:
         raise UsageError(f"--port is {arguments.port}; expected 0 to 65535")
-    with suppress(KeyboardInterrupt):  # the way to end it
+    with suppress(KeyboardInterrupt), _log_shown():  # Ctrl-C is the way to end it
         serve(Path(arguments.folder), arguments.host, arguments.port, int(arguments.largest * 2**30), on_ready)
     return 0
+
+
+@contextmanager
+def _log_shown() -> Iterator[None]:
+    """What the studio finds amiss, a file that was damaged say, is shown on stderr."""
+    log, shown = logging.getLogger("videostyle"), logging.StreamHandler()
+    log.addHandler(shown)
+    try:
+        yield
+    finally:
+        log.removeHandler(shown)

@@ -32,7 +32,7 @@ def serve(folder: Path, host: str, port: int, most_upload: int, on_ready: Callab
         listening = _listen(host, port)
         port = listening.getsockname()[1]
         named = socket.gethostname() if host in ANY else f"[{host}]" if ":" in host else host
-        hosts = None if host in ANY else _hosts(named, port)
+        hosts = None if host in ANY else allowed_hosts(named, port)
         token = _token(folder)
         address = f"http://{named}:{port}/{token}/"
         _keep_private(folder / "address", address)
@@ -44,7 +44,7 @@ def serve(folder: Path, host: str, port: int, most_upload: int, on_ready: Callab
         uvicorn.Server(config).run(sockets=[listening])
 
 
-def _hosts(named: str, port: int) -> frozenset[str]:
+def allowed_hosts(named: str, port: int) -> frozenset[str]:
     """The values of Host in lower case; browsers leave HTTP's own port out."""
     names = {name.lower() for name in (*LOCAL, named)}
     return frozenset(f"{name}:{port}" for name in names) | (names if port == HTTP_PORT else frozenset())
