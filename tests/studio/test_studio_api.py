@@ -2,6 +2,7 @@
 
 import io
 import json
+import shlex
 import subprocess
 import sys
 import threading
@@ -179,6 +180,30 @@ def test_a_photograph_is_painted_too(own):
     assert job["name"] == "photo-brush.png"
     painted = own.client.get(f"jobs/{job['id']}/output").content
     assert max(Image.open(io.BytesIO(painted)).size) == 64
+
+
+@pytest.mark.slow
+def test_events_are_the_objects_of_the_command_line(own, tmp_path):
+    """A `progress` event has the keys of `--progress json`, and says which job it is of."""
+    told: list[tuple[str, dict]] = []
+    here = threading.Event()
+    listener = threading.Thread(target=lambda: told.extend(events(own, '"state": "done"', here)))
+    listener.start()
+    assert here.wait(30)
+    job = own.queue()
+    listener.join(120)
+    run = [sys.executable, "-m", *shlex.split(job["command"])[:-1], str(tmp_path / "x.mp4"), "--progress", "json"]
+    ended = subprocess.run(run, capture_output=True, text=True, check=True)
+    lines = [json.loads(line) for line in ended.stderr.splitlines() if line.startswith("{")]
+    mine = [values for kind, values in told if kind == "progress"]
+    of_page = {"job", "picture", "at"}
+    for stage in ("stylise", "publish"):
+        line = next(line for line in lines if line["stage"] == stage)
+        event = next(event for event in mine if event["stage"] == stage)
+        assert event.keys() == line.keys() | of_page and event["job"] == job["id"]
+        assert {type(event[key]) for key in ("frame", "frames", "restored")} == {int}
+    frames = [event["frame"] for event in mine if event["picture"]]
+    assert frames == list(range(1, 9))
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from videostyle.frames import to_array
 from videostyle.media.decode import decode
 from videostyle.media.probe import probe
 from videostyle.pipeline.look_record import look_as_recorded
+from videostyle.settings.look_file import read_look
 
 pytestmark = pytest.mark.slow
 SECONDS = 90.0  # for anything to happen
@@ -262,4 +263,138 @@ def test_every_control_has_a_name_and_can_be_reached(chromium, own):
     seen.page.set_viewport_size({"width": 390, "height": 844})
     wide = "document.documentElement.scrollWidth <= innerWidth"
     assert seen.page.evaluate(wide), "a phone needs no scrolling sideways"
+    assert seen.problems == []
+
+
+def stroke(page: Any, from_x: float, to_x: float) -> None:
+    """With the brush, at half the frame's height."""
+    box = page.locator("#mask").bounding_box()
+    page.mouse.move(box["x"] + from_x * box["width"], box["y"] + 0.5 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + to_x * box["width"], box["y"] + 0.5 * box["height"], steps=4)
+    page.mouse.up()
+
+
+def test_two_painted_parts_are_saved_and_read_again(chromium, own, tmp_path):
+    """Each with its own mask; before the first stroke it can be said whether a part follows what it covers."""
+    seen = Page(chromium, own)
+    page = seen.page
+    for index, (begin, end) in enumerate(((0.1, 0.2), (0.7, 0.9))):
+        page.click("text=+ Paint a part")
+        if index == 1:
+            page.click("#tools >> text=Follows what it covers")
+            page.wait_for_selector("#tools >> text=Stays in place")
+        stroke(page, begin, end)
+        seen.until(f"studio.draft.look.region[{index}].mask !== ''")
+    masks = [region["mask"] for region in seen.look["region"]]
+    assert masks[0].endswith("@0") and "@" not in masks[1] and masks[0].split("@")[0] != masks[1]
+    downloads: list[Any] = []
+    page.on("download", lambda download: downloads.append(download))
+    page.click("#save-look")
+    while len(downloads) < 3:
+        page.wait_for_timeout(40)
+    for download in downloads:
+        download.save_as(tmp_path / download.suggested_filename)
+    look, _ = read_look(tmp_path / "look.toml")
+    assert len({region.mask for region in look.regions}) == 2
+    assert all(Path(region.mask).is_file() for region in look.regions), "the masks lie beside the look"
+    with page.expect_file_chooser() as chooser:
+        page.click("#load-look")
+    chooser.value.set_files(tmp_path / "look.toml")
+    seen.until("studio.draft.part < 0")
+    assert [region["mask"] for region in seen.look["region"]] == [masks[0].replace("@0", "@0.0"), masks[1]]
+    assert seen.problems == []
+
+
+def test_the_queue_by_its_buttons(chromium, own):
+    """Pause, resume and cancel; a failed run can begin anew."""
+    seen = Page(chromium, own)
+    page = seen.page
+    page.click("#tab-queue")
+    job = own.queue(duration_seconds=4.0)
+    card = page.locator(f"[data-job='{job['id']}']")
+    own.wait(job["id"], lambda job: job.get("progress", {}).get("frame", 0) >= 2)
+    card.get_by_text("Pause", exact=True).click()
+    own.wait(job["id"], lambda job: job["state"] == "paused")
+    card.get_by_text("Paused, frame").wait_for()
+    card.get_by_text("Resume", exact=True).click()
+    own.wait(job["id"], lambda job: job["state"] == "running")
+    card.get_by_text("Cancel", exact=True).click()
+    page.click("dialog >> text=Delete everything")
+    card.wait_for(state="detached", timeout=1000 * SECONDS)
+    assert own.client.get("state").json()["jobs"] == []
+    failed = own.queue(own.look(region=[{"mask": own.named("styles/brush.jpg"), "style": []}]))
+    card = page.locator(f"[data-job='{failed['id']}']")
+    card.get_by_text("Begin anew", exact=True).wait_for(timeout=1000 * SECONDS)
+    with page.expect_response("**/restart") as answered:
+        card.get_by_text("Begin anew", exact=True).click()
+    assert answered.value.status == 200
+    card.get_by_text("Begin anew", exact=True).wait_for(timeout=1000 * SECONDS)
+    assert seen.problems == []
+
+
+def test_scrubbing_asks_for_the_last_frame_alone(chromium, own):
+    seen = Page(chromium, own)
+    page = seen.page
+    seen.until("studio.timing.finished > 0")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "size=640" in request.url else None)
+    page.evaluate("""() => {
+      const scrub = document.getElementById("scrub");
+      for (let i = 1; i <= 30; i++) {
+        scrub.value = i;
+        scrub.dispatchEvent(new Event("input"));
+      }
+    }""")
+    seen.until("!document.getElementById('exact').hidden")
+    page.wait_for_timeout(300)
+    assert len(asked) == 1 and f"at={page.evaluate('studio.draft.at')}" in asked[0], asked
+
+
+def test_nothing_moves_when_a_preview_comes(chromium, own):
+    """Nor does the page scroll sideways at 1280 pixels."""
+    seen = Page(chromium, own)
+    boxes = """() => ["stage", "picture", "time", "track", "lanes", "said", "tab-look", "sliders", "go"].map((id) => {
+      const { x, y, width, height } = document.getElementById(id).getBoundingClientRect();
+      return [id, x, y, width, height];
+    })"""
+    seen.until("studio.timing.finished > 0")
+    before = seen.page.evaluate(boxes)
+    seen.page.fill("[aria-label='Strength']", "0.9")
+    seen.until("studio.timing.first > 0")
+    during = seen.page.evaluate(boxes)
+    seen.until("studio.timing.finished > 0")
+    assert before == during == seen.page.evaluate(boxes)
+    assert seen.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_change_just_before_the_page_closes_is_kept(chromium, own):
+    seen = Page(chromium, own)
+    seen.page.fill("[aria-label='Strength']", "0.77")
+    seen.page.evaluate("studio.draft.at")  # the change is there
+    seen.page.goto("about:blank")
+    end = time.monotonic() + SECONDS
+    while (own.client.get("state").json()["draft"] or {}).get("look", {}).get("strength") != 0.77:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def test_an_upload_is_deleted_on_the_page(chromium, own):
+    """With the Delete key and with its cross; the look goes on without it."""
+    seen = Page(chromium, own)
+    page = seen.page
+    for name, way in (("one", "key"), ("two", "cross")):
+        seen.drop("styles/woodcut.jpg" if name == "one" else "styles/cubist.jpg", f"{name}.jpg", "image/jpeg")
+        thing = page.locator(f"#paintings [aria-label='{name}']")
+        thing.wait_for()
+        if way == "key":
+            thing.press("Delete")
+        else:
+            page.click(f"[aria-label='Delete {name}']", force=True)
+        page.click("dialog >> text='Delete'")
+        thing.wait_for(state="detached")
+        assert len(seen.look["style"]) == 1
+    assert not [entry for entry in own.client.get("state").json()["media"] if "sample" not in entry]
+    page.keyboard.press("z")
+    seen.until_painted()
     assert seen.problems == []
