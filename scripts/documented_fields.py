@@ -4,6 +4,7 @@ A field's text is the help of ``setting(default, help)``, or the comment on its 
 """
 
 import ast
+from contextlib import suppress
 from typing import Any
 
 import griffe
@@ -21,15 +22,18 @@ class DocumentedFields(griffe.Extension):
         words = comment(attr)
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in MAKERS:
             default, text, *_others = call.args
-            attr.value, words = ast.unparse(default), constant(text)
+            attr.value, words = repr(value(default, attr.module)), value(text, attr.module)
         if words and attr.docstring is None:
             attr.docstring = griffe.Docstring(words, parent=attr)
 
 
-def constant(text: ast.expr) -> str:
-    """A text as it stands in the source, with the names that an f-string has."""
-    parts = text.values if isinstance(text, ast.JoinedStr) else [text]
-    return "".join(ast.literal_eval(part) if isinstance(part, ast.Constant) else ast.unparse(part) for part in parts)
+def value(expression: ast.expr, module: griffe.Module) -> Any:
+    """What an expression of literals and of the module's plain values is."""
+    known = {}
+    for name, member in module.attributes.items():
+        with suppress(ValueError, SyntaxError):  # not a plain value
+            known[name] = ast.literal_eval(str(member.value))
+    return eval(ast.unparse(expression), known)
 
 
 def comment(attr: griffe.Attribute) -> str:

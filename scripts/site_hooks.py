@@ -1,7 +1,7 @@
 """What MkDocs calls while it builds the site (`hooks` in mkdocs.yml), so that pages can be written for a code host too.
 
-Links are paths in the repository. Files outside docs/ that are pages of the site stand in PAGES; a link to any other file
-leads to the repository where that is known (GITHUB_REPOSITORY, "owner/name"), and is words elsewhere.
+Links are paths in the repository. Files outside docs/ that are pages of the site stand in PAGES; a link to any other
+file leads to the repository where that is known (GITHUB_REPOSITORY, "owner/name"), and is words elsewhere.
 A comment ``<!-- ::: NAME -->``, which a code host does not show, becomes the documentation of that Python name.
 """
 
@@ -27,6 +27,8 @@ PAGES = {  # file of the repository -> page of the site
 INCLUDED = {page: file for file, page in PAGES.items() if page != "index.md"}  # docs/ has its own
 BLOCK = re.compile(r"(^```.*?^```$)", flags=re.M | re.S)
 LINK = re.compile(r"(?<!!)\[([^\]]*)\]\((?!https?:|mailto:|#)([^)#\s]+)(#[^)\s]+)?\)")
+# A bar in code, which a code host's tables want escaped and Python-Markdown's do not
+CODE = re.compile(r"`[^`\n]*\\\|[^`\n]*`")
 NAME = re.compile(r"^<!-- (::: [\w.]+) -->$", flags=re.M)
 
 
@@ -53,12 +55,18 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     uri = page.file.src_uri
     folder = os.path.dirname(INCLUDED.get(uri, f"docs/{uri}"))
     parts = BLOCK.split(markdown)
-    parts[::2] = (LINK.sub(lambda link: site_link(link, folder), NAME.sub(r"\1", part)) for part in parts[::2])
+    parts[::2] = (site_prose(part, folder) for part in parts[::2])
     return "".join(parts)
 
 
+def site_prose(text: str, folder: str) -> str:
+    """Text as the site needs it; ``folder`` of the repository holds the file that has it."""
+    text = CODE.sub(lambda code: code[0].replace(r"\|", "|"), NAME.sub(r"\1", text))
+    return LINK.sub(lambda link: site_link(link, folder), text)
+
+
 def site_link(link: re.Match[str], folder: str) -> str:
-    """A link as the site needs it; ``folder`` of the repository holds the file that has the link."""
+    """A link, the same."""
     words, path, anchor = link[1], normpath(f"{folder}/{link[2]}"), link[3] or ""
     if path.startswith("docs/") or path in PAGES:
         return f"[{words}]({PAGES.get(path) or relpath(path, 'docs')}{anchor})"
