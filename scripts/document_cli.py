@@ -23,30 +23,7 @@ HEAD = """# Command line
 Every command and every option, written from the parser by `python scripts/document_cli.py`. Do not edit this page.
 `videostyle COMMAND --help` (or `-h`) shows the same in a terminal."""
 
-TAIL = """## Exit status
-
-| status | meaning |
-|---|---|
-| 0 | the output is complete |
-| 1 | the run failed; of several clips, at least one |
-| 2 | the request is invalid: an unknown option, a missing file, a value out of range |
-| 130 | stopped by Ctrl-C |
-| 141 | nobody reads standard output any more, as after `head -1` |
-| 143 | stopped by SIGTERM |
-
-An error is one line on stderr. Results go to stdout; progress and notes go to stderr.
-
-## Environment variables
-
-| variable | meaning |
-|---|---|
-| `VIDEOSTYLE_FFMPEG` | path of the FFmpeg to use |
-| `VIDEOSTYLE_DEBUG` | any value: print the traceback of an unexpected error |
-| `VIDEOSTYLE_SCRATCH` | folder for local copies of what URLs name (default: the system's temporary folder) |
-| `VIDEOSTYLE_CORES` | most cores to use: workers set it for their own share |
-| `RAY_ADDRESS` | the Ray cluster that `--ray` means |
-| `TORCH_HOME` | folder of torch's cache, where VGG-19's weights are looked for and downloaded to |
-| `PATH` | where FFmpeg is looked for |"""
+TAIL = "Exit statuses and environment variables: [environment](environment.md)."
 
 
 def main(argv: list[str] | None = None) -> int:
