@@ -16,6 +16,7 @@ import pytest
 import torch
 from five_shots import OPTIONS, at_frame, five_shots, in_one_process
 
+from videostyle.checkpoint.journal import Journal
 from videostyle.cli.main import main
 from videostyle.cluster import processes
 from videostyle.cluster.batch import run_spread_batch
@@ -117,6 +118,32 @@ def test_a_stop_keeps_finished_shots_and_frames_and_other_workers_go_on(tmp_path
     result = run_spread(five_shots(tmp_path), SpreadSettings(workers="1"), Callbacks(on_progress=told.append))
     assert result.output.read_bytes() == expected and result.restored >= 6
     assert told[0].restored >= 6 and "plan" not in {progress.stage for progress in told}  # cuts are known already
+
+
+@pytest.mark.slow
+def test_a_stop_while_every_worker_is_in_mid_shot(tmp_path: Path) -> None:
+    """Two long shots on two workers: both finish the frame that they are at and save it."""
+    command = [sys.executable, "-m", "videostyle", *OPTIONS, "--cuts", "0.4", "--size", "160", "--workers", "2"]
+    command += ["--iterations", "60", "--min-iterations", "60", "--state-seconds", "1000"]  # half a minute a shot
+    command += ["--progress", "json", "-o", str(tmp_path / "out.mp4")]
+    shots = tmp_path / "out.mp4.videostyle" / "shots"
+
+    def begun() -> list[Path]:
+        return [path for path in shots.glob(".shot-*") if len(Journal(path).frames) > 0]
+
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as program:
+        assert program.stderr is not None
+        for line in program.stderr:
+            if '"stylise"' in line and len(begun()) == 2:
+                break
+        program.send_signal(signal.SIGTERM)
+        said = program.stderr.read()
+        assert program.wait(60) == 143
+    assert "the same command goes on" in said
+    journals = [Journal(path) for path in begun()]
+    assert len(journals) == 2 and not list(shots.glob("shot-*"))  # neither shot was waited for
+    for journal in journals:
+        assert journal.states[-1]["frames"] == len(journal.frames) < 10
 
 
 @pytest.mark.slow
