@@ -147,8 +147,9 @@ def test_a_stop_while_every_worker_is_in_mid_shot(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("workers", ["2", "auto"])  # auto: one process here, which looks for them too
 def test_shots_on_object_storage_outlive_the_machine(
-    tmp_path: Path, expected: bytes, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, expected: bytes, monkeypatch: pytest.MonkeyPatch, workers: str
 ) -> None:
     """A run is stopped and its machine's folder is lost: another machine goes on with the finished shots."""
     fsspec = pytest.importorskip("fsspec", reason="fsspec comes with torch")
@@ -165,7 +166,8 @@ def test_shots_on_object_storage_outlive_the_machine(
     kept = {name.split("/")[-2] for name in system.find("/films/out.mp4.videostyle") if name.endswith("attempt.json")}
     assert kept and not system.exists("/films/out.mp4")
     monkeypatch.setenv("VIDEOSTYLE_SCRATCH", str(tmp_path / "two"))
-    result = run_spread(request, TWO)
+    monkeypatch.setattr(processes, "gpu_names", lambda: [])
+    result = run_spread(request, SpreadSettings(workers=workers))
     frames = {f"shot-{number:05d}": count for number, count in enumerate((3, 5, 1, 6, 5))}
     assert result.restored == sum(frames[name] for name in kept) and result.url == "memory://films/out.mp4"
     assert system.cat("/films/out.mp4") == expected and system.find("/films") == ["/films/out.mp4"]

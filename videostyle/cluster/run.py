@@ -70,13 +70,18 @@ def run_spread(request: Request, settings: SpreadSettings, callbacks: Callbacks 
     Raises VideoStyleError; finished shots are kept, and the same call goes on, on other workers too.
     """
     callbacks = callbacks or Callbacks()
-    opener = opener_of(settings, request.settings)
-    if opener is None:
-        if settings.longest_shot is None and (request.run.restart or not is_planned(request.place)):
+    found = opener_of(settings, request.settings)
+    opener = found or ProcessOpener(places("1", request.settings.device))
+
+    def local(request: Request) -> Result:
+        stored.fetch(directory_of(request.place), restart=request.run.restart)
+        alone = found is None and settings.longest_shot is None
+        if alone and (request.run.restart or not is_planned(request.place)):
             return run(request, callbacks)
-        opener = ProcessOpener(places("1", request.settings.device))
+        return _run_in_shots(stored, opener, callbacks, settings.longest_shot, request)
+
     with closing(opener), StoredShots(request.output) as stored:
-        result = with_files(request, partial(_run_in_shots, stored, opener, callbacks, settings.longest_shot))
+        result = with_files(request, local)
         if not request.run.partial:
             stored.remove()
         return result
@@ -108,7 +113,6 @@ def _run_in_shots(
     began = time.perf_counter()
     prepared = prepare(request, callbacks)
     request, job = prepared.request, prepared.job
-    stored.fetch(directory_of(job.output.path), restart=request.run.restart)
     with ShotsFolder(job.output.path, prepared.provenance, request.run, longest_seconds) as folder:
         shots = folder.plan
         if is_published(job.output.path):
