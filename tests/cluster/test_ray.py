@@ -117,8 +117,8 @@ def test_a_driver_that_is_asked_to_stop(
 def test_clips_of_several_sizes(nodes: Nodes, tmp_path: Path, expected: bytes) -> None:
     """Each is a task with memory of its own, and its file is that of one process."""
     (tmp_path / "one").mkdir()
-    large = in_one_process(tmp_path / "one", "--size", "96")
-    requests = [five_shots(tmp_path, "a.mp4"), five_shots(tmp_path, "b.mp4", size=96)]
+    large = in_one_process(tmp_path / "one", "--size", "320")
+    requests = [five_shots(tmp_path, "a.mp4"), five_shots(tmp_path, "b.mp4", size=320)]
     found: list[BatchItemResult] = []
     run_spread_batch(requests, on_ray(nodes), found.append)
     assert not [item.problem for item in found if item.problem]
