@@ -5,6 +5,8 @@ FROM python:3.12-slim
 
 # Where torch's wheels come from: for CPUs, or for a version of CUDA (the host needs the NVIDIA container toolkit).
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# The rayVersion of KubeRay's manifest: docs/clusters.md.
+ARG RAY_VERSION=2.60.0
 
 # libgl1 and libglib2.0-0: OpenCV's; wget: KubeRay's health checks.
 RUN apt-get update \
@@ -13,7 +15,7 @@ RUN apt-get update \
 
 COPY . /src
 RUN pip install --no-cache-dir --index-url "$TORCH_INDEX" torch torchvision \
-    && pip install --no-cache-dir "/src[ray]" "ray[default]" \
+    && pip install --no-cache-dir "/src[ray,cloud]" "ray[default]==$RAY_VERSION" \
     && rm -rf /src
 
 # uid 1000 is the one that KubeRay's examples expect; its cache holds networks of styles and VGG-19's weights.

@@ -26,9 +26,9 @@ def five_shots(folder: Path, name: str = "out.mp4", **media) -> Request:
     return Request("video", clip, style, folder / name, settings, asked, RunSettings(state_seconds=0.0))
 
 
-def in_one_process(folder: Path) -> bytes:
-    """The file that a process with one thread makes of it."""
-    command = [sys.executable, "-m", "videostyle", *OPTIONS, "--quiet", "-o", str(folder / "out.mp4")]
+def in_one_process(folder: Path, *more: str) -> bytes:
+    """The file that a process with one thread makes of it. ``more``: options."""
+    command = [sys.executable, "-m", "videostyle", *OPTIONS, *more, "--quiet", "-o", str(folder / "out.mp4")]
     subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     return (folder / "out.mp4").read_bytes()
 

@@ -46,6 +46,15 @@ def test_the_slurm_scripts() -> None:
     assert [one["style"]] == all_of_them["styles"]
 
 
+def test_the_join_waits_for_the_array() -> None:
+    """By its number: singleton waits for jobs of the same name alone."""
+    scripts = dict(re.findall(r"^`(\w+\.sh)`[^\n]*:\n\n```slurm\n(.*?)^```$", PAGE, flags=re.M | re.S))
+    (line,) = [line for block in blocks("bash") for line in block.splitlines() if line.startswith("sbatch")]
+    found = re.fullmatch(r"sbatch --dependency=afterany:\$\(sbatch --parsable (\S+)\) (\S+)", line)
+    assert found is not None and "--array" in scripts[found[1]] and "--workers 1" in scripts[found[2]]
+    assert "#SBATCH --dependency" not in PAGE
+
+
 def test_the_ray_job() -> None:
     yaml = pytest.importorskip("yaml", reason="PyYAML comes with Ray: pip install -e '.[ray]'")
     (text,) = blocks("yaml")
@@ -78,4 +87,10 @@ def test_the_image() -> None:
     assert words.index("USER") > max(index for index, word in enumerate(words) if word == "RUN")
     assert dict(steps)["ENTRYPOINT"] == '["videostyle"]'
     installed = " ".join(rest for word, rest in steps if word == "RUN")
-    assert "/src[ray]" in installed and "ffmpeg" in installed and "http" not in installed
+    assert "/src[ray,cloud]" in installed and "ffmpeg" in installed and "http" not in installed
+
+
+def test_the_image_has_the_manifests_ray() -> None:
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    (version,) = re.findall(r"^ARG RAY_VERSION=(\S+)$", text, flags=re.M)
+    assert f'rayVersion: "{version}"' in PAGE and '"ray[default]==$RAY_VERSION"' in text

@@ -16,8 +16,10 @@ from five_shots import OPTIONS, at_frame, five_shots, in_one_process
 from ray_cluster import Nodes, begun_on
 
 from videostyle.cluster import processes
+from videostyle.cluster.batch import run_spread_batch
 from videostyle.cluster.run import run_spread
 from videostyle.errors import DeviceError, MediaError, UsageError
+from videostyle.pipeline.batch import BatchItemResult
 from videostyle.pipeline.request import Callbacks
 from videostyle.settings import SpreadSettings
 
@@ -110,6 +112,33 @@ def test_a_driver_that_is_asked_to_stop(
     monkeypatch.setattr(processes, "cores", lambda: 2)  # and so one thread for each of two workers
     assert run_spread(five_shots(tmp_path), SpreadSettings(workers="2")).restored >= 4  # without Ray
     assert (tmp_path / "out.mp4").read_bytes() == expected
+
+
+def test_clips_of_several_sizes(nodes: Nodes, tmp_path: Path, expected: bytes) -> None:
+    """Each is a task with memory of its own, and its file is that of one process."""
+    (tmp_path / "one").mkdir()
+    large = in_one_process(tmp_path / "one", "--size", "320")
+    requests = [five_shots(tmp_path, "a.mp4"), five_shots(tmp_path, "b.mp4", size=320)]
+    found: list[BatchItemResult] = []
+    run_spread_batch(requests, on_ray(nodes), found.append)
+    assert not [item.problem for item in found if item.problem]
+    assert all(item.result is not None and len(item.result.record["shots"]) == 1 for item in found)  # whole clips
+    assert (tmp_path / "a.mp4").read_bytes() == expected and (tmp_path / "b.mp4").read_bytes() == large
+    assert {path.name for path in tmp_path.iterdir()} == {"one", "a.mp4", "b.mp4"}
+
+
+def test_a_clip_that_no_other_machine_sees(nodes: Nodes, tmp_path: Path) -> None:
+    from videostyle.cluster.ray_nodes import alive, check_nodes
+
+    nodes.two()
+    (tmp_path / "token-1").touch()
+    ray.init(address=nodes.address, log_to_driver=False)
+    try:
+        check_nodes(ray, alive(ray.nodes()), tmp_path / "token-1", [OPTIONS[1]])
+        with pytest.raises(MediaError, match=r"none\.mp4 is not shared: node .* does not see it; put it in a folder"):
+            check_nodes(ray, alive(ray.nodes()), tmp_path / "token-1", [OPTIONS[1], str(tmp_path / "none.mp4")])
+    finally:
+        ray.shutdown()
 
 
 def test_a_shot_that_fails_everywhere_is_named(nodes: Nodes, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import builtins
 import signal
+import socket
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,13 +10,26 @@ from typing import Any
 
 import pytest
 
-from videostyle.cluster.ray_engine import Needs, RayEngine, needs_of, slots
-from videostyle.cluster.ray_nodes import alive, check_answer, connect, first_line, import_ray, kept_quiet, name_of
+from videostyle.cluster import ray_nodes
+from videostyle.cluster.ray_engine import Needs, RayEngine, RayOpener, needs_of, slots
+from videostyle.cluster.ray_nodes import (
+    alive,
+    check_answer,
+    connect,
+    first_line,
+    import_ray,
+    kept_quiet,
+    name_of,
+    sees,
+)
+from videostyle.cluster.task import Task
 from videostyle.errors import DeviceError, MediaError, MissingLibraryError, UsageError
 from videostyle.settings import Settings, SpreadSettings
+from videostyle.stylise.memory import GIB
 from videostyle.version import __version__
 
 RAY = SpreadSettings(ray="auto")
+TOKEN = "/films/out.mp4.videostyle/token-1"
 
 
 def node(cpus: float, gpus: float = 0.0, number: str = "a" * 56, memory: float = 8e9) -> dict[str, Any]:
@@ -112,6 +126,11 @@ class PretendedRay:
 
     def __init__(self, nodes: list) -> None:
         self._nodes, self.options, self.functions = nodes, list[dict](), 0
+        self.tasks: list[Task] = []
+        self._private = SimpleNamespace(worker=SimpleNamespace(print_to_stdstream=print))
+
+    def is_initialized(self) -> bool:
+        return True
 
     def nodes(self) -> list:
         return self._nodes
@@ -119,7 +138,11 @@ class PretendedRay:
     def remote(self, **share: Any) -> Any:
         def options(**more: Any) -> Any:
             self.options.append(share | more)
-            return SimpleNamespace(remote=lambda task: object())
+            return SimpleNamespace(remote=begun)
+
+        def begun(task: Task) -> object:
+            self.tasks.append(task)
+            return object()
 
         self.functions += 1
         return lambda function: SimpleNamespace(options=options)
@@ -130,8 +153,8 @@ def test_a_node_that_failed_is_left_out_where_there_are_others() -> None:
 
     good, bad = node(4, number="a" * 56), node(4, number="b" * 56)
     pretended = PretendedRay([good, bad])
-    engine = RayEngine(pretended, Needs(4, 0, 1000))
-    engine.submit(task(0), ())
+    engine = RayEngine(pretended, Needs(4, 0))
+    engine.submit(replace(task(0), memory_gib=1000 / GIB), ())
     engine.submit(task(1), [name_of(bad)])
     engine.submit(task(2), [name_of(bad), name_of(good)])
     asked = [options.get("label_selector") for options in pretended.options]
@@ -139,6 +162,53 @@ def test_a_node_that_failed_is_left_out_where_there_are_others() -> None:
     first = pretended.options[0]
     assert pretended.functions == 1
     assert (first["num_cpus"], first["num_gpus"], first["memory"], first["max_retries"]) == (4, 0, 1000, 0)
+
+
+@pytest.fixture
+def one_node(monkeypatch: pytest.MonkeyPatch) -> PretendedRay:
+    """A cluster of a node with 4 CPUs, 2 GPUs and 8 GiB."""
+    pretended = PretendedRay([node(4, gpus=2, memory=8 * GIB)])
+    monkeypatch.setattr("videostyle.cluster.ray_engine.import_ray", lambda: pretended)
+    return pretended
+
+
+def prepared(planned: float, allowed: float | None = None, **settings: Any) -> Any:
+    request = SimpleNamespace(settings=Settings(**settings))
+    return SimpleNamespace(request=request, planned_bytes=planned * GIB, allowed_bytes=allowed and allowed * GIB)
+
+
+def test_every_task_has_the_memory_of_its_own_clip(one_node: PretendedRay) -> None:
+    from test_spread import task
+
+    opener = RayOpener(SpreadSettings(ray="auto", ray_gpus=0), Settings())
+    assert [opener.memory_gib(prepared(gib)) for gib in (1, 4)] == pytest.approx([1.1, 4.4])
+    assert opener.memory_gib(prepared(4, allowed=4.2)) == 4.2  # the tiles are those of one process
+    assert opener.memory_gib(prepared(4, memory=6.0)) == 6.0
+    with pytest.raises(DeviceError, match=r"a task needs about 8\.8 GiB, and the largest node has 8\.0 GiB"):
+        opener.memory_gib(prepared(8))
+    engine = RayEngine(one_node, Needs(4, 0))
+    for gib in (1.0, 4.0):
+        engine.submit(replace(task(0), memory_gib=gib), ())
+    assert [options["memory"] for options in one_node.options] == [GIB, 4 * GIB]
+    assert [begun.memory_gib for begun in one_node.tasks] == [1.0, 4.0]
+
+
+@pytest.mark.parametrize(("gpus", "share"), [(0.5, 0.5), (1, 1.0), (2, 1.0)])
+def test_a_part_of_a_gpu_is_a_part_of_its_memory(gpus: float, share: float, one_node: PretendedRay) -> None:
+    from test_spread import task
+
+    assert RayOpener(SpreadSettings(ray="auto", ray_gpus=gpus), Settings()).memory_gib(prepared(500)) is None
+    RayEngine(one_node, Needs(2, gpus)).submit(task(0), ())
+    assert one_node.tasks[0].memory_share == share and one_node.tasks[0].memory_gib is None
+
+
+def test_an_address_in_the_environment_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[dict] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        connect(SimpleNamespace(init=lambda **options: given.append(options)), "auto")
+    assert given[0]["address"] == address and "num_cpus" not in given[0]
 
 
 def test_a_task_does_not_wait_for_a_node_that_has_gone() -> None:
@@ -159,18 +229,31 @@ def test_a_task_does_not_wait_for_a_node_that_has_gone() -> None:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (("host-aa", False, __version__), r"^/films is not shared: node host-aa does not see it; name an output in a"),
+        (("host-aa", TOKEN, __version__), r"^/films is not shared: node host-aa does not see it; name an output in a"),
         (
-            ("host-aa", True, "0.0.1"),
+            ("host-aa", "/home/a.mp4", __version__),
+            r"^/home/a\.mp4 is not shared: node host-aa does not see it; put it in",
+        ),
+        (
+            ("host-aa", "", "0.0.1"),
             r"^node host-aa has videostyle 0\.0\.1 and this machine .*; use one version",
         ),
     ],
 )
 def test_what_a_node_answers(answer: tuple, words: str) -> None:
-    token = Path("/films/out.mp4.videostyle/token-1")
-    check_answer(token, "host-aa", True, __version__)
+    check_answer(Path(TOKEN), "host-aa", "", __version__)
     with pytest.raises(MediaError, match=words):
-        check_answer(token, *answer)
+        check_answer(Path(TOKEN), *answer)
+
+
+def test_a_node_looks_for_the_clip_and_the_pictures_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_nodes, "here", lambda: "host-aa")
+    token, clip = tmp_path / "token-1", tmp_path / "clip.mp4"
+    assert sees(token, [str(clip)])[1] == str(token)
+    token.touch()
+    assert sees(token, [str(clip)])[1] == str(clip)
+    clip.touch()
+    assert sees(token, [str(clip)]) == ("host-aa", "", __version__)
 
 
 def test_a_remote_error_is_told_in_one_line() -> None:

@@ -147,7 +147,8 @@ class TestPlaces:
         monkeypatch.setattr(processes.os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
 
     def test_every_worker_has_cores_of_its_own(self) -> None:
-        assert places("2", "auto") == [Place(4, (0, 1, 2, 3)), Place(4, (4, 5, 6, 7))]
+        expected = [Place(4, cores, memory_share=0.5) for cores in ((0, 1, 2, 3), (4, 5, 6, 7))]
+        assert places("2", "auto") == expected
         assert [place.cores for place in places("3", "cpu")] == [(0, 1), (2, 3), (4, 5)]
 
     def test_more_workers_than_cores_share_them(self) -> None:
@@ -158,7 +159,9 @@ class TestPlaces:
         assert len(places("auto", "auto")) == 1
         monkeypatch.setattr(processes, "gpu_names", lambda: ["0", "3"])
         assert [(place.gpu, place.threads) for place in places("auto", "auto")] == [("0", 4), ("3", 4)]
-        assert [place.gpu for place in places("3", "cuda")] == ["0", "3", "0"]
+        assert {place.memory_share for place in places("2", "cuda")} == {1.0}
+        shared = places("3", "cuda")
+        assert [place.gpu for place in shared] == ["0", "3", "0"] and {place.memory_share for place in shared} == {0.5}
         assert places("auto", "cpu")[0].gpu is None
 
     @pytest.mark.parametrize("wanted", ["0", "-1", "many", "2.5", "1025", ""])

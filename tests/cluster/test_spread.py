@@ -114,6 +114,44 @@ def test_a_stop_waits_for_what_is_in_progress() -> None:
     assert len(engine.begun) == 4 and len(ended) == 2  # two ended well, two were stopped
 
 
+class Busy(Pretended):
+    """Its one task goes on until it is told to stop."""
+
+    def wait(self, seconds: float) -> list[tuple[Task, Outcome]]:
+        self.looks = getattr(self, "looks", 0) + 1
+        assert self.looks < 10, "nobody asked whether to stop"
+        return super().wait(seconds) if self._answer(0, 1).stopped else []
+
+
+def test_a_stop_reaches_workers_who_are_all_busy() -> None:
+    asked: list[bool] = []
+
+    def stop() -> bool:
+        asked.append(len(asked) > 3)
+        return asked[-1]
+
+    engine = Busy(lambda number, attempt: Outcome("a", stopped=any(asked)), room=1)
+    assert not all_ended(engine, [task(0), task(1)], stop) and engine.begun == [0]
+
+
+def test_a_stop_that_nobody_asked_for_is_begun_again() -> None:
+    engine = Pretended(lambda number, attempt: Outcome("b", stopped=True) if attempt == 1 else Outcome("a"))
+    assert [e.problem for e in all_ended(engine, [task(0)])] == [""] and engine.begun == [0, 0]
+    blind = Pretended(lambda number, attempt: Outcome("b", stopped=True))
+    (ended,) = all_ended(blind, [task(0)])
+    assert blind.begun == [0, 0, 0] and "failed 3 times, at last on b: it stopped, which nobody" in ended.problem
+
+
+def test_tasks_that_fail_everywhere_are_no_fault_of_the_nodes() -> None:
+    """Two damaged clips, one after the other: each fails on three healthy nodes."""
+    nodes = ["a", "b", "c"]
+    engine = Pretended(
+        lambda number, attempt: Outcome(nodes[attempt - 1], "damaged", again=True) if number < 2 else Outcome("a"), 1
+    )
+    ended = all_ended(engine, [task(n) for n in range(3)])
+    assert [bool(e.problem) for e in ended] == [True, True, False] and engine.avoided[-1] == []
+
+
 @pytest.mark.parametrize("count", [1000])
 def test_many_tasks_are_taken_one_by_one(count: int) -> None:
     made: list[int] = []

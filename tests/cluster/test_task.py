@@ -52,6 +52,16 @@ def test_too_little_memory_is_told_before_the_first_frame(task: Task, shares: li
     assert "are allowed" in outcome.problem and outcome.again and not list(task.shots.iterdir())
 
 
+def test_a_share_of_what_one_process_could_take(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[float | None] = []
+    monkeypatch.setattr(tasks, "stylise_shot", lambda shot, request, *more: given.append(request.settings.memory))
+    monkeypatch.setattr(tasks, "memory_bytes", lambda settings, device: 8.0 * 2**30)
+    own = replace(task.request, settings=task.request.settings.replace(memory=3.0))
+    for asked in (task, replace(task, memory_share=0.25), replace(task, memory_gib=5.0), replace(task, request=own)):
+        carry_out(asked)
+    assert given == [8.0, 2.0, 5.0, 3.0]
+
+
 def test_a_full_disk_is_told_and_another_node_may_do_better(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: Piece, attempt: Path, note: dict) -> Path:
         raise OSError(28, "No space left on device")
@@ -68,8 +78,12 @@ def test_a_full_disk_is_told_and_another_node_may_do_better(task: Task, monkeypa
 def test_what_is_wrong_with_the_request_is_not_tried_again(task: Task) -> None:
     wrong = replace(task.request, settings=task.request.settings.replace(device="mps"))
     assert carry_out(replace(task, request=wrong)).problem.startswith("device is mps")
-    missing = replace(task.request, source="none.mp4")
-    assert "none.mp4" in carry_out(replace(task, request=missing)).problem
+
+
+def test_another_node_may_see_what_this_one_does_not(task: Task, tmp_path: Path) -> None:
+    for missing in (replace(task.request, source="none.mp4"), replace(task.request, style=tmp_path / "none.jpg")):
+        outcome = carry_out(replace(task, request=missing))
+        assert "is not there on" in outcome.problem and "none." in outcome.problem and outcome.again
 
 
 def test_a_bug_is_one_line_and_its_log_the_rest(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ import pytest
 import torch
 from five_shots import OPTIONS, at_frame, five_shots, in_one_process
 
+from videostyle.checkpoint.journal import Journal
 from videostyle.cli.main import main
 from videostyle.cluster import processes
 from videostyle.cluster.batch import run_spread_batch
@@ -120,8 +121,35 @@ def test_a_stop_keeps_finished_shots_and_frames_and_other_workers_go_on(tmp_path
 
 
 @pytest.mark.slow
+def test_a_stop_while_every_worker_is_in_mid_shot(tmp_path: Path) -> None:
+    """Two long shots on two workers: both finish the frame that they are at and save it."""
+    command = [sys.executable, "-m", "videostyle", *OPTIONS, "--cuts", "0.4", "--size", "160", "--workers", "2"]
+    command += ["--iterations", "60", "--min-iterations", "60", "--state-seconds", "1000"]  # half a minute a shot
+    command += ["--progress", "json", "-o", str(tmp_path / "out.mp4")]
+    shots = tmp_path / "out.mp4.videostyle" / "shots"
+
+    def begun() -> list[Path]:
+        return [path for path in shots.glob(".shot-*") if len(Journal(path).frames) > 0]
+
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as program:
+        assert program.stderr is not None
+        for line in program.stderr:
+            if '"stylise"' in line and len(begun()) == 2:
+                break
+        program.send_signal(signal.SIGTERM)
+        said = program.stderr.read()
+        assert program.wait(60) == 143
+    assert "the same command goes on" in said
+    journals = [Journal(path) for path in begun()]
+    assert len(journals) == 2 and not list(shots.glob("shot-*"))  # neither shot was waited for
+    for journal in journals:
+        assert journal.states[-1]["frames"] == len(journal.frames) < 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["2", "auto"])  # auto: one process here, which looks for them too
 def test_shots_on_object_storage_outlive_the_machine(
-    tmp_path: Path, expected: bytes, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, expected: bytes, monkeypatch: pytest.MonkeyPatch, workers: str
 ) -> None:
     """A run is stopped and its machine's folder is lost: another machine goes on with the finished shots."""
     fsspec = pytest.importorskip("fsspec", reason="fsspec comes with torch")
@@ -138,7 +166,8 @@ def test_shots_on_object_storage_outlive_the_machine(
     kept = {name.split("/")[-2] for name in system.find("/films/out.mp4.videostyle") if name.endswith("attempt.json")}
     assert kept and not system.exists("/films/out.mp4")
     monkeypatch.setenv("VIDEOSTYLE_SCRATCH", str(tmp_path / "two"))
-    result = run_spread(request, TWO)
+    monkeypatch.setattr(processes, "gpu_names", lambda: [])
+    result = run_spread(request, SpreadSettings(workers=workers))
     frames = {f"shot-{number:05d}": count for number, count in enumerate((3, 5, 1, 6, 5))}
     assert result.restored == sum(frames[name] for name in kept) and result.url == "memory://films/out.mp4"
     assert system.cat("/films/out.mp4") == expected and system.find("/films") == ["/films/out.mp4"]

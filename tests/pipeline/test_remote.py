@@ -89,6 +89,51 @@ def test_a_run_that_is_stopped_goes_on(store: Any) -> None:
     assert run(request()).restored == 1 and store.exists("/out/painted.mp4")
 
 
+@pytest.fixture
+def expired(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing can be put up, once."""
+    left = ["credentials"]
+    put = type(store).put_file
+
+    def refused(self: Any, *arguments: Any, **more: Any) -> None:
+        if left:
+            raise PermissionError(f"Expired {left.pop()}")
+        put(self, *arguments, **more)
+
+    monkeypatch.setattr(type(store), "put_file", refused)
+
+
+def test_an_output_that_could_not_be_put_up_is_not_painted_again(store: Any, tmp_path: Path, expired: None) -> None:
+    painted: list[int] = []
+    told = Callbacks(on_progress=lambda progress: painted.append(progress.frame))
+    with pytest.raises(MediaError, match="Expired credentials"):
+        run(request(), told)
+    assert painted and not store.exists("/out/painted.mp4")
+    painted.clear()
+    with pytest.raises(UsageError, match="setting seed was 0, is 1; give the same again, or --restart"):
+        run(request(settings=Settings(iterations=2, seed=1)), told)
+    result = run(request(), told)
+    assert not painted and result.url == "memory://out/painted.mp4" and result.frames == 3
+    assert store.exists("/out/painted.mp4") and not list((tmp_path / "scratch").iterdir())
+
+
+def test_a_picture_that_could_not_be_put_up_is_painted_again(store: Any, tmp_path: Path, expired: None) -> None:
+    asked = request(kind="image", source="memory://films/brush.jpg", output="memory://out/painted.png")
+    with pytest.raises(MediaError, match="Expired credentials"):
+        run(asked)
+    assert run(asked).frames == 1 and store.exists("/out/painted.png") and not list((tmp_path / "scratch").iterdir())
+
+
+def test_a_part_leaves_the_frames_for_the_rest(store: Any) -> None:
+    asked: list[bool] = []
+    with pytest.raises(StoppedError):
+        run(request(), Callbacks(should_stop=lambda: asked.append(True) or len(asked) > 1))
+    part = request().run.replace(partial=True)
+    assert run(request(run=part)).frames == 2 and store.exists("/out/painted.mp4")
+    whole = run(request(media=request().media.replace(overwrite=True)))
+    assert (whole.frames, whole.restored) == (3, 2)
+
+
 class TestStoredShots:
     """What is copied beside an output until it is there."""
 

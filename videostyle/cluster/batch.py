@@ -1,4 +1,4 @@
-"""Many clips and styles over workers: a clip is a task where there are as many clips as workers, else its shots are."""
+"""Many clips and styles over workers: a clip is a task, or where there are few clips, each of their shots."""
 
 import itertools
 import shutil
@@ -7,16 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from videostyle.checkpoint.attempts import Piece
 from videostyle.checkpoint.run_directory import directory_of, is_published
+from videostyle.cluster.clip import ClipInShots, Opener, begin, paint, piece_of, stopper
 from videostyle.cluster.folder import ShotsFolder, is_planned
 from videostyle.cluster.frame_count import FrameCount, SharedProgress
-from videostyle.cluster.prepare import Prepared, prepare
-from videostyle.cluster.run import Opener, opener_of, run_in_shots, stopper
+from videostyle.cluster.prepare import Stylizers, prepare
+from videostyle.cluster.run import opener_of
 from videostyle.cluster.spread import Ended, spread
-from videostyle.cluster.task import Task
+from videostyle.cluster.task import Task, files_of
 from videostyle.device import cores
 from videostyle.errors import StoppedError, UsageError, VideoStyleError
 from videostyle.pipeline.batch import BatchItemResult, run_item
@@ -24,8 +23,8 @@ from videostyle.pipeline.job import open_job
 from videostyle.pipeline.request import Callbacks, Request
 from videostyle.pipeline.shot import whole_clip
 from videostyle.settings import SpreadSettings
-from videostyle.stylise.stylizer import Stylizer
 
+FEW = 2  # workers for each clip, from which on shots are the tasks: finding and joining those is this process's work
 LOGS = ".videostyle-logs"  # beside the outputs: what the workers said; removed where nothing failed
 STOPPED = "stopped; clips that are finished are there, and the same command goes on with the others"
 OnItem = Callable[[BatchItemResult], None]
@@ -48,12 +47,15 @@ def run_spread_batch(
             on_item(run_item(request, callbacks))
         return
     with closing(opener):
-        few, whole = len(wanted) < opener.room, list[Request]()
+        few, whole, in_shots = FEW * len(wanted) <= opener.room, list[Request](), list[Request]()
         for request in wanted:
-            if few or request.run.partial or (is_planned(request.place) and not request.run.restart):
-                on_item(_in_shots(request, opener, callbacks))
+            if request.run.partial:  # nothing is painted
+                _in_shots([request], opener, on_item, callbacks)
+            elif few or (is_planned(request.place) and not request.run.restart):
+                in_shots.append(request)
             else:
                 whole.append(request)
+        _in_shots(in_shots, opener, on_item, callbacks)
         if whole:
             _Clips(whole, opener, on_item, callbacks).run()
 
@@ -66,14 +68,56 @@ def _is_there(request: Request, on_item: OnItem) -> bool:
     return there
 
 
-def _in_shots(request: Request, opener: Opener, callbacks: Callbacks) -> BatchItemResult:
-    """One of several requests, its shots spread, its errors in words. Raises StoppedError."""
+def _in_shots(requests: Sequence[Request], opener: Opener, on_item: OnItem, callbacks: Callbacks) -> None:
+    """Clips whose shots are spread together; each is joined when all are painted: no worker waits for an encode."""
+    if not requests:
+        return
+    held, known, items, logs = list[ClipInShots](), Stylizers(), list[BatchItemResult](), _logs(requests)
+
+    def tell(item: BatchItemResult) -> None:
+        items.append(item)
+        on_item(item)
+
     try:
-        return BatchItemResult(request, run_in_shots(request, opener, callbacks))
+        for request in requests:
+            try:
+                held.append(begin(request, opener, callbacks, known=known))
+            except StoppedError:
+                raise
+            except VideoStyleError as error:
+                tell(BatchItemResult(request, problem=str(error)))
+        paint(held, opener, callbacks, logs)
+        stopped = any(clip.is_stopped for clip in held)
+        for clip in sorted(held, key=lambda clip: not clip.failed):  # a stop does not hide what failed
+            if stopped and not clip.failed:
+                raise StoppedError(STOPPED)
+            item = _joined(clip, callbacks)
+            held.remove(clip)
+            clip.folder.release(keep=bool(item.problem) or item.request.run.keep or item.request.run.partial)
+            tell(item)
+    finally:
+        for clip in held:
+            clip.folder.release(keep=True)
+        if not any(item.problem for item in items):
+            shutil.rmtree(logs, ignore_errors=True)
+
+
+def _joined(clip: ClipInShots, callbacks: Callbacks) -> BatchItemResult:
+    """One of several clips, its errors in words. Raises StoppedError."""
+    request = clip.prepared.request
+    try:
+        return BatchItemResult(request, clip.join(callbacks))
     except StoppedError:
         raise
     except VideoStyleError as error:
         return BatchItemResult(request, problem=str(error))
+
+
+def _logs(requests: Sequence[Request]) -> Path:
+    """The folder of what the workers say."""
+    logs = Path(requests[0].place).absolute().parent / LOGS
+    logs.mkdir(exist_ok=True)
+    return logs
 
 
 def _frames_or_problem(request: Request) -> int | str:
@@ -89,7 +133,6 @@ class _Begun:
     """A clip whose task was made; its folder is held until it has ended."""
 
     request: Request
-    prepared: Prepared
     folder: ShotsFolder
 
 
@@ -115,21 +158,19 @@ class _Clips:
         first = next(tasks, None)
         if first is None:
             return
-        logs = Path(self.requests[0].place).absolute().parent / LOGS
-        logs.mkdir(exist_ok=True)
-        count = FrameCount()
+        logs, count = _logs(self.requests), FrameCount()
+        files = {file for request, _ in ready for file in files_of(request)}
         progress = SharedProgress(sum(frames for _, frames in ready), 0, self.callbacks.on_progress)
 
         def on_look(running: Collection[Task]) -> None:
-            found = count(Piece(task.shots, task.shot.name) for task in running)
+            found = count(map(piece_of, running))
             progress.tell(self.frames + sum(found.values()))
 
         try:
-            known = self.begun[first.log]
-            with closing(self.opener.open(known.prepared, logs, known.folder.token)) as engine:
+            with closing(self.opener.open(first.token, files, logs)) as engine:
                 for ended in spread(itertools.chain((first,), tasks), engine, on_look, self._should_stop):
                     self._end(ended)
-                    count.forget(Piece(ended.task.shots, ended.task.shot.name))
+                    count.forget(piece_of(ended.task))
         finally:
             for begun in self.begun.values():
                 begun.folder.release(keep=True)
@@ -153,10 +194,11 @@ class _Clips:
         return sorted(found, key=lambda item: -item[1])
 
     def _tasks(self, requests: Sequence[Request]) -> Iterator[Task]:
-        known: dict[Any, Stylizer] = {}
+        known = Stylizers()
         for request in requests:
             try:
                 prepared = prepare(request, self.callbacks, known)
+                memory = self.opener.memory_gib(prepared)
                 folder = ShotsFolder(prepared.job.output.path, prepared.provenance, request.run)
             except StoppedError:
                 raise
@@ -171,12 +213,12 @@ class _Clips:
                 where = folder.shots.absolute(), folder.logs.absolute(), folder.token.absolute()
                 fixed = prepared.fixed(folder.path.absolute())
                 folder.keep_plan([], request, fixed)
-                task = Task(whole_clip(prepared.job), fixed, *where, told=prepared.told)
+                task = Task(whole_clip(prepared.job), fixed, *where, told=prepared.told, memory_gib=memory)
             except VideoStyleError as error:
                 folder.release(keep=True)
                 self._fail(request, str(error))
                 continue
-            self.begun[task.log] = _Begun(request, prepared, folder)
+            self.begun[task.log] = _Begun(request, folder)
             yield task
 
     def _should_stop(self) -> bool:

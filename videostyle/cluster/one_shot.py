@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from videostyle.checkpoint.run_directory import directory_of
+from videostyle.cluster.clip import planning
 from videostyle.cluster.folder import BusyError, ShotsFolder, asked, read_plan, refuse_other, shots_in
 from videostyle.cluster.prepare import absolute, prepare
-from videostyle.cluster.run import planning
 from videostyle.errors import MediaError, UsageError
 from videostyle.pipeline.request import Callbacks, Request
 from videostyle.pipeline.shot import Shot, shots_of, stylise_shot

@@ -1,12 +1,15 @@
 """A request made ready for workers: whatever a machine would choose by itself is chosen once, for all of them."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+import torch
 
 from videostyle.cluster.task import Told
 from videostyle.errors import MediaError
-from videostyle.networks.style_network_file import save_network
+from videostyle.networks.style_network_file import TrainedNetwork, save_network
 from videostyle.pipeline import run_record
 from videostyle.pipeline.job import Job, default_size, open_job, open_stylizer
 from videostyle.pipeline.memory_check import planned_bytes
@@ -14,47 +17,53 @@ from videostyle.pipeline.request import Callbacks, Request
 from videostyle.pipeline.video import provenance_of
 from videostyle.settings import AUTO, Settings
 from videostyle.settings.look import as_look
+from videostyle.stylise.memory import memory_bytes
 from videostyle.stylise.stylizer import Stylizer
+
+MOST_KNOWN = 4  # stylizers of other clips that are kept, each with its networks
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A request as it was given, checked, and what its workers need of this process."""
+    """A request as it was given, checked, and what its workers and its record need of this process."""
 
     request: Request
     job: Job
-    stylizer: Stylizer
+    heading: dict[str, Any]  # of the run record
+    provenance: dict[str, dict[str, Any]]  # everything that the frames depend on
+    told: Told  # what a record says of the settings before they were fixed
+    device: torch.device
+    backbone: str
+    network: TrainedNetwork | None  # the style's own
+    planned_bytes: float  # what painting takes, by estimate
+    allowed_bytes: float | None  # what one process could take here
 
-    @property
-    def heading(self) -> dict[str, Any]:
-        """Of the run record."""
-        source, look = self.job.info.path.name, as_look(self.request.style)
-        return run_record.heading(self.stylizer, self.job.media, source=source, look=look)
-
-    @property
-    def told(self) -> Told:
-        """What a record says of the settings before they were fixed."""
-        settings = run_record.settings_without_paths(self.request.settings)
-        return Told(settings, asdict(self.job.media), {"because": self.stylizer.choice})
-
-    @property
-    def provenance(self) -> dict[str, dict[str, Any]]:
-        """Everything that the frames depend on."""
-        return provenance_of(self.job, self.stylizer, self.request)
-
-    @property
-    def memory_bytes(self) -> float:
-        """What painting takes, by estimate."""
-        return planned_bytes(self.stylizer, self.job.size)
+    @classmethod
+    def of(cls, request: Request, job: Job, stylizer: Stylizer) -> Self:
+        """``stylizer``: of the request; nothing holds on to it."""
+        look, device, settings = as_look(request.style), stylizer.machine.device, request.settings
+        told = Told(run_record.settings_without_paths(settings), asdict(job.media), {"because": stylizer.choice})
+        return cls(
+            request,
+            job,
+            run_record.heading(stylizer, job.media, source=job.info.path.name, look=look),
+            provenance_of(job, stylizer, request),
+            told,
+            device,
+            stylizer.backbone.name,
+            stylizer.style_network,
+            planned_bytes(stylizer, job.size),
+            memory_bytes(settings, device),
+        )
 
     def fixed(self, folder: Path) -> Request:
         """The request for workers: absolute paths, the size, the network and the first image as they are here.
 
         ``folder``: for the style's network. Raises MediaError.
         """
-        settings, network = self.request.settings, self.stylizer.style_network
+        settings, network = self.request.settings, self.network
         if settings.backbone == AUTO and settings.weights is None:
-            settings = settings.replace(backbone=self.stylizer.backbone.name)
+            settings = settings.replace(backbone=self.backbone)
         if network is not None:
             place = folder / "network.safetensors"
             try:
@@ -74,21 +83,31 @@ class Prepared:
         return replace(own, settings=_absolute_settings(settings))
 
 
-def prepare(request: Request, callbacks: Callbacks, known: dict[Any, Stylizer] | None = None) -> Prepared:
+class Stylizers:
+    """Stylizers of the last clips, for others of the same style and size."""
+
+    def __init__(self) -> None:
+        self._known: dict[Any, Stylizer] = {}  # the last used at the end
+
+    def find(self, key: Any, make: Callable[[], Stylizer]) -> Stylizer:
+        found = self._known.pop(key, None) or make()
+        while len(self._known) >= MOST_KNOWN:
+            del self._known[next(iter(self._known))]
+        self._known[key] = found
+        return found
+
+
+def prepare(request: Request, callbacks: Callbacks, known: Stylizers | None = None) -> Prepared:
     """Check a request and train the style's network where it needs one. Raises VideoStyleError.
 
-    ``known``: stylizers of other clips, used for this one where style and size are the same.
+    ``known``: of other clips with the same settings.
     """
     request = replace(request, settings=request.settings.with_quality())
     job = open_job(request, request.settings.history_size)
-    key = (as_look(request.style), job.size)
-    stylizer = None if known is None else known.get(key)
-    if stylizer is None:
-        about = callbacks, job.info, job.media, job.expected_frames
-        stylizer = open_stylizer(request.style, request.settings, job.size, *about)
-        if known is not None:
-            known[key] = stylizer
-    return Prepared(request, job, stylizer)
+    about = job.size, callbacks, job.info, job.media, job.expected_frames
+    known = known or Stylizers()
+    key = as_look(request.style), job.size
+    return Prepared.of(request, job, known.find(key, lambda: open_stylizer(request.style, request.settings, *about)))
 
 
 def absolute(path: str) -> str:

@@ -1,5 +1,6 @@
 """Worker processes of this machine, each with its own cores or its own GPU; one that dies is replaced."""
 
+import math
 import os
 import pickle
 import queue
@@ -23,11 +24,15 @@ WORKER = [sys.executable, "-m", "videostyle.cluster.worker"]
 
 @dataclass(frozen=True)
 class Place:
-    """Where a worker runs: its threads, the cores that it is held to (none: any), its GPU by CUDA's name for it."""
+    """Where a worker runs: its threads, the cores that it is held to (none: any), its GPU by CUDA's name for it.
+
+    ``memory_share``: of the memory there.
+    """
 
     threads: int
     cores: tuple[int, ...] = ()
     gpu: str | None = None
+    memory_share: float = 1.0
 
 
 def places(wanted: str, device: str) -> list[Place]:
@@ -46,13 +51,14 @@ def places(wanted: str, device: str) -> list[Place]:
         raise UsageError(f"workers is {wanted!r}; expected auto, or a number from 1 to 1024")
     threads = max(1, cores() // number)
     if gpus:
-        return [Place(threads, gpu=gpus[index % len(gpus)]) for index in range(number)]
+        share = 1 / math.ceil(number / len(gpus))  # the same for all: it says how large the tiles of a frame are
+        return [Place(threads, gpu=gpus[index % len(gpus)], memory_share=share) for index in range(number)]
     if number == 1:
         return [Place(torch.get_num_threads())]
     if not hasattr(os, "sched_getaffinity"):
-        return [Place(threads)] * number
+        return [Place(threads, memory_share=1 / number)] * number
     there = sorted(os.sched_getaffinity(0))[: cores()]
-    return [Place(threads, _own(there, index, threads)) for index in range(number)]
+    return [Place(threads, _own(there, index, threads), memory_share=1 / number) for index in range(number)]
 
 
 def _own(there: Sequence[int], index: int, threads: int) -> tuple[int, ...]:
@@ -67,11 +73,10 @@ def gpu_names() -> list[str]:
 
 
 class ProcessEngine:
-    """`spread.Engine` on this machine. ``logs``: folder of what the workers say. ``memory_gib``: of all of them."""
+    """`spread.Engine` on this machine. ``logs``: folder of what the workers say."""
 
-    def __init__(self, where: Sequence[Place], logs: Path, memory_gib: float | None = None) -> None:
+    def __init__(self, where: Sequence[Place], logs: Path) -> None:
         self.room = len(where)
-        self._share = None if memory_gib is None else memory_gib / len(where)
         self._tasks: queue.Queue[Task | None] = queue.Queue()
         self._ended: queue.Queue[tuple[Task, Outcome]] = queue.Queue()
         self._workers = [_Worker(number, place, logs) for number, place in enumerate(where, 1)]
@@ -102,9 +107,8 @@ class ProcessEngine:
 
     def _serve(self, worker: "_Worker") -> None:
         while (task := self._tasks.get()) is not None:
-            own = replace(task, threads=worker.place.threads, parent=os.getpid())
-            if worker.place.gpu is None:
-                own = replace(own, memory_gib=self._share)
+            place = worker.place
+            own = replace(task, threads=place.threads, memory_share=place.memory_share, parent=os.getpid())
             outcome = worker.carry_out(own)
             self._ended.put((task, outcome))
 

@@ -4,6 +4,7 @@ Ray's own retries are off: `spread` begins a lost task again, and so can leave o
 that failed.
 """
 
+import math
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
@@ -63,18 +64,24 @@ class RayOpener:
     def room(self) -> int:
         return slots(self._nodes(), self._needs)
 
-    def open(self, prepared: Prepared, logs: Path, token: Path) -> "RayEngine":
-        settings, nodes = prepared.request.settings, self._nodes()
-        planned = settings.memory * GIB if settings.memory is not None else MEMORY_SHARE * prepared.memory_bytes
-        wanted = round(planned if not self._needs.gpus else 2 * PROGRAM_BYTES)
-        most = max((node["Resources"].get("memory", 0) for node in nodes), default=0)
+    def memory_gib(self, prepared: Prepared) -> float | None:
+        """Never more than one process may take here, which so cuts frames into the same tiles."""
+        wanted = 2 * PROGRAM_BYTES
+        if not self._needs.gpus:
+            settings, allowed = prepared.request.settings, prepared.allowed_bytes
+            wanted = min(MEMORY_SHARE * prepared.planned_bytes, math.inf if allowed is None else allowed)
+            wanted = wanted if settings.memory is None else settings.memory * GIB
+        most = max((node["Resources"].get("memory", 0) for node in self._nodes()), default=0)
         if wanted > most:
             words = (
                 f"a task needs about {wanted / GIB:.1f} GiB, and the largest node has {most / GIB:.1f} GiB for tasks"
             )
             raise DeviceError(f"{words}; give a smaller --size, or --memory, or ray start --memory")
-        check_nodes(self._ray, nodes, token.absolute())
-        return RayEngine(self._ray, replace(self._needs, memory_bytes=wanted))
+        return None if self._needs.gpus else wanted / GIB
+
+    def open(self, token: Path, files: Collection[str], logs: Path) -> "RayEngine":
+        check_nodes(self._ray, self._nodes(), token.absolute(), files)
+        return RayEngine(self._ray, self._needs)
 
     def close(self) -> None:
         if self._mine:
@@ -99,7 +106,7 @@ class RayEngine:
         """As many as run at a time, and some that wait; nodes may come and go."""
         if time.monotonic() - self._looked >= NODES_SECONDS:
             nodes = alive(self.ray.nodes())
-            there = slots(nodes, self.needs)
+            there = slots(nodes, self.needs)  # by CPUs and GPUs: Ray has tasks wait for memory
             self._room, self._looked = there + max(WAITING, there // 4), time.monotonic()
             self._let_go(nodes)
         return self._room
@@ -107,15 +114,16 @@ class RayEngine:
     def _let_go(self, nodes: list[dict[str, Any]]) -> None:
         """Tasks that wait for other nodes than those that are left take any."""
         for reference, bad in list(self._avoided.items()):
-            if slots(nodes, self.needs) and not slots(_without(nodes, bad), self.needs):
+            needs = self._needs_of(self._running[reference])
+            if slots(nodes, needs) and not slots(_without(nodes, bad), needs):
                 self.ray.cancel(reference)
                 del self._avoided[reference]
                 self.submit(self._running.pop(reference), ())
 
     def submit(self, task: Task, avoid: Collection[str]) -> None:
-        needs = self.needs
-        own = replace(task, threads=needs.cpus, memory_gib=None if needs.gpus else needs.memory_bytes / GIB)
-        options: dict[str, Any] = {"scheduling_strategy": "SPREAD"}
+        needs = self._needs_of(task)
+        own = replace(task, threads=needs.cpus, memory_share=min(1.0, needs.gpus or 1.0))
+        options: dict[str, Any] = {"scheduling_strategy": "SPREAD", "memory": needs.memory_bytes}
         nodes = alive(self.ray.nodes())
         bad = {node["NodeID"] for node in nodes if name_of(node) in avoid}
         if bad and slots(_without(nodes, bad), needs):
@@ -123,12 +131,16 @@ class RayEngine:
         else:
             bad.clear()
         if self._paint is None:  # once: Ray keeps every function that it is given
-            share = {"num_cpus": needs.cpus, "num_gpus": needs.gpus, "memory": needs.memory_bytes}
+            share = {"num_cpus": needs.cpus, "num_gpus": needs.gpus}
             self._paint = self.ray.remote(max_retries=0, **share)(paint_here)
         reference = self._paint.options(**options).remote(own)
         self._running[reference] = task
         if bad:
             self._avoided[reference] = bad
+
+    def _needs_of(self, task: Task) -> Needs:
+        gib = task.memory_gib
+        return replace(self.needs, memory_bytes=round(2 * PROGRAM_BYTES if gib is None else gib * GIB))
 
     def wait(self, seconds: float) -> list[tuple[Task, Outcome]]:
         ready, _ = self.ray.wait(list(self._running), num_returns=1, timeout=seconds, fetch_local=True)

@@ -1,4 +1,4 @@
-"""Getting at a Ray cluster and its nodes: connected to, named, and asked whether they see the run's folder.
+"""Getting at a Ray cluster and its nodes: connected to, named, and asked whether they see the run's folder and files.
 
 Only this file imports Ray, and only when it is asked for.
 """
@@ -8,13 +8,12 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from videostyle.cluster.folder import is_visible
-from videostyle.cluster.task import node_name
+from videostyle.cluster.task import node_name, unseen
 from videostyle.device import cores
 from videostyle.errors import MediaError, MissingLibraryError, UsageError
 from videostyle.version import __version__
@@ -110,13 +109,14 @@ def _name(host: str, number: str) -> str:
     return f"{host} ({number[:8]})"
 
 
-def sees(token: Path) -> tuple[str, bool, str]:
-    """(this node's name, whether the run's folder is there, the version of this package): what a node is asked."""
-    return here(), is_visible(token), __version__
+def sees(token: Path, files: Collection[str]) -> tuple[str, str, str]:
+    """(this node's name, the first of these files that is not there, the version of this package): what a node is
+    asked."""
+    return here(), unseen([str(token), *files]), __version__
 
 
-def check_nodes(ray: Any, nodes: list[dict[str, Any]], token: Path) -> None:
-    """Refuse, before any work, nodes that do not share the run's folder or have another version.
+def check_nodes(ray: Any, nodes: list[dict[str, Any]], token: Path, files: Collection[str] = ()) -> None:
+    """Refuse, before any work, nodes that do not share the run's folder and ``files``, or have another version.
 
     A node that is lost meanwhile is no reason, as long as another one answers. Raises MediaError.
     """
@@ -124,7 +124,7 @@ def check_nodes(ray: Any, nodes: list[dict[str, Any]], token: Path) -> None:
 
     ask = ray.remote(num_cpus=0, max_retries=0)(sees)
     pinned = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=True) for node in nodes]
-    asked = [ask.options(scheduling_strategy=strategy).remote(token) for strategy in pinned]
+    asked = [ask.options(scheduling_strategy=strategy).remote(token, sorted(files)) for strategy in pinned]
     _, late = ray.wait(asked, num_returns=len(asked), timeout=CHECK_SECONDS)
     if late:
         words = f"{len(late)} of the cluster's {len(nodes)} nodes do not answer within {CHECK_SECONDS:.0f} s"
@@ -142,11 +142,14 @@ def check_nodes(ray: Any, nodes: list[dict[str, Any]], token: Path) -> None:
         raise MediaError(f"no node of the cluster can be had ({'; '.join(lost)[:300]}); look at ray status")
 
 
-def check_answer(token: Path, node: str, there: bool, version: str) -> None:
+def check_answer(token: Path, node: str, missing: str, version: str) -> None:
     """Refuse a node by its answer (`sees`). Raises MediaError."""
-    if not there:
+    if missing == str(token):
         folder = token.parent.parent
         raise MediaError(f"{folder} is not shared: node {node} does not see it; name an output in a folder that is")
+    if missing:
+        words = f"{missing} is not shared: node {node} does not see it"
+        raise MediaError(f"{words}; put it in a folder that all nodes share")
     if version != __version__:
         words = f"node {node} has videostyle {version} and this machine {__version__}"
         raise MediaError(f"{words}; use one version on all nodes")

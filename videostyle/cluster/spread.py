@@ -8,7 +8,7 @@ from typing import Protocol
 from videostyle.cluster.task import Outcome, Task
 
 MOST_ATTEMPTS = 3  # of a task: it is begun again twice
-FAILURES_OF_NODE = 2  # after which it gets no more
+FAILURES_OF_NODE = 2  # with tasks that do well elsewhere, after which it gets no more
 LOOK_SECONDS = 0.25  # between two looks at how far the workers are
 
 
@@ -57,37 +57,47 @@ def spread(
 ) -> Iterator[Ended]:
     """Carry out ``tasks`` in their order, as many at a time as the engine takes; each as it ends.
 
-    ``on_look`` is called several times a second with the tasks in progress. After ``should_stop`` nothing is begun, and
-    what is in progress is waited for; so after ``most_failed`` tasks that failed for good.
+    ``on_look`` is called several times a second with the tasks in progress, and ``should_stop`` is asked as often:
+    after it nothing is begun, and what is in progress is waited for; so after ``most_failed`` tasks that failed for
+    good.
     """
     left, again = iter(tasks), deque[Task]()
     running: dict[str, Task] = {}
-    attempts, failures = Counter[str](), Counter[str]()
-    failed_on: dict[str, set[str]] = {}  # nodes, by task
+    attempts = Counter[str]()
+    failed_on: dict[str, list[str]] = {}  # nodes, by task; a task that failed for good says nothing of them
     failed = 0
     while True:
-        while len(running) < engine.room and (most_failed is None or failed < most_failed) and not should_stop():
+        stopping = should_stop()
+        while not stopping and len(running) < engine.room and (most_failed is None or failed < most_failed):
             task = again.popleft() if again else next(left, None)
             if task is None:
                 break
             key = str(task.log)
             running[key] = task
             attempts[key] += 1
-            bad = {node for node, count in failures.items() if count >= FAILURES_OF_NODE}
-            engine.submit(task, bad | failed_on.get(key, set()))
+            engine.submit(task, _bad(failed_on.values()) | set(failed_on.get(key, ())))
+            stopping = should_stop()
         if not running:
             return
         for task, outcome in engine.wait(LOOK_SECONDS):
             key = str(task.log)
             del running[key]
-            if outcome.stopped:
+            if outcome.stopped and stopping:
+                continue
+            if outcome.stopped:  # by itself: a file system of the network did not show it the run's folder
+                outcome = Outcome(outcome.node, "it stopped, which nobody had asked for", again=True)
+            if outcome.problem and outcome.again and attempts[key] < MOST_ATTEMPTS:
+                failed_on.setdefault(key, []).append(outcome.node)
+                again.append(task)
                 continue
             if outcome.problem:
-                failures[outcome.node] += 1
-                failed_on.setdefault(key, set()).add(outcome.node)
-                if outcome.again and attempts[key] < MOST_ATTEMPTS:
-                    again.append(task)
-                    continue
                 failed += 1
+                failed_on.pop(key, None)
             yield Ended(task, outcome, attempts[key])
         on_look(running.values())
+
+
+def _bad(failures: Iterable[Collection[str]]) -> set[str]:
+    """Nodes that failed so often that they get no more."""
+    counts = Counter(node for nodes in failures for node in nodes)
+    return {node for node, count in counts.items() if count >= FAILURES_OF_NODE}

@@ -5,6 +5,7 @@ import platform
 import re
 import time
 import traceback
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,7 +20,9 @@ from videostyle.pipeline.job import open_job, open_stylizer
 from videostyle.pipeline.join import join_shots, parts_of
 from videostyle.pipeline.request import Request, Result
 from videostyle.pipeline.shot import Shot, WholeClip, stylise_shot
+from videostyle.settings import Settings
 from videostyle.settings.look import as_look
+from videostyle.stylise.memory import GIB, memory_bytes
 from videostyle.temporal.flow import use_threads
 
 
@@ -37,8 +40,8 @@ class Task:
     """A shot of a request's clip, or all of it. Paths are absolute, on a folder that all machines see.
 
     ``told``: of a whole clip, which is encoded too. ``threads``: of torch, OpenCV and FFmpeg; None: as they are.
-    ``memory_gib``: this task's share of a machine's, where the settings have none. ``parent``: the process on the same
-    machine that the task ends with.
+    ``memory_gib``: what this task may take, where the settings do not say; None: ``memory_share`` of what one process
+    could take on its device. ``parent``: the process on the same machine that the task ends with.
     """
 
     shot: Shot
@@ -49,6 +52,7 @@ class Task:
     told: Told | None = None
     threads: int | None = None
     memory_gib: float | None = None
+    memory_share: float = 1.0
     parent: int | None = None
 
     @property
@@ -87,6 +91,7 @@ def carry_out(task: Task, node: str | None = None) -> Outcome:
     node = node or node_name()
     try:
         check_folder(task.token)
+        check_files(task.request)
         _write_log(task, f"begun on {node}, process {os.getpid()}")
         return Outcome(node, result=_paint(task, node))
     except StoppedError:
@@ -108,17 +113,42 @@ def check_folder(token: Path) -> None:
         raise StoppedError("the run has ended")
 
 
+def files_of(request: Request) -> list[str]:
+    """Absolute paths of the files, and folders of files, that a request is painted from."""
+    settings = request.settings
+    named = [str(request.source), *as_look(request.style).paths, *settings.start_pictures]
+    named += [path for path in (settings.weights, settings.network) if path is not None]
+    return list(dict.fromkeys(str(Path(path).absolute()) for path in named))
+
+
+def unseen(files: Iterable[str]) -> str:
+    """The first of these files that is not there, empty where all are."""
+    return next((file for file in files if not is_visible(Path(file))), "")
+
+
+def check_files(request: Request) -> None:
+    """Raises MediaError where this machine does not see what a request is painted from: another one may."""
+    if file := unseen(files_of(request)):
+        raise MediaError(f"{file} is not there on {node_name()}; put it in a folder that all nodes share")
+
+
 def _paint(task: Task, node: str) -> Result | None:
     began = time.perf_counter()
     keep_freed_memory()
     if task.threads is not None:  # workers are reused, and Ray sets OMP_NUM_THREADS for the first task alone
         use_cores(task.threads)
         use_threads(task.threads)
-    request = task.request
-    if request.settings.memory is None and task.memory_gib is not None:
-        request = replace(request, settings=request.settings.replace(memory=task.memory_gib))
+    request = replace(task.request, settings=_with_memory(task))
     stylise_shot(task.shot, request, task.shots, task.should_stop, node)
     return None if task.told is None else _encode(task, request, task.told, began)
+
+
+def _with_memory(task: Task) -> Settings:
+    settings, gib = task.request.settings, task.memory_gib
+    if gib is None:
+        allowed = memory_bytes(settings, choose_machine(settings).device)
+        gib = None if allowed is None else task.memory_share * allowed / GIB
+    return settings if settings.memory is not None else settings.replace(memory=gib)
 
 
 def _encode(task: Task, request: Request, told: Told, began: float) -> Result:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-from videostyle.checkpoint.run_directory import ENDING, PLAN
+from videostyle.checkpoint.run_directory import ENDING, PLAN, is_published
 from videostyle.errors import MediaError, MissingLibraryError, UsageError, VideoStyleError
 from videostyle.pipeline.request import Request, Result
 from videostyle.settings.look import as_look
@@ -36,8 +36,9 @@ def has_remote(request: Request) -> bool:
 def with_files(request: Request, run: Callable[[Request], Result]) -> Result:
     """``run`` of a request with local copies of what its URLs name; an output with a URL is put up when it is whole.
 
-    The copies are in a folder of their own, where the same request finds them, and the finished frames, again. Raises
-    UsageError for a place that cannot be written, MediaError for one that cannot be reached, and what ``run`` raises.
+    The copies are in a folder of their own, where the same request finds them again, and the finished frames; also the
+    whole output, where that could not be put up. Raises UsageError for a place that cannot be written, MediaError for
+    one that cannot be reached, and what ``run`` raises.
     """
     if not has_remote(request):
         return run(request)
@@ -56,14 +57,27 @@ def with_files(request: Request, run: Callable[[Request], Result]) -> Result:
         if not any(path.is_file() for path in folder.rglob("*")):  # nothing was fetched
             shutil.rmtree(folder, ignore_errors=True)
         raise
-    local = folder / Path(str(request.place)).name if output is not None else request.place
-    result = run(replace(request, source=source, style=style, output=local))
-    if output is not None:
-        with _reaching(str(output)) as (system, path):
-            system.put_file(str(result.output), path)
-        result = replace(result, url=str(output))
-    shutil.rmtree(folder, ignore_errors=True)
+    own = replace(request, source=source, style=style)
+    if output is None:
+        result = run(own)
+        shutil.rmtree(folder, ignore_errors=True)
+        return result
+    result = _put_up(own, str(output), folder / Path(str(output)).name, run)
+    if not (request.run.partial or request.run.keep):
+        shutil.rmtree(folder, ignore_errors=True)
     return result
+
+
+def _put_up(request: Request, url: str, local: Path, run: Callable[[Request], Result]) -> Result:
+    """``run``, its output put up from ``local``. The run directory is kept until then: it says what the output was made
+    from, so that the same request goes on with that, and another one is refused."""
+    if request.run.restart or not is_published(local):  # a picture, or a part of a clip, that could not be put up
+        local.unlink(missing_ok=True)
+    result = run(replace(request, output=local, run=request.run.replace(keep=True)))
+    with _reaching(url) as (system, path):
+        system.put_file(str(result.output), path)
+    local.unlink()
+    return replace(result, url=url)
 
 
 class StoredShots:
