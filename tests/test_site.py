@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import itertools
 import os
 import re
 import signal
@@ -52,7 +53,8 @@ def test_every_option_on_the_pages_exists() -> None:
     parsers = [make_parser(), *make_parser()._subparsers._group_actions[0].choices.values()]
     known = {name for parser in parsers for action in parser._actions for name in action.option_strings}
     of_others = {"--torch-backend", "--resolution", "--client-ip"}
-    for page in ("index.md", "start.md", "gallery.md", "video.md", "webcam.md", "looks.md", "keyframes.md", "long-runs.md"):
+    for name in ("index", "start", "gallery", "video", "webcam", "looks", "keyframes", "long-runs"):
+        page = f"{name}.md"
         named = set(re.findall(r"`(--[a-z][a-z-]*)", text(page)))
         assert named <= known | of_others, page
 
@@ -93,7 +95,7 @@ def test_every_picture_of_the_gallery_has_its_commands() -> None:
         with Image.open(path) as picture:
             assert picture.width == make_gallery.WIDTH
     assert {f"styles/{path.name}" for path in (ROOT / "samples" / "styles").glob("*.jpg")} <= set(
-        re.findall(r"samples/(styles/\w+\.jpg)", " ".join(sum(entries.values(), [])))
+        re.findall(r"samples/(styles/\w+\.jpg)", " ".join(itertools.chain.from_iterable(entries.values())))
     )
 
 
@@ -167,7 +169,9 @@ def test_a_file_that_is_no_page_is_at_the_repository(hooks: ModuleType, monkeypa
     assert hooks.site_prose("[a](../Dockerfile)", "docs") == "[a](https://github.com/owner/name/blob/HEAD/Dockerfile)"
 
 
-LOADED = re.compile(r"""<(?:script|img|iframe|source|video)\b[^>]*\bsrc=["']?(?:https?:)?//|@import|url\(["']?https?:""")
+LOADED = re.compile(
+    r"""<(?:script|img|iframe|source|video)\b[^>]*\bsrc=["']?(?:https?:)?//|@import|url\(["']?https?:"""
+)
 LINKED = re.compile(r"""<link\b[^>]*\bhref=["']?(?:https?:)?//""")
 
 
