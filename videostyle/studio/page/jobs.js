@@ -137,7 +137,7 @@ function card(job) {
     const image = h("img", { alt: "", hidden: true }), name = h("b"), line = h("p"), row = h("div.row");
     const bar = h("progress", { "aria-label": "Frames" });
     const show = h("button.show", { "aria-label": `Show ${job.name}`, onclick: () => show_(jobs.get(job.id)) }, image);
-    cards.set(job.id, { card: h("div.job", { "data-job": job.id }, show, name, line, bar, row), image, name, line, bar, row });
+    cards.set(job.id, { card: h("div.job", { "data-job": job.id }, show, name, bar, line, row), image, name, line, bar, row });
   }
   fillCard(job);
   return cards.get(job.id).card;

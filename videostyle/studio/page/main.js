@@ -62,8 +62,7 @@ function seek(index) {
 function atTime() {
   timeline.update();
   sliders();
-  const region = draft.look.region[draft.part];
-  edit(region ?? null);
+  edit((stage.stage.mode === "edit" && draft.look.region[draft.part]) || null);
   byHand.update();
   $("play").textContent = stage.isPlaying() ? "❚❚" : "▶";
   $("play").setAttribute("aria-label", stage.isPlaying() ? "Pause" : "Play");
@@ -275,4 +274,4 @@ listen({
   preview: preview.take, progress: jobList.onProgress, job: jobList.onJob, gone: jobList.onGone,
 });
 stage.setView("painted");
-window.studio = { draft, timing: preview.timing, clock, hasKeyHere }; // for tests
+window.studio = { draft, timing: preview.timing, clock, hasKeyHere, onProgress: jobList.onProgress }; // for tests

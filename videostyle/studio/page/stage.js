@@ -125,6 +125,7 @@ export function setMode(mode, job = null) {
     video.muted = true;
   }
   fit();
+  moved(false);
 }
 
 // --- source, compare, painted
