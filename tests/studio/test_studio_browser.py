@@ -217,6 +217,10 @@ def test_from_the_drop_to_the_download(chromium, own, tmp_path):
         assert page.text_content("#count") == "frame 12 of 96", "it stops at the last frame that is painted"
         seen.until("!document.getElementById('source').seeking && !document.getElementById('result').seeking")
         assert page.evaluate(apart) < 1e-3
+        for key, frame in ((".", 12), ("Home", 1), ("End", 12)):
+            page.keyboard.press(key)
+            page.wait_for_timeout(300)
+            assert page.text_content("#count") == f"frame {frame} of 96"
         with page.expect_download() as begun:
             page.click(f"[data-job='{name}'] >> text=Download")
         painted = tmp_path / begun.value.suggested_filename

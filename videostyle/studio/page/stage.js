@@ -238,6 +238,7 @@ export async function play() {
 
 export function pause() {
   const was = isPlaying();
+  following = 0;
   video.pause();
   result.pause();
   if (was) moved(true);
@@ -245,7 +246,7 @@ export function pause() {
 
 for (const clip of [video, result]) {
   clip.addEventListener("ended", () => {
-    if (clip !== leader()) return;
+    if (clip !== leader() || !following) return; // a step to the last frame ends a clip too
     pause();
     if (stage.mode === "result") draft.at = times()[range().last];
     moved(true);
