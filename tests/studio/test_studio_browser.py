@@ -444,10 +444,12 @@ PROGRESS = """([id, left]) => {
 
 
 def test_the_chosen_part_is_the_part_that_is_painted(chromium, own):
-    """The page says from when to when, and how many frames; the run has as many, and its buttons stay in their place."""
+    """The page says from when to when, and how many frames; the run has as many, and its buttons stay in place."""
     seen = Page(chromium, own)
     page = seen.page
-    page.evaluate("Object.assign(studio.draft.media, { size: 64 }); Object.assign(studio.draft.look, { iterations: 6 })")
+    page.evaluate(
+        "Object.assign(studio.draft.media, { size: 64 }); Object.assign(studio.draft.look, { iterations: 6 })"
+    )
     assert [text.split(",")[0] for text in page.locator("#size option").all_text_contents()] == ["360", "480", "640"]
     assert page.text_content("#paint") == "Paint the clip"
     for seconds, key in (("0.5", "i"), ("1.0", "o")):
