@@ -108,7 +108,7 @@ def try_looks(seen: Page) -> None:
     page.focus("#scrub")
     page.keyboard.press("Home")
     seen.until_painted()
-    page.click("text=+ Paint a part")
+    page.click("text=+ Mark a part")
     box = page.locator("#mask").bounding_box()
     page.mouse.move(box["x"] + 0.1 * box["width"], box["y"] + 0.3 * box["height"])
     page.mouse.down()
@@ -213,6 +213,14 @@ def test_from_the_drop_to_the_download(chromium, own, tmp_path):
             "Math.abs(document.getElementById('result').currentTime - document.getElementById('source').currentTime)"
         )
         assert page.evaluate(apart) < 0.1
+        seen.until("document.getElementById('result').paused")
+        assert page.text_content("#count") == "frame 12 of 96", "it stops at the last frame that is painted"
+        seen.until("!document.getElementById('source').seeking && !document.getElementById('result').seeking")
+        assert page.evaluate(apart) < 1e-3
+        for key, frame in ((".", 12), ("Home", 1), ("End", 12)):
+            page.keyboard.press(key)
+            page.wait_for_timeout(300)
+            assert page.text_content("#count") == f"frame {frame} of 96"
         with page.expect_download() as begun:
             page.click(f"[data-job='{name}'] >> text=Download")
         painted = tmp_path / begun.value.suggested_filename
@@ -275,12 +283,12 @@ def stroke(page: Any, from_x: float, to_x: float) -> None:
     page.mouse.up()
 
 
-def test_two_painted_parts_are_saved_and_read_again(chromium, own, tmp_path):
+def test_two_marked_parts_are_saved_and_read_again(chromium, own, tmp_path):
     """Each with its own mask; before the first stroke it can be said whether a part follows what it covers."""
     seen = Page(chromium, own)
     page = seen.page
     for index, (begin, end) in enumerate(((0.1, 0.2), (0.7, 0.9))):
-        page.click("text=+ Paint a part")
+        page.click("text=+ Mark a part")
         if index == 1:
             page.click("#tools >> text=Follows what it covers")
             page.wait_for_selector("#tools >> text=Stays in place")
@@ -397,4 +405,86 @@ def test_an_upload_is_deleted_on_the_page(chromium, own):
     assert not [entry for entry in own.client.get("state").json()["media"] if "sample" not in entry]
     page.keyboard.press("z")
     seen.until_painted()
+    assert seen.problems == []
+
+
+def test_a_number_says_what_it_means_and_goes_back_to_normal(chromium, own):
+    """It can be typed; what a click brings back, Delete on the slider does too."""
+    seen = Page(chromium, own)
+    page, number = seen.page, "[aria-label='Strength: number']"
+    back, slider = page.locator("[aria-label='Strength: back to normal']"), page.locator("[aria-label='Strength']")
+    assert not back.is_visible()
+    page.fill(number, "0,2")
+    page.keyboard.press("Enter")
+    assert seen.look["strength"] == 0.2 and slider.input_value() == "0.2"
+    words = page.text_content("#meaning-whole")
+    assert words.startswith("Strength 0.20: strength of the style") and words.endswith("; 0.50 is normal")
+    assert slider.get_attribute("aria-describedby") == "meaning-whole"
+    back.click()
+    assert "strength" not in seen.look and page.input_value(number) == "0.50" and not back.is_visible()
+    for typed, wanted in (("7", 1), ("no number", 1), ("0.9", 0.9)):
+        page.fill(number, typed)
+        page.keyboard.press("Enter")
+        assert seen.look["strength"] == wanted
+    slider.press("Delete")
+    assert "strength" not in seen.look
+    page.hover("[aria-label='Clip’s colours']")
+    assert page.text_content("#meaning-whole").startswith("Clip’s colours 0 %: ")
+    page.fill("[aria-label='Clip’s colours: number']", "30 %")
+    page.keyboard.press("Tab")
+    assert seen.look["colours"]["share"] == 0.3
+    assert seen.problems == []
+
+
+PROGRESS = """([id, left]) => {
+  const event = { job: id, stage: "stylise", frame: 9, frames: 14, restored: 0, seconds_left: 24, at: null };
+  studio.onProgress(event);
+  if (left) studio.onProgress({ ...event, stage: "mask", frame: 6, seconds_left: null });
+}"""
+
+
+def test_the_chosen_part_is_the_part_that_is_painted(chromium, own):
+    """The page says from when to when, and how many frames; the run has as many, and its buttons stay in place."""
+    seen = Page(chromium, own)
+    page = seen.page
+    page.evaluate(
+        "Object.assign(studio.draft.media, { size: 64 }); Object.assign(studio.draft.look, { iterations: 6 })"
+    )
+    assert [text.split(",")[0] for text in page.locator("#size option").all_text_contents()] == ["360", "480", "640"]
+    assert page.text_content("#paint") == "Paint the clip"
+    for seconds, key in (("0.5", "i"), ("1.0", "o")):
+        page.fill("#clock", seconds)
+        page.keyboard.press("Enter")
+        page.keyboard.press(key)
+    assert page.text_content("#range") == "0.500 to 1.000 s, 13 frames"
+    assert page.get_attribute("#mark-in", "aria-pressed") == page.get_attribute("#mark-out", "aria-pressed") == "true"
+    assert page.text_content("#paint") == "Paint this part"
+    page.keyboard.press("o")
+    assert page.text_content("#range") == "0.500 to 3.958 s, 84 frames", "pressed again, up to the last"
+    page.keyboard.press("o")
+    page.click("#paint")
+    page.wait_for_selector("#queue .job")
+    name = page.get_attribute("#queue .job", "data-job")
+    own.wait(name, lambda job: job.get("progress", {}).get("frame", 0) >= 1 and job["progress"]["stage"] == "stylise")
+    place = f"[data-job='{name}'] .row button"
+    told = []
+    for looking in (False, True):
+        page.evaluate(PROGRESS, [name, looking])
+        told.append((page.text_content(f"[data-job='{name}'] p"), page.locator(place).first.bounding_box()))
+    assert told[0][0] == "Frame 9 of 14, about 24 s left"
+    assert told[1][0] == "Looking where the part is, 6 of 14 (before frame 10), about 24 s left"
+    assert told[0][1] == told[1][1], "the buttons stay where they are"
+    assert own.wait(name, lambda job: job["state"] == "done")["frames"] == 13
+    page.click("#tab-gallery")
+    page.get_by_text("13 frames, painted in").wait_for()
+    with page.expect_download() as begun:
+        page.click("#gallery >> text=Save look")
+    assert begun.value.suggested_filename == "clip-brush.toml"
+    page.click("#tab-look")
+    page.fill("[aria-label='Strength']", "0.9")
+    page.click("#tab-gallery")
+    page.click("#gallery >> text=Use look")
+    seen.until("!('strength' in studio.draft.look)")
+    page.click("#offer >> text=Undo")
+    assert seen.look["strength"] == 0.9 and not page.is_visible("#offer")
     assert seen.problems == []

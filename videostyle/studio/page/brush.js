@@ -10,7 +10,8 @@ const LARGEST = 768;
 const TINT = "#ff2d6f"; // of what is in the part: far from the colours of most paintings
 const shown = $("mask"), ring = h("div", { id: "brush", hidden: true });
 const paint = h("canvas"), stroke = h("canvas"), before = h("canvas");
-let region = null, loaded = "", last = null, drawing = false, sending = Promise.resolve();
+const SEEN = 1000; // ms after a stroke that the mask is still seen: it hides the painting
+let region = null, loaded = "", last = null, drawing = false, fading = 0, sending = Promise.resolve();
 $("picture").append(ring);
 
 const maskOf = (r) => (r?.mask ? r.mask.split("@")[0] : "");
@@ -22,7 +23,18 @@ export const isFollowing = (r) => (r.mask ? timeOf(r) !== null : r.follows !== f
 // Whether the mask lies on the frame that is shown: it follows what it covers, and is seen where it was painted.
 export const isHere = (r) => timeOf(r) === null || frameIndex(timeOf(r)) === frameIndex();
 
-// Shows the region's mask; null: none.
+function see() {
+  shown.classList.add("seen");
+  clearTimeout(fading);
+}
+
+// Shows for a moment where the part is.
+export function glimpse() {
+  see();
+  fading = setTimeout(() => drawing || shown.classList.remove("seen"), SEEN);
+}
+
+// Takes the region whose mask is painted; null: none.
 export async function edit(wanted) {
   region = wanted;
   const entry = source();
@@ -110,6 +122,7 @@ export function begin(x, y) {
   before.getContext("2d").drawImage(paint, 0, 0);
   stroke.getContext("2d").clearRect(0, 0, stroke.width, stroke.height);
   [drawing, last] = [true, null];
+  see();
   along(x, y);
 }
 
@@ -144,6 +157,7 @@ export function fill() {
 // Sends the mask; the region names it then.
 function finish() {
   drawing = false;
+  glimpse();
   const target = region, at = times()[frameIndex()];
   const made = h("canvas", { width: paint.width, height: paint.height }), context = made.getContext("2d");
   context.fillStyle = "#000";

@@ -53,6 +53,16 @@ export function say(words, { problem = false, stay = false } = {}) {
   if (words && !stay) saying = setTimeout(() => (line.textContent = ""), problem ? 12000 : 5000);
 }
 
+// One line with a button in the place of that line; it goes once it is used, or after a while.
+let offering = 0;
+export function offer(words, label, work) {
+  const line = $("offer"), close = () => ((line.hidden = true), clearTimeout(offering));
+  clearTimeout(offering);
+  line.replaceChildren(h("span", { text: words }), h("button.quiet", { text: label, onclick: () => (close(), work()) }));
+  line.hidden = false;
+  offering = setTimeout(close, 20000);
+}
+
 export const later = (work, milliseconds) => {
   let timer = 0;
   return (...values) => {

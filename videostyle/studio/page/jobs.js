@@ -2,6 +2,7 @@
 
 import { post, url } from "./api.js";
 import { $, closing, duration, h, openDialog, row, say } from "./dom.js";
+import { saveJobLook } from "./looks.js";
 import { jobs, named } from "./state.js";
 import { hidePainted, setMode, showPainted, stage } from "./stage.js";
 
@@ -9,6 +10,7 @@ let open = () => {}, take = () => {}, leave = () => {};
 export const onOpen = (opened, taken, left) => ([open, take, leave] = [opened, taken, left]);
 const cards = new Map();
 const seen = new Map(); // id -> how many pictures of a job have been seen, so that an image is asked for anew
+const earlier = new Map(); // id -> the last frame of a job, and the seconds that were left then
 const asked = new Map(); // id -> what has been asked of a running job, which ends its frame first
 
 const sorted = () => [...jobs.values()].sort((a, b) => a.order - b.order);
@@ -24,40 +26,54 @@ async function act(job, action) {
 }
 
 const STAGES = {
-  mask: "Following the painted part", "carry back": "Carrying your frame back", choose: "Choosing frames",
+  mask: "Looking where the part is", "carry back": "Carrying your frame back", choose: "Choosing frames",
   restore: "Reading what is there", encode: "Encoding", verify: "Checking", publish: "Finishing",
 };
 const ASKED = { pause: "Pausing", partial: "Making the clip so far", keep: "Ending", cancel: "Cancelling" };
+const ENOUGH = 4; // frames that an estimate is made from: a run's first is slow
 const begun = (job) => job.ending !== ".png" && (job.pictured || (job.progress?.stage === "stylise" && job.progress.frame > 0));
 const inFrames = (job) => ["stylise", "copy", "carry back", "mask"].includes(job.progress?.stage);
 
+// Seconds; after a pause by what the frames before it took, until one has been painted anew.
+function left(job) {
+  const { stage: at, frame, frames, restored, seconds_left: told } = job.progress ?? {};
+  if (typeof told === "number") return told;
+  if (!["stylise", "mask", "restore"].includes(at)) return null;
+  if (earlier.get(job.id)?.left) return earlier.get(job.id).left;
+  return at === "stylise" && frames && restored >= ENOUGH && job.seconds ? (job.seconds / restored) * (frames - frame) : null;
+}
+
 function words(job) {
-  const { stage: at, frame, frames, seconds_left: left } = job.progress ?? {};
+  const { stage: at, frame, frames } = job.progress ?? {}, seconds = left(job), before = earlier.get(job.id)?.frame;
   const count = inFrames(job) ? `${frame}${frames ? ` of ${frames}` : ""}` : "";
   if (job.problem && job.state !== "running") return named(job.problem);
-  if (job.state === "done") return `${job.frames > 1 ? `${job.frames} frames, ` : ""}${duration(job.seconds)}`;
+  if (job.state === "done") return `${job.frames > 1 ? `${job.frames} frames, painted` : "Painted"} in ${duration(job.seconds)}`;
   if (job.state === "waiting") return count ? `Waiting, frame ${count}` : "Waiting";
   if (job.state === "paused") return `Paused${count ? `, frame ${count}` : ""}`;
   if (asked.has(job.id)) return `${ASKED[asked.get(job.id)]} after this frame`;
   if (at === "train") return `Learning the painting, ${frame} %`;
   const words = STAGES[at] ? `${STAGES[at]}${count ? `, ${count}` : ""}` : count ? `Frame ${count}` : "Beginning";
-  return left ? `${words}, about ${duration(left)} left` : words;
+  const place = at === "mask" && before ? ` (before frame ${before + 1})` : "";
+  return `${words}${place}${seconds ? `, about ${duration(seconds)} left` : ""}`;
 }
 
 function buttons(job) {
   const button = (text, work, name = text) => h("button.quiet", { text, "aria-label": `${name}: ${job.name}`, onclick: work });
   const link = (part, text) => button(text, () => download(job, part));
-  const made = [];
-  if (job.state === "done") made.push(link("output", "Download"), button("Use look", () => take(job)));
-  if (["waiting", "running"].includes(job.state)) made.push(button("Pause", () => act(job, "pause")));
-  if (["paused", "failed"].includes(job.state)) made.push(button("Resume", () => act(job, "resume")));
-  if (job.state === "failed") made.push(button("Begin anew", () => act(job, "restart")));
-  if (job.state !== "done" && begun(job)) made.push(button("Clip so far", () => act(job, "partial")));
+  const command = button("Command", () => showCommand(job.command));
+  const remove = button(job.state === "done" ? "Delete" : "Cancel", () => really(job));
+  if (job.state === "done") {
+    const looks = [button("Use look", () => take(job)), button("Save look", () => saveJobLook(job))];
+    return [link("output", "Download"), ...looks, command, remove];
+  }
+  // What comes and goes is last, so that the others stay where they are.
+  const runs = ["waiting", "running"].includes(job.state);
+  const made = [runs ? button("Pause", () => act(job, "pause")) : button("Resume", () => act(job, "resume")), remove, command];
+  if (begun(job)) made.push(button("Clip so far", () => act(job, "partial")));
   if (job.partial) made.push(link("partial", "Download so far"));
   const others = [...jobs.values()].filter((other) => other.state !== "done").length > 1;
   if (others && ["waiting", "paused"].includes(job.state)) made.push(button("First", () => act(job, "first"), "To the front"));
-  made.push(button("Command", () => showCommand(job.command)));
-  made.push(button(job.state === "done" ? "Delete" : "Cancel", () => really(job)));
+  if (job.state === "failed") made.push(button("Begin anew", () => act(job, "restart")));
   return made;
 }
 
@@ -102,7 +118,8 @@ function fillCard(job) {
   if (wanted && image.getAttribute("src") !== wanted) image.src = wanted;
   image.hidden = !wanted;
   name.textContent = name.title = job.name;
-  line.textContent = words(job);
+  line.textContent = line.title = words(job);
+  line.classList.toggle("lives", job.state === "running");
   line.classList.toggle("problem", Boolean(job.problem));
   bar.hidden = job.state === "done" || job.state === "failed";
   bar.max = (inFrames(job) && job.progress.frames) || 1;
@@ -120,7 +137,7 @@ function card(job) {
     const image = h("img", { alt: "", hidden: true }), name = h("b"), line = h("p"), row = h("div.row");
     const bar = h("progress", { "aria-label": "Frames" });
     const show = h("button.show", { "aria-label": `Show ${job.name}`, onclick: () => show_(jobs.get(job.id)) }, image);
-    cards.set(job.id, { card: h("div.job", { "data-job": job.id }, show, name, line, bar, row), image, name, line, bar, row });
+    cards.set(job.id, { card: h("div.job", { "data-job": job.id }, show, name, bar, line, row), image, name, line, bar, row });
   }
   fillCard(job);
   return cards.get(job.id).card;
@@ -165,6 +182,7 @@ export async function onProgress(event) {
   const job = jobs.get(event.job);
   if (!job) return;
   job.progress = event;
+  if (event.stage === "stylise") earlier.set(job.id, { frame: event.frame, left: left(job) });
   if (event.picture) {
     job.pictured = true;
     seen.set(job.id, (seen.get(job.id) ?? 0) + 1);
@@ -188,6 +206,7 @@ export function onGone({ id }) {
   jobs.delete(id);
   cards.delete(id);
   asked.delete(id);
+  earlier.delete(id);
   if (stage.job?.id === id) leave();
   lists();
 }

@@ -11,7 +11,7 @@ import { commit, draft, redo, undo } from "./state.js";
 const HELP = [
   ["space", "play, pause"], [", .  or arrows", "frame before, frame after"], ["1 2 3", "source, compare, painted"], ["f", "100 %"],
   ["k", "key of the strength, here"], ["p", "paint this frame by hand"], ["i o", "from here, up to here"], ["b e [ ]", "brush, erase, size"],
-  ["v", "hide the brush"], ["z  Z", "undo, redo"], ["l q g", "look, queue, gallery"], ["m", "sound"], ["Delete", "delete an upload that has the focus"],
+  ["v", "hide the brush"], ["z  Z", "undo, redo"], ["l q g", "look, queue, gallery"], ["m", "sound"], ["Delete", "delete an upload, or bring a slider back to normal"],
 ];
 
 function help() {

@@ -1,15 +1,17 @@
 // The page: what happens when something changes, keys, files that are dropped.
 
-import { get, getFile, listen, post, postForText, send } from "./api.js";
+import { get, listen, post } from "./api.js";
 import { edit } from "./brush.js";
 import * as byHand from "./byhand.js";
-import { $, chooseFiles, clock, later, say, saveAs } from "./dom.js";
+import { $, chooseFiles, clock, later, say } from "./dom.js";
 import * as jobList from "./jobs.js";
 import { listenToKeys } from "./keys.js";
+import { readLook, replaceLook, saveLook } from "./looks.js";
 import { hasKeyHere } from "./numbers.js";
 import { endings, sharp, sizes } from "./output.js";
 import * as panel from "./panel.js";
 import * as preview from "./preview.js";
+import { sliders } from "./sliders.js";
 import * as stage from "./stage.js";
 import * as state from "./state.js";
 import * as timeline from "./timeline.js";
@@ -23,18 +25,21 @@ async function setClip(id) {
   try {
     media.set(id, { ...media.get(id), ...(await get(`media/${id}`)) });
   } catch (error) {
+    stage.wait(false);
     return say(error.message, { problem: true, stay: true });
   }
   stage.setSource(media.get(id));
   $("title").textContent = media.get(id).name;
   timeline.setClip();
-  $("paint").textContent = media.get(id).kind === "clip" ? "Paint the clip" : "Paint it";
+  if (media.get(id).kind !== "clip") $("paint").textContent = "Paint it";
   sizes();
   endings();
 }
 
 async function chooseClip(id) {
   if (id !== draft.source) {
+    stage.hidePainted();
+    stage.wait(true);
     [draft.source, draft.at, draft.media, draft.part, draft.look.region, draft.look.frame] = [id, 0, {}, -1, [], []];
     state.commit("all");
   }
@@ -43,7 +48,8 @@ async function chooseClip(id) {
 
 function seek(index) {
   const all = stage.times();
-  const next = all[Math.min(all.length - 1, Math.max(0, index))];
+  const { first, last } = stage.stage.mode === "result" ? stage.range() : { first: 0, last: all.length - 1 };
+  const next = all[Math.min(last, Math.max(first, index))];
   if (stage.isPlaying()) stage.pause();
   const moved = next !== draft.at;
   draft.at = next;
@@ -55,9 +61,8 @@ function seek(index) {
 
 function atTime() {
   timeline.update();
-  panel.sliders();
-  const region = draft.look.region[draft.part];
-  edit(region ?? null);
+  sliders();
+  edit((stage.stage.mode === "edit" && draft.look.region[draft.part]) || null);
   byHand.update();
   $("play").textContent = stage.isPlaying() ? "❚❚" : "▶";
   $("play").setAttribute("aria-label", stage.isPlaying() ? "Pause" : "Play");
@@ -78,7 +83,7 @@ timeline.onSeek(seek);
 let shownSource = null;
 state.onChange(async (kind) => {
   if (kind === "keys dragged" || kind === "number") {
-    panel.sliders();
+    sliders();
     if (kind === "keys dragged" || Object.values(draft.look).some(state.isKeys)) timeline.update();
     if (kind === "number") lanesSoon();
     return previewSoon();
@@ -97,7 +102,7 @@ function everything() {
   panel.clips();
   panel.parts();
   panel.paintings();
-  panel.sliders();
+  sliders();
   panel.fields();
   timeline.lanes();
   sizes();
@@ -126,44 +131,32 @@ $("paint").addEventListener("click", trying(async () => {
   tab("queue");
   say(`${job.name} is queued`);
 }));
-$("save-look").addEventListener("click", trying(async () => {
-  const text = await postForText("looks/file", { look: state.lookForServer() });
-  saveAs("look.toml", new Blob([text], { type: "application/toml" }));
-  const masks = new Set(draft.look.region.filter((region) => region.mask).map((region) => region.mask.split("@")[0]));
-  for (const id of masks) saveAs(media.get(id).name, await getFile(`media/${id}/file`)); // the look names them
-}));
-const readLook = trying(async (file) => {
-  const { look } = await send("looks", await file.text());
-  draft.look = state.lookFromServer(look, stage.source()?.seconds ?? 1);
-  draft.part = -1;
-  state.commit("look");
-  say(`${file.name} is the look now`);
-});
-$("load-look").addEventListener("click", () => chooseFiles(".toml", ([file]) => readLook(file)));
-document.addEventListener("look-file", (event) => readLook(event.detail));
+$("save-look").addEventListener("click", trying(saveLook));
+$("load-look").addEventListener("click", () => chooseFiles(".toml", ([file]) => trying(readLook)(file)));
+document.addEventListener("look-file", (event) => trying(readLook)(event.detail));
 $("show-command").addEventListener("click", trying(async () => {
   const { words } = await post("command", wanted());
   jobList.showCommand(words.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`)).join(" "));
 }));
-const mark = (end) => {
-  const from = draft.media.start_seconds ?? 0, to = from + (draft.media.duration_seconds ?? Infinity), i = stage.frameIndex();
-  const next = stage.times()[i + 1] ?? stage.source()?.seconds ?? draft.at;
-  let [first, last] = end ? [from, next] : [draft.at, to];
-  if (last <= first) [first, last] = end ? [0, next] : [draft.at, Infinity];
-  const whole = !Number.isFinite(last) || last >= (stage.source()?.seconds ?? 0) - 1e-3;
-  Object.assign(draft.media, { start_seconds: first, duration_seconds: Number((last - first).toFixed(6)) });
-  if (!first) delete draft.media.start_seconds;
-  if (whole) delete draft.media.duration_seconds;
-  state.commit("setting");
-};
-const markNone = () => {
+const wholeClip = () => {
   delete draft.media.start_seconds;
   delete draft.media.duration_seconds;
+};
+// From the frame that is shown, or up to it, which is painted too; where it is so already: from the first, up to the last.
+const mark = (end) => {
+  let { first, last } = stage.range();
+  const all = stage.times(), i = stage.frameIndex(), final = all.length - 1;
+  if (end) [first, last] = i === last ? [first, final] : [first > i ? 0 : first, i];
+  else [first, last] = i === first ? [0, last] : [i, last < i ? final : last];
+  wholeClip();
+  if (first > 0) draft.media.start_seconds = all[first];
+  // It ends between two frames: at the very time of the next one, rounding would say whether that is in it.
+  if (last < final) draft.media.duration_seconds = Number(((all[last] + all[last + 1]) / 2 - all[first]).toFixed(6));
   state.commit("setting");
 };
 $("by-hand").addEventListener("click", byHand.paintByHand);
 $("save-picture").addEventListener("click", byHand.savePicture);
-$("mark-none").addEventListener("click", markNone);
+$("mark-none").addEventListener("click", () => (wholeClip(), state.commit("setting")));
 $("mark-in").addEventListener("click", () => mark(false));
 $("mark-out").addEventListener("click", () => mark(true));
 
@@ -207,7 +200,7 @@ for (const [index, name] of TABS.entries()) {
 jobList.onOpen(
   async (job) => {
     await setClip(job.source);
-    const first = stage.frameIndex(job.media.start_seconds ?? 0), last = first + (job.frames ?? Infinity) - 1;
+    const { first, last } = stage.range(job);
     draft.at = stage.times()[Math.max(first, Math.min(last, stage.frameIndex()))];
     edit(null);
     stage.showFrame();
@@ -215,11 +208,9 @@ jobList.onOpen(
     say(job.name, { stay: true });
   },
   async (job) => {
-    [draft.source, draft.media, draft.ending] = [job.source, { ...job.media }, job.ending === ".png" ? ".mp4" : job.ending];
-    draft.look = state.lookFromServer(job.look, media.get(job.source)?.seconds ?? 1);
-    draft.part = -1;
+    const look = state.lookFromServer(job.look, media.get(job.source)?.seconds ?? 1), ending = job.ending === ".png" ? ".mp4" : job.ending;
     tab("look");
-    state.commit("all");
+    replaceLook({ source: job.source, media: { ...job.media }, ending, look }, job.name);
   },
   leaveJob,
 );
@@ -261,7 +252,7 @@ async function load() {
   jobList.lists();
   if (first && draft.source) {
     sharp();
-    panel.sliders();
+    sliders();
     panel.clips();
     panel.parts();
     panel.paintings();
@@ -283,4 +274,4 @@ listen({
   preview: preview.take, progress: jobList.onProgress, job: jobList.onJob, gone: jobList.onGone,
 });
 stage.setView("painted");
-window.studio = { draft, timing: preview.timing, clock, hasKeyHere }; // for tests
+window.studio = { draft, timing: preview.timing, clock, hasKeyHere, onProgress: jobList.onProgress }; // for tests

@@ -1,24 +1,38 @@
 // The numbers of a look that have a slider and may have keys on the timeline.
 
-import { draft, isKeys, media, valueAt, withKey } from "./state.js";
+import { draft, form, isKeys, media, valueAt, withKey } from "./state.js";
 
-const log2 = { to: (value) => Math.log2(value), from: (place) => 2 ** place, shown: (value) => `${value.toFixed(value < 1 ? 2 : 1)}×` };
-const share = { to: (value) => value, from: (place) => place, shown: (value) => value.toFixed(2) };
-const percent = { ...share, shown: (value) => `${Math.round(100 * value)} %` };
+// to: from a value to its place on the slider; from: back; typed: from the number that is shown to a value.
+const share = { to: (value) => value, from: (place) => place, shown: (value) => value.toFixed(2), typed: (number) => number };
+const percent = { ...share, shown: (value) => `${Math.round(100 * value)} %`, typed: (number) => number / 100 };
+const log2 = { ...share, to: Math.log2, from: (place) => 2 ** place, shown: (value) => `${value.toFixed(value < 1 ? 2 : 1)}×` };
 const short = (name) => name.replace(/\.[^.]*$/, "").replaceAll("_", " ");
 
-const setting = (name, label, usual, low, high, scale, help) => ({
-  id: name, label, usual, low, high, scale, help,
-  get: () => draft.look[name] ?? usual,
-  set: (curve) => (curve === usual ? delete draft.look[name] : (draft.look[name] = curve)),
+// The settings' own words, as far as they are plain: their first part, without what the number is inside.
+const about = (name) => form.find((field) => field.name === name);
+const setting = (name, label, low, high, scale) => ({
+  id: name, label, low, high, scale,
+  get usual() {
+    return about(name).default;
+  },
+  get help() {
+    return about(name).help.split(";")[0].split(": ").at(-1);
+  },
+  get() {
+    return draft.look[name] ?? this.usual;
+  },
+  set(curve) {
+    if (curve === this.usual) delete draft.look[name];
+    else draft.look[name] = curve;
+  },
 });
 
 export const MAIN = [
-  setting("strength", "Strength", 0.5, 0, 1, share, "from a tint to little but texture"),
-  setting("style_scale", "Stroke size", 1, -2, 2, log2, "broader or finer strokes"),
-  setting("coherence", "Coherence", 0.5, 0, 1, share, "how firmly strokes are held from frame to frame"),
+  setting("strength", "Strength", 0, 1, share),
+  setting("style_scale", "Stroke size", -2, 2, log2),
+  setting("coherence", "Coherence", 0, 1, share),
   {
-    id: "colours", label: "Clip’s colours", usual: 0, low: 0, high: 1, scale: percent, help: "from the painting's colours to the clip's own",
+    id: "colours", label: "Clip’s colours", usual: 0, low: 0, high: 1, scale: percent, help: "0 % has the painting’s colours, 100 % the clip’s own",
     get: () => draft.look.colours.share,
     set: (curve) => (draft.look.colours.share = curve),
   },
@@ -40,8 +54,8 @@ function weight(style, where, styles) {
   const share = (value) => value / Math.max(1e-6, value + sum(styles.filter((other) => other !== style)));
   return {
     id: `weight ${where} ${style.picture}`, label, spoken: `Share of ${label}`, usual: 1 / styles.length, low: 0, high: 1,
-    help: "its share of the blend",
-    scale: { to: (value) => (constant(styles) ? share(value) : value), from: (place) => place, shown: (value) => `${Math.round(100 * share(value))} %` },
+    normal: constant(styles) ? 1 / styles.length : undefined, help: "its share of the blend",
+    scale: { ...percent, to: (value) => (constant(styles) ? share(value) : value), shown: (value) => `${Math.round(100 * share(value))} %` },
     get: () => style.weight ?? 1,
     set: (curve) => (constant(styles) && typeof curve === "number" ? setShare(styles, style, curve) : (style.weight = curve)),
   };
@@ -55,9 +69,9 @@ export function blendNumbers(styles = stylesHere(), where = draft.part) {
 }
 
 export const regionNumber = (region, index) => ({
-  id: `region ${index}`, label: region.style?.length ? "Strength here" : "Stays", usual: 1,
+  id: `region ${index}`, label: region.style?.length ? "Strength here" : "As filmed", usual: 1,
   ...(region.style?.length ? { low: -3, high: 3, scale: log2 } : { low: 0, high: 1, scale: percent }),
-  help: "in this part",
+  help: region.style?.length ? "how strong the painting is in this part, beside the rest" : "how much of the clip as filmed stays in this part",
   get: () => region.weight ?? 1,
   set: (curve) => (curve === 1 ? delete region.weight : (region.weight = curve)),
 });
@@ -69,6 +83,9 @@ export function allNumbers() {
     ...regions.flatMap((region, i) => [regionNumber(region, i), ...blendNumbers(region.style ?? [], i)]),
   ];
 }
+
+// The place of the normal value on the slider.
+export const normal = (number) => number.normal ?? number.scale.to(number.usual);
 
 // The value is set at the present time where there are keys, else everywhere.
 export function setNow(number, value) {

@@ -4,13 +4,17 @@ import { $, h } from "./dom.js";
 import { source } from "./stage.js";
 import { commit, draft } from "./state.js";
 
+const SIZES = [360, 480, 640, 720, 960, 1280, 1920], USUAL = 1280;
+
 export function sizes() {
-  const entry = source(), longest = Math.max(entry?.width ?? 1280, entry?.height ?? 720);
-  const usual = [360, 480, 640, 720, 960, 1280, 1920].filter((size) => size < longest);
-  const chosen = draft.media.size ?? "";
-  const option = (value, text) => h("option", { value, text, selected: String(value) === String(chosen) });
-  $("size").replaceChildren(option("", longest <= 1280 ? `${longest}` : "1280"), ...usual.map((s) => option(s, `${s}`)), ...(longest > 1280 ? [option(longest, `${longest}`)] : []));
-  if (chosen && !usual.includes(chosen) && chosen !== longest) $("size").append(option(chosen, `${chosen}`));
+  const entry = source(), own = Math.max(entry?.width ?? USUAL, entry?.height ?? 720), chosen = draft.media.size ?? "";
+  const all = new Set([...SIZES.filter((size) => size < own), own, ...(chosen ? [chosen] : [])]);
+  const options = [...all].sort((a, b) => a - b).map((size) => {
+    const value = size === Math.min(own, USUAL) ? "" : size; // what is painted where nothing is said
+    const selected = chosen ? size === chosen : value === "";
+    return h("option", { value, text: size === own ? `${size}, the clip’s own` : `${size}`, selected });
+  });
+  $("size").replaceChildren(...options);
 }
 
 export function endings() {

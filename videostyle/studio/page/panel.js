@@ -1,10 +1,11 @@
 // The panel of the look: the clip, the part, its paintings, sliders, and everything else from the settings themselves.
 
 import { remove, upload, url } from "./api.js";
-import { brush, clear, edit, fill, isFollowing, isHere, timeOf } from "./brush.js";
-import { $, chooseFiles, clock, closing, h, openDialog, pressed, row as buttonRow, say } from "./dom.js";
-import { blendNumbers, hasKeyHere, MAIN, regionNumber, setNow, setShare, stylesHere, toggleKey } from "./numbers.js";
-import { commit, draft, form, isEditable, keepKnown, media, sample, undo, valueAt } from "./state.js";
+import { brush, clear, edit, fill, glimpse, isFollowing, isHere, timeOf } from "./brush.js";
+import { $, chooseFiles, clock, closing, h, openDialog, row as buttonRow, say } from "./dom.js";
+import { blendNumbers, regionNumber, setShare, stylesHere } from "./numbers.js";
+import { group, plainSlider } from "./sliders.js";
+import { commit, draft, form, keepKnown, media, sample, undo } from "./state.js";
 import { frameIndex, source } from "./stage.js";
 
 let choose = () => {}, seek = () => {};
@@ -15,8 +16,9 @@ const spoken = (entry) => entry.name.replace(/\.[^.]*$/, "").replaceAll("_", " "
 
 function thing(entry, on, chosen, extra) {
   const image = h("img", { src: url(picture(entry)), alt: "", loading: "lazy" });
+  image.addEventListener("load", () => button.classList.remove("loading"));
   image.addEventListener("error", () => entry.kind !== "clip" && (image.src = url(`media/${entry.id}/frame?at=0&size=200`)), { once: true });
-  const button = h("button", { "aria-label": spoken(entry), title: spoken(entry), "aria-pressed": String(on), onclick: chosen }, image);
+  const button = h("button.loading", { "aria-label": spoken(entry), title: spoken(entry), "aria-pressed": String(on), onclick: chosen }, image);
   if (entry.sample) return h("div.thing", {}, button, extra);
   button.addEventListener("keydown", (event) => event.key === "Delete" && reallyDelete(entry));
   const words = `Delete ${spoken(entry)}`;
@@ -88,7 +90,7 @@ export function parts() {
   $("parts").replaceChildren(
     chip("Whole picture", -1),
     ...draft.look.region.map((_, i) => chip(`Part ${i + 1}`, i)),
-    h("button.add", { text: "+ Paint a part", onclick: addPart }),
+    h("button.add", { text: "+ Mark a part", onclick: addPart }),
   );
   $("whole").hidden = draft.part >= 0;
   tools();
@@ -98,6 +100,7 @@ export function setPart(index) {
   draft.part = index;
   brush.on = true;
   commit("part");
+  glimpse();
 }
 
 function addPart() {
@@ -124,14 +127,14 @@ function tools() {
     plainSlider("Size", brush.size, 0.01, 0.5, (value) => (brush.size = value)),
     plainSlider("Soft edge", brush.soft, 0, 1, (value) => (brush.soft = value)),
     plainSlider("Opacity", brush.opacity, 0.05, 1, (value) => (brush.opacity = value)),
-    slider(regionNumber(region, draft.part)),
+    ...group([regionNumber(region, draft.part)], "part"),
     h("div.row", {},
       source()?.kind === "clip" &&
         h("button.quiet", {
           text: isFollowing(region) ? "Follows what it covers" : "Stays in place", "aria-pressed": String(isFollowing(region)),
           onclick: () => follow(region),
         }),
-      at !== null && !isHere(region) && h("button.quiet", { text: `Painted at ${clock(at)}`, onclick: () => seek(frameIndex(at)) }),
+      at !== null && !isHere(region) && h("button.quiet", { text: `Marked at ${clock(at)}`, onclick: () => seek(frameIndex(at)) }),
     ),
     h("div.row", {},
       h("button.quiet", { text: "All", title: "The whole picture is in this part", onclick: fill }),
@@ -151,6 +154,7 @@ function follow(region) {
 export function setBrush(on, erase) {
   Object.assign(brush, { on, erase });
   tools();
+  glimpse();
 }
 
 function removePart() {
@@ -183,67 +187,12 @@ export function paintings() {
       : null;
     return thing(entry, on, () => toggleStyle(entry.id, false), plus);
   });
-  const none = draft.part < 0 ? null : h("button.add", {
-    text: "clip", title: "The clip as it is", "aria-label": "Leave the clip as it is here", "aria-pressed": String(!styles.length),
+  const none = draft.part < 0 ? null : h("button.add.words", {
+    text: "As filmed", title: "This part stays as filmed", "aria-pressed": String(!styles.length),
     onclick: () => (styles.splice(0), commit("style")),
   });
   $("paintings").replaceChildren(...things, ...(none ? [none] : []), add("Add a painting", "image/*", "painting"));
-  $("blend").replaceChildren(...blendNumbers().map(slider));
-}
-
-// --- sliders
-
-function plainSlider(name, value, low, high, set) {
-  const shown = h("output", { text: `${Math.round(100 * value)}` });
-  const input = h("input", { type: "range", min: low, max: high, step: 0.01, value, "aria-label": `Brush: ${name}` });
-  input.addEventListener("input", () => {
-    set(Number(input.value));
-    shown.textContent = `${Math.round(100 * input.value)}`;
-  });
-  return h("div.slide", {}, h("label", { text: name }), input, shown);
-}
-
-const shownSliders = new Map();
-
-function slider(number) {
-  const input = h("input", { type: "range", min: number.low, max: number.high, step: 0.01, "aria-label": number.spoken ?? number.label });
-  const diamond = h("button.diamond", { text: "◇" });
-  const made = h("div.slide", { title: number.help }, h("label", { text: number.label, title: number.label }), input, h("output"), diamond);
-  const moved = (done) => {
-    const value = Math.round(1000 * number.scale.from(Number(input.value))) / 1000;
-    setNow(number, value);
-    commit("number", done);
-  };
-  input.addEventListener("input", () => moved(false));
-  input.addEventListener("change", () => moved(true));
-  input.addEventListener("dblclick", () => (setNow(number, number.usual), commit("number")));
-  diamond.addEventListener("click", () => (toggleKey(number), commit("keys")));
-  shownSliders.set(number.id, { number, made, input, diamond });
-  refresh(shownSliders.get(number.id));
-  return made;
-}
-
-function refresh({ number, made, input, diamond }) {
-  const curve = number.get(), value = valueAt(curve, draft.at), here = hasKeyHere(number);
-  if (document.activeElement !== input || Math.abs(Number(input.value) - number.scale.to(value)) > 0.006) input.value = number.scale.to(value);
-  input.disabled = diamond.disabled = !isEditable(curve);
-  const words = isEditable(curve) ? number.scale.shown(value) : "sound";
-  made.querySelector("output").textContent = words;
-  input.setAttribute("aria-valuetext", words);
-  diamond.textContent = here ? "◆" : "◇";
-  pressed(diamond, here);
-  const action = here ? "Remove the key here" : "Set a key here";
-  diamond.setAttribute("aria-label", `${number.label}: ${action.toLowerCase()}`);
-  diamond.title = action;
-  diamond.hidden = source()?.kind !== "clip" && !here;
-}
-
-export function sliders() {
-  if (!$("sliders").children.length) $("sliders").append(...MAIN.map(slider));
-  for (const [id, shown] of shownSliders) {
-    if (!shown.made.isConnected) shownSliders.delete(id);
-    else refresh(shown);
-  }
+  $("blend").replaceChildren(...group(blendNumbers(), "blend"));
 }
 
 // --- everything else, from the settings' own metadata

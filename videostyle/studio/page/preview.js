@@ -3,9 +3,9 @@
 import { post } from "./api.js";
 import { say } from "./dom.js";
 import { draft, lookForServer, named } from "./state.js";
-import { hasPainted, isPlaying, showPainted, stage } from "./stage.js";
+import { hasPainted, isPlaying, showPainted, stage, wait } from "./stage.js";
 
-let current = 0, sending = false, again = false, early = [], drawing = false, next = null, began = 0, shown = "";
+let current = 0, sending = false, again = false, early = [], drawing = false, next = null, began = 0, shown = "", of = {};
 export const timing = { first: 0, quick: 0, finished: 0, pictures: 0 };
 
 export async function request() {
@@ -17,6 +17,8 @@ export async function request() {
   const asked = { source: draft.source, at: draft.at, size: draft.preview, look: lookForServer() };
   if (JSON.stringify(asked) === shown && hasPainted()) return;
   shown = JSON.stringify(asked);
+  of = asked;
+  wait(true);
   [sending, again] = [true, false];
   began = performance.now();
   Object.assign(timing, { first: 0, quick: 0, finished: 0, pictures: 0 });
@@ -24,6 +26,7 @@ export async function request() {
     current = (await post("previews", asked)).preview;
   } catch (error) {
     forget();
+    wait(false);
     say(error.message, { problem: true, stay: true });
   }
   sending = false;
@@ -33,6 +36,7 @@ export async function request() {
 
 // What is shown is not what is wanted any more, or may not be.
 export const forget = () => (shown = "");
+const isOfWhatIsShown = () => stage.mode === "edit" && !isPlaying() && of.at === draft.at && of.source === draft.source;
 
 // An event may be here before the answer that says which preview it is of.
 export function take(event) {
@@ -41,6 +45,7 @@ export function take(event) {
   const since = Math.round(performance.now() - began);
   if (event.stage === "failed") {
     forget();
+    wait(false);
     return say(named(event.problem), { problem: true, stay: true });
   }
   if (event.stage === "superseded") return forget();
@@ -50,7 +55,7 @@ export function take(event) {
     next = event.preview;
     draw();
   }
-  if (event.stage === "mask") say(`Following the painted part, frame ${event.frame}`, { stay: true });
+  if (event.stage === "mask") say(`Looking where the part is, frame ${event.frame}`, { stay: true });
   if (event.stage === "emerging") say(timing.quick ? "Refining" : "Painting", { stay: true });
   if (event.stage === "quick") timing.quick = since;
   if (event.stage === "finished" || event.stage === "ended") {
@@ -65,9 +70,10 @@ async function draw() {
   while (next !== null) {
     const number = next;
     next = null;
-    if (number === current && stage.mode === "edit" && !isPlaying()) {
+    const wanted = () => number === current && isOfWhatIsShown();
+    if (wanted()) {
       try {
-        await showPainted(`previews/${number}`, () => number === current && stage.mode === "edit" && !isPlaying());
+        await showPainted(`previews/${number}`, wanted);
       } catch {
         // the server is gone: its events say so
       }

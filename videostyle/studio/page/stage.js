@@ -9,7 +9,7 @@ const SETTLED = 120; // ms without another step
 const TAIL = 0.5; // of a frame: a time in its middle is shown as that frame
 
 export const stage = { mode: "edit", view: "painted", job: null, playable: true, whole: false, sound: false };
-let entry = null, wiped = 50, asked = 0, following = 0;
+let entry = null, wiped = 50, asked = 0, following = 0, waiting = false;
 let moved = () => {};
 export const onMove = (listener) => (moved = listener);
 
@@ -28,7 +28,15 @@ export function frameIndex(seconds = draft.at) {
 
 const step = (i) => (times()[i + 1] ?? times()[i] + 0.04) - times()[i];
 const inside = (i) => times()[i] + TAIL * step(i);
-const start = () => (stage.mode === "result" ? stage.job.media.start_seconds ?? 0 : 0);
+const start = () => (stage.mode === "result" ? times()[range().first] : 0);
+
+// The first and the last frame of what is painted: of the job that is shown, or of the draft.
+export function range({ media, frames } = stage.job ?? draft) {
+  const all = times(), from = media.start_seconds ?? 0, to = from + (media.duration_seconds ?? Infinity);
+  const first = Math.max(0, all.findIndex((at) => at >= from - 1e-4));
+  const last = frames ? first + frames - 1 : all.findLastIndex((at) => at < to - 1e-4);
+  return { first, last: Math.min(all.length - 1, Math.max(first, last)) };
+}
 
 // --- what is shown
 
@@ -97,6 +105,12 @@ export function hidePainted() {
   place();
 }
 
+// A painting of what is shown is to come: until then the source is dimmed.
+export function wait(on) {
+  waiting = on;
+  place();
+}
+
 export function setMode(mode, job = null) {
   pause();
   if (stage.mode === "result") result.removeAttribute("src");
@@ -111,6 +125,7 @@ export function setMode(mode, job = null) {
     video.muted = true;
   }
   fit();
+  moved(false);
 }
 
 // --- source, compare, painted
@@ -128,6 +143,9 @@ function place() {
   for (const part of [over, $("divider")]) part.style.setProperty("--wiped", `${from}%`);
   $("divider").hidden = !comparing;
   $("wipe").hidden = !comparing;
+  const busy = waiting && !anything && stage.mode === "edit" && stage.view !== "source";
+  $("picture").classList.toggle("busy", busy);
+  $("picture").setAttribute("aria-busy", String(busy));
 }
 
 $("wipe").addEventListener("input", (event) => {
@@ -195,7 +213,7 @@ function follow() {
 function tick() {
   if (!isPlaying()) return;
   follow();
-  draft.at = times()[frameIndex(leader().currentTime + start())];
+  draft.at = times()[Math.min(stage.mode === "result" ? range().last : Infinity, frameIndex(leader().currentTime + start()))];
   moved(false);
   following = requestAnimationFrame(tick);
 }
@@ -205,9 +223,10 @@ export async function play() {
   if (stage.mode !== "result" && (!stage.playable || entry?.kind !== "clip")) return;
   exact.hidden = true;
   asked++;
+  waiting = false;
   if (stage.mode === "edit") hidePainted();
   follow();
-  const ends = leader().ended || leader().currentTime > leader().duration - 0.06;
+  const ends = leader().ended || (stage.mode === "result" ? frameIndex() >= range().last : leader().currentTime > leader().duration - 0.06);
   if (ends) leader().currentTime = 0;
   await Promise.all([leader().play(), ...(stage.mode === "result" && stage.playable ? [video.play()] : [])]).catch(() => {});
   if (isPlaying()) {
@@ -219,12 +238,20 @@ export async function play() {
 
 export function pause() {
   const was = isPlaying();
+  following = 0;
   video.pause();
   result.pause();
   if (was) moved(true);
 }
 
-for (const clip of [video, result]) clip.addEventListener("ended", () => clip === leader() && (pause(), moved(true)));
+for (const clip of [video, result]) {
+  clip.addEventListener("ended", () => {
+    if (clip !== leader() || !following) return; // a step to the last frame ends a clip too
+    pause();
+    if (stage.mode === "result") draft.at = times()[range().last];
+    moved(true);
+  });
+}
 
 export function sound() {
   stage.sound = !stage.sound;

@@ -1,9 +1,9 @@
 // The clip's frames and sound, the part of it that is painted, and a lane for every number that has keys.
 
-import { $, clock, h, say } from "./dom.js";
+import { $, clock, h, pressed, say } from "./dom.js";
 import { allNumbers } from "./numbers.js";
 import { commit, draft, isEditable, isKeys, valueAt } from "./state.js";
-import { frameIndex, source, times } from "./stage.js";
+import { frameIndex, range, source, times } from "./stage.js";
 
 let seek = () => {};
 export const onSeek = (listener) => (seek = listener);
@@ -47,11 +47,19 @@ export function update() {
   $("time").style.setProperty("--now", `${place(at)}%`);
   if (document.activeElement !== $("clock")) $("clock").value = clock(at);
   $("count").textContent = `frame ${index + 1} of ${times().length}`;
-  const from = draft.media.start_seconds ?? 0;
-  const to = draft.media.duration_seconds ? from + draft.media.duration_seconds : length();
+  kept();
+}
+
+// The part of the clip that is painted: its last frame is in it.
+function kept() {
+  const { first, last } = range(), [from, to] = [times()[first], times()[last]], count = last - first + 1, whole = count === times().length;
   $("kept").style.setProperty("--from", `${place(from)}%`);
   $("kept").style.setProperty("--rest", `${100 - place(to)}%`);
-  $("mark-none").hidden = !draft.media.start_seconds && !draft.media.duration_seconds;
+  $("range").textContent = whole ? "" : `${from.toFixed(3)} to ${to.toFixed(3)} s, ${count} ${count === 1 ? "frame" : "frames"}`;
+  $("mark-none").hidden = whole;
+  pressed($("mark-in"), first > 0);
+  pressed($("mark-out"), last < times().length - 1);
+  if (source()?.kind === "clip") $("paint").textContent = whole ? "Paint the clip" : "Paint this part";
 }
 
 $("scrub").addEventListener("input", (event) => seek(Number(event.target.value)));
