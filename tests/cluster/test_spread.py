@@ -42,8 +42,8 @@ class Pretended:
     def close(self) -> None: ...
 
 
-def all_ended(engine: Pretended, tasks: list[Task], stop: Callable[[], bool] = lambda: False, **more) -> list[Ended]:
-    return list(spread(tasks, engine, lambda running: None, stop, **more))
+def all_ended(engine: Pretended, tasks: list[Task], stop: Callable[[], bool] = lambda: False) -> list[Ended]:
+    return list(spread(tasks, engine, lambda running: None, stop))
 
 
 def well(number: int, attempt: int) -> Outcome:
@@ -92,11 +92,6 @@ def test_a_lost_task_is_begun_again_elsewhere() -> None:
     )
     all_ended(engine, [task(0)])
     assert list(map(sorted, engine.avoided)) == [[], ["node-1"], ["node-1", "node-2"]]
-
-
-def test_after_too_many_failures_nothing_is_begun() -> None:
-    engine = Pretended(lambda number, attempt: Outcome("a", "no room"), 1)
-    assert len(all_ended(engine, [task(n) for n in range(100)], most_failed=3)) == 3
 
 
 def test_a_stop_waits_for_what_is_in_progress() -> None:

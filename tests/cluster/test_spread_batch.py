@@ -88,6 +88,30 @@ def test_one_of_a_few_clips_fails_by_itself(tmp_path: Path, monkeypatch: pytest.
     assert found[1].problem == "no node has so much" and not (tmp_path / "large.mp4.videostyle").exists()
 
 
+def test_after_three_shots_that_failed_no_other_one_of_the_clip_is_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class OneByOne(Pretended):
+        begun: list[Task]
+
+        def open(self, token: Path, files: Collection[str], logs: Path) -> "Pretended":
+            self.room, self.begun = 1, []
+            return self
+
+        def wait(self, seconds: float) -> list[tuple[Task, Outcome]]:
+            task = self.running.pop()
+            self.begun.append(task)
+            return [(task, Outcome("node", "no room") if "bad" in str(task.shots) else carry_out(task, "node"))]
+
+    opener = OneByOne(8)
+    bad = clip(tmp_path, "bad", (0.04, 0.08, 0.12, 0.16, 0.2), duration_seconds=0.24)
+    found = spread_over(opener, [bad, clip(tmp_path, "good", (0.04,))], monkeypatch)
+    begun = ["bad" in str(task.shots) for task in opener.begun]
+    assert (begun.count(True), begun.count(False)) == (3, 2)
+    problems = {Path(item.request.place).stem: item.problem for item in found}
+    assert "2 more failed" in problems["bad"] and not problems["good"]
+
+
 def test_a_few_clips_that_are_stopped_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opener, requests = Pretended(8), [clip(tmp_path, "a"), clip(tmp_path, "two", (0.04,))]
     stop = Callbacks(should_stop=lambda: len(opener.at_a_time) > 1)

@@ -53,22 +53,19 @@ def spread(
     engine: Engine,
     on_look: Callable[[Collection[Task]], None],
     should_stop: Callable[[], bool],
-    most_failed: int | None = None,
 ) -> Iterator[Ended]:
     """Carry out ``tasks`` in their order, as many at a time as the engine takes; each as it ends.
 
     ``on_look`` is called several times a second with the tasks in progress, and ``should_stop`` is asked as often:
-    after it nothing is begun, and what is in progress is waited for; so after ``most_failed`` tasks that failed for
-    good.
+    after it nothing is begun, and what is in progress is waited for.
     """
     left, again = iter(tasks), deque[Task]()
     running: dict[str, Task] = {}
     attempts = Counter[str]()
     failed_on: dict[str, list[str]] = {}  # nodes, by task; a task that failed for good says nothing of them
-    failed = 0
     while True:
         stopping = should_stop()
-        while not stopping and len(running) < engine.room and (most_failed is None or failed < most_failed):
+        while not stopping and len(running) < engine.room:
             task = again.popleft() if again else next(left, None)
             if task is None:
                 break
@@ -91,7 +88,6 @@ def spread(
                 again.append(task)
                 continue
             if outcome.problem:
-                failed += 1
                 failed_on.pop(key, None)
             yield Ended(task, outcome, attempts[key])
         on_look(running.values())

@@ -47,11 +47,8 @@ class Studio:
 
     @asynccontextmanager
     async def alive(self, _app: Starlette) -> AsyncIterator[None]:
-        for left in (
-            self.picture,
-            *self.folder.glob("frame-*.*"),
-            *self.folder.glob(".*.part"),
-        ):  # of an earlier server
+        of_earlier = (self.picture, *self.folder.glob("frame-*.*"), *self.folder.glob(".*.part"))
+        for left in of_earlier:
             left.unlink(missing_ok=True)
         first = self.store.entry(self.store.called("clip.mp4"))  # starts the worker before it is needed
         tasks = [asyncio.create_task(work) for work in (self.jobs.work(), first)]
