@@ -60,7 +60,7 @@ def run_spread(request: Request, settings: SpreadSettings, callbacks: Callbacks 
 
 
 def opener_of(spread: SpreadSettings, settings: Settings) -> Opener | None:
-    """The workers that were asked for; None where one process is as fast. Raises VideoStyleError."""
+    """The workers that were asked for; None for this process, as `auto` is on a CPU. Raises VideoStyleError."""
     if spread.ray is not None:
         from videostyle.cluster.ray_engine import RayOpener
 
